@@ -1,0 +1,1 @@
+"""Autotuner: finds, by real measurement, the LLM-serving configuration that meets your SLOs."""

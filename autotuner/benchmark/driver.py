@@ -1,0 +1,53 @@
+"""LoadDriver: what a trial asks of whatever sends the requests (real, simulated, replayed)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+from autotuner.benchmark.plan import LoadPoint
+from autotuner.engines.engine import RequestFeatures
+from autotuner.metrics.request import PointRun
+from autotuner.study.model import Workload
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where requests go. ``urls`` are base URLs of equal replicas, without ``/v1``."""
+
+    urls: Sequence[str]
+    served_name: str
+    features: RequestFeatures
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DriverSettings:
+    """``cores`` are the client's leased cores (empty: not pinned); ``seed`` fixes every prompt.
+
+    """
+
+    workload: Workload
+    request_timeout_s: float
+    seed: int
+    cores: tuple[int, ...] = ()
+
+
+class LoadDriver(Protocol):
+    """A context manager that lives as long as the server it presses."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def run(self, point: LoadPoint, *, deadline_s: float) -> PointRun:
+        """Sends ``point.requests`` measured requests (and warm-up before them).
+
+        Ends after ``deadline_s`` seconds at the latest: what is still in flight is then recorded as
+        TIMEOUT. Raises WorkloadError for a workload that can't be sent.
+        """
+        ...

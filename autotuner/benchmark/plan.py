@@ -1,0 +1,36 @@
+"""LoadPlan: results so far → the next load point, or stop. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from autotuner.metrics.load_level import LoadLevel
+
+
+@dataclass(frozen=True)
+class LoadPoint:
+    """What to measure next: a level and how many requests are still missing there.
+
+    ``first_index`` is the number of the first prompt: prompts of a level are numbered over all rungs.
+    """
+
+    level: LoadLevel
+    requests: int
+    first_index: int
+
+
+@dataclass(frozen=True)
+class PointOutcome:
+    """What a LoadPlan sees of a load point that ended in this rung."""
+
+    point: LoadPoint
+    failed: bool
+    hopeless: bool
+
+
+class LoadPlan(Protocol):
+    def next(self, ended: Sequence[PointOutcome]) -> LoadPoint | None:
+        """The next load point of this rung given those that ended, or ``None`` when it is complete."""
+        ...

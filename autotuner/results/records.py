@@ -1,0 +1,105 @@
+"""The rows of the store: what is known of a study, a trial, a rung."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from autotuner.errors import Failure
+from autotuner.metrics.measurement import Measurement
+from autotuner.metrics.request import PointRun
+from autotuner.scoring.score import Score
+
+
+class Phase(StrEnum):
+    BASELINE = "baseline"
+    SEARCH = "search"
+    CONFIRM = "confirm"
+
+
+class TrialState(StrEnum):
+    """A trial's life.
+
+    RUNNING ──▶ COMPLETED  reached the last rung
+            ├─▶ STOPPED    by the trial scheduler or a budget: has ended rungs or none
+            └─▶ FAILED     see its Failure
+    """
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self is not TrialState.RUNNING
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial when it starts. Times are seconds since the epoch."""
+
+    trial_id: str
+    phase: Phase
+    config: Mapping[str, Any]
+    started_at: float
+    state: TrialState = TrialState.RUNNING
+    failure: Failure | None = None
+    message: str = ""
+    gpus: int = 0
+    cpus: int = 0
+    accelerator: str = ""
+    node: str = ""
+    launch_id: str = ""
+    engine_version: str = ""
+    startup_s: float | None = None
+    ended_at: float | None = None
+    usage: Usage = field(default_factory=lambda: Usage())
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Seconds a trial held its place, over all its launches; times GPUs or CPUs gives GPU-seconds."""
+
+    reserved_s: float = 0.0
+    loading_s: float = 0.0
+    measuring_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class RungRecord:
+    """One ended rung: written once, with its measurements and raw requests, in one commit."""
+
+    trial_id: str
+    rung: int
+    launch_id: str
+    score: Score
+    measurements: tuple[Measurement, ...]
+    ended_at: float
+    usage: Usage
+    runs: tuple[PointRun, ...] = ()
+    failures: tuple[PointFailure, ...] = ()
+
+
+@dataclass(frozen=True)
+class PointFailure:
+    """A load point that has no measurement."""
+
+    level: str
+    failure: Failure
+    message: str
+
+
+@dataclass(frozen=True)
+class TrialEnd:
+    """How a trial ended. ``usage`` is the whole trial's."""
+
+    trial_id: str
+    state: TrialState
+    ended_at: float
+    usage: Usage
+    failure: Failure | None = None
+    message: str = ""
+    log_tail: str = ""

@@ -1,0 +1,71 @@
+"""Launcher: starts a Deployment and hands back a running server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from autotuner.engines.deployment import Deployment
+
+
+@dataclass(frozen=True)
+class LaunchRequest:
+    """One launch of one trial.
+
+    ``tags`` (AUTOTUNER_STUDY, AUTOTUNER_TRIAL, AUTOTUNER_OWNER) are set in every process's
+    environment so that the reaper knows its own. ``cores`` are the server's leased cores (empty: not
+    pinned) and ``gpu_ids`` its CUDA_VISIBLE_DEVICES (empty tuple: none visible). ``inherit_fds`` are
+    held open by the supervisor until all descendants are gone (the core lease's locks).
+    """
+
+    deployment: Deployment
+    launch_id: str
+    log_dir: Path
+    work_dir: Path
+    tags: Mapping[str, str]
+    start_timeout_s: float
+    cores: tuple[int, ...] = ()
+    gpu_ids: tuple[str, ...] = ()
+    inherit_fds: Sequence[int] = field(default_factory=tuple)
+
+
+class RunningServer(Protocol):
+    """A server that answered its ready probe. Leaving the context ends every process of it."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    @property
+    def urls(self) -> tuple[str, ...]: ...
+
+    @property
+    def startup_s(self) -> float: ...
+
+    @property
+    def engine_version(self) -> str: ...
+
+    def exit_code(self) -> int | None:
+        """``None`` while every rank lives, else the exit code of the first that ended (negative: signal)."""
+        ...
+
+    def log_tail(self, max_bytes: int = 16384) -> str: ...
+
+    def stop(self) -> None:
+        """Ends every descendant and returns when they are gone. Idempotent; has a deadline."""
+        ...
+
+
+class Launcher(Protocol):
+    def launch(self, request: LaunchRequest, diagnose: Callable[[int | None, str], object]) -> RunningServer:
+        """Starts the servers and waits until they are ready.
+
+        Raises LaunchError (with the engine's diagnosis and the log's tail) when a rank dies first or
+        ``start_timeout_s`` passes; by then nothing of it is left.
+        """
+        ...

@@ -1,0 +1,78 @@
+"""What a running study tells its observers (terminal, TensorBoard, logs)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from autotuner.errors import Failure
+from autotuner.results.records import Phase, TrialState
+from autotuner.scoring.score import Score
+
+
+@dataclass(frozen=True)
+class StudyStarted:
+    name: str
+    out_dir: str
+    trials: int
+    rungs: int
+    objective: str
+    direction: str  # "min" or "max"
+    concurrent_trials: int
+    resumed_trials: int = 0
+    wall_clock_s: float | None = None  # budget
+    gpu_seconds: float | None = None  # budget
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    trial_id: str
+    phase: Phase
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RungEnded:
+    trial_id: str
+    phase: Phase
+    config: Mapping[str, Any]
+    rung: int
+    score: Score
+    metrics: Mapping[str, float]  # of the load point the score was taken from, or of the last
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    trial_id: str
+    phase: Phase
+    config: Mapping[str, Any]
+    state: TrialState
+    failure: Failure | None
+    message: str
+    score: Score | None
+    metrics: Mapping[str, float]
+    gpu_seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    phase: Phase
+    message: str
+
+
+@dataclass(frozen=True)
+class StudyEnded:
+    stop_reason: str
+
+
+Event = StudyStarted | TrialStarted | RungEnded | TrialEnded | PhaseStarted | StudyEnded
+
+
+class Observer(Protocol):
+    """Sees each event once, in order, on the driver. Must not raise and must not block."""
+
+    def on_event(self, event: Event) -> None: ...
+
+    def close(self) -> None: ...
