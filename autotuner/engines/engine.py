@@ -20,6 +20,9 @@ class RequestFeatures:
     ignore_eos: bool  # output length can be forced
     extra_body: tuple[tuple[str, object], ...] = ()  # sent with every request, e.g. cache_prompt
     min_tokens: bool = False
+    # Token ids that prompts may be made of, [first, end): by default inside a byte-level vocabulary,
+    # above the special tokens that most tokenizers put first.
+    token_id_range: tuple[int, int] = (3, 259)
 
 
 @dataclass(frozen=True)
