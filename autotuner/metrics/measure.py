@@ -1,0 +1,99 @@
+"""From the requests of a load point to its metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from autotuner.metrics._amounts import Amounts, amounts
+from autotuner.metrics._columns import RequestColumns
+from autotuner.metrics._latency import RunLatencies, run_latencies
+from autotuner.metrics.load_level import LoadLevel
+from autotuner.metrics.measurement import FloatArray, MeasureContext, Measurement
+from autotuner.metrics.percentile import percentile
+from autotuner.metrics.registry import STATISTICS
+from autotuner.metrics.request import PointRun
+from autotuner.metrics.window import find_window
+
+
+def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> Measurement:
+    """The metrics of one load point over all its runs so far.
+
+    Latencies are pooled, windows added up. A failed request counts as one that took the request time-out in
+    every latency metric, and in no rate; cancelled and warm-up requests count in neither count nor latency.
+    """
+    columns = [RequestColumns.of(run) for run in runs]
+    latencies = [run_latencies(c) for c in columns]
+    requests = sum(int(c.measured.sum()) for c in columns)
+    errors = sum(int((c.measured & ~c.ok).sum()) for c in columns)
+    samples = _samples(columns, latencies, ctx.request_timeout_s * 1000)
+    total = Amounts()
+    for run, cols, lats in zip(runs, columns, latencies, strict=True):
+        window = find_window(run)
+        if window is not None and window.length_s > 0:
+            total += amounts(cols, lats, window, ctx.limits_ms)
+    found = {**_statistics(samples), **_rates(total, ctx)}
+    if requests:
+        found["error_rate"] = errors / requests
+    if found.get("tpot_mean_ms", 0) > 0:
+        found["tokens_per_s_per_user"] = 1000 / found["tpot_mean_ms"]
+    return Measurement(
+        level=level,
+        requests=requests,
+        errors=errors,
+        metrics={column: value for column, value in found.items() if math.isfinite(value)},
+        samples=samples,
+        stopped_early=next((run.stopped_early for run in reversed(runs) if run.stopped_early), None),
+    )
+
+
+def _samples(
+    columns: Sequence[RequestColumns], latencies: Sequence[RunLatencies], timeout_ms: float
+) -> dict[str, FloatArray]:
+    failed = sum(int((c.measured & ~c.ok).sum()) for c in columns)
+    good = sum(int((c.measured & c.ok).sum()) for c in columns)
+    samples: dict[str, FloatArray] = {}
+    for metric in ("ttft", "tpot", "e2e"):
+        values = np.concatenate(
+            [lat.per_request[metric][c.measured] for c, lat in zip(columns, latencies, strict=True)] or [np.empty(0)]
+        )
+        samples[metric] = np.concatenate((values[~np.isnan(values)], np.full(failed, timeout_ms)))
+    gaps = np.concatenate([lat.gaps for lat in latencies] or [np.empty(0)])
+    # A failed request weighs as much as a good one, so it has as many gaps as those have on average.
+    each = max(1, round(len(gaps) / good)) if good else 1
+    samples["itl"] = np.concatenate((gaps, np.full(failed * each, timeout_ms)))
+    return samples
+
+
+def _statistics(samples: Mapping[str, FloatArray]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for metric, values in samples.items():
+        if not len(values):
+            continue
+        for statistic in STATISTICS:
+            value = float(values.mean()) if statistic == "mean" else percentile(values, float(statistic[1:]))
+            found[f"{metric}_{statistic}_ms"] = value
+    return found
+
+
+def _rates(total: Amounts, ctx: MeasureContext) -> dict[str, float]:
+    if total.seconds <= 0:
+        return {}
+    rates = {
+        "output_tokens_per_s": total.output_tokens / total.seconds,
+        "total_tokens_per_s": (total.output_tokens + total.prompt_tokens) / total.seconds,
+        "requests_per_s": total.requests / total.seconds,
+        "goodput_per_s": total.good_requests / total.seconds,
+    }
+    servers = ctx.gpus or ctx.replicas or 1
+    found = {**rates, **{f"{column}_per_gpu": rate / servers for column, rate in rates.items()}}
+    if ctx.cost_per_hour is not None:
+        output = rates["output_tokens_per_s"] * 3600
+        if output > 0:
+            found["cost_per_mtok"] = ctx.cost_per_hour * 1e6 / output
+        if ctx.cost_per_hour > 0:
+            found["output_tokens_per_cost"] = output / ctx.cost_per_hour
+            found["goodput_per_cost"] = rates["goodput_per_s"] * 3600 / ctx.cost_per_hour
+    return found

@@ -1,0 +1,124 @@
+"""Every metric's column, unit, direction, label and formula."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from autotuner.metrics.direction import Direction
+
+STATISTICS = ("mean", "p50", "p90", "p95", "p99")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of a load point. ``formula`` is text for people; ``per_gpu`` marks rates that are divided."""
+
+    column: str
+    unit: str
+    direction: Direction
+    label: str
+    formula: str
+    per_gpu: bool = False
+
+    def label_for(self, gpus: int) -> str:
+        """The label on a machine with so many GPUs: without any, "per GPU" is per server replica."""
+        return self.label if gpus else self.label.replace("per GPU", "per replica")
+
+
+@dataclass(frozen=True)
+class LatencyMetric:
+    """A latency that every request has one value of (or, for itl, one value a gap)."""
+
+    name: str
+    label: str
+    formula: str
+
+    def column(self, statistic: str) -> str:
+        return f"{self.name}_{statistic}_ms"
+
+
+LATENCY_METRICS: tuple[LatencyMetric, ...] = (
+    LatencyMetric("ttft", "Time to first token", "first token − sent (open loop: − scheduled send)"),
+    LatencyMetric(
+        "tpot", "Time per output token", "(e2e − ttft) / (output tokens − 1), of requests with 2 tokens or more"
+    ),
+    LatencyMetric(
+        "itl",
+        "Inter-token latency",
+        "gap between two streamed chunks × (chunks − 1) / (output tokens − 1): a chunk is not a token",
+    ),
+    LatencyMetric("e2e", "End-to-end latency", "last token − sent (open loop: − scheduled send)"),
+)
+
+_RATES = (
+    ("output_tokens_per_s", "tokens/s", "Output tokens per second", "output tokens in the window / window"),
+    ("total_tokens_per_s", "tokens/s", "Total tokens per second", "prompt and output tokens in the window / window"),
+    ("requests_per_s", "requests/s", "Requests per second", "requests that ended well in the window / window"),
+    ("goodput_per_s", "requests/s", "Goodput", "requests in the window that meet every SLO / window"),
+)
+
+
+def _latencies() -> Iterator[Metric]:
+    for latency in LATENCY_METRICS:
+        for statistic in STATISTICS:
+            text = "arithmetic mean" if statistic == "mean" else f"percentile {statistic[1:]}, linear interpolation"
+            yield Metric(
+                latency.column(statistic),
+                "ms",
+                Direction.MIN,
+                f"{latency.label}, {statistic}",
+                f"{text} of {latency.formula}",
+            )
+
+
+def _rates() -> Iterator[Metric]:
+    for column, unit, label, formula in _RATES:
+        yield Metric(column, unit, Direction.MAX, label, formula)
+        yield Metric(
+            f"{column}_per_gpu",
+            f"{unit}/GPU",
+            Direction.MAX,
+            f"{label} per GPU",
+            f"{column} / GPUs (without GPUs: / server replicas)",
+            per_gpu=True,
+        )
+
+
+METRICS: tuple[Metric, ...] = (
+    *_latencies(),
+    *_rates(),
+    Metric(
+        "tokens_per_s_per_user", "tokens/s", Direction.MAX, "Output tokens per second per user", "1000 / tpot_mean_ms"
+    ),
+    Metric(
+        "cost_per_mtok",
+        "cost/10^6 tokens",
+        Direction.MIN,
+        "Cost per million output tokens",
+        "cost per hour × 10^6 / (3600 × output_tokens_per_s)",
+    ),
+    Metric(
+        "output_tokens_per_cost",
+        "tokens/cost",
+        Direction.MAX,
+        "Output tokens per unit of cost",
+        "3600 × output_tokens_per_s / cost per hour",
+    ),
+    Metric(
+        "goodput_per_cost",
+        "requests/cost",
+        Direction.MAX,
+        "Goodput per unit of cost",
+        "3600 × goodput_per_s / cost per hour",
+    ),
+    Metric("error_rate", "1", Direction.MIN, "Error rate", "failed and wrong-length requests / measured requests"),
+)
+
+_BY_COLUMN: Mapping[str, Metric] = MappingProxyType({metric.column: metric for metric in METRICS})
+
+
+def find_metric(column: str) -> Metric | None:
+    """The metric of a column, ``None`` for a column that is no metric."""
+    return _BY_COLUMN.get(column)
