@@ -1,0 +1,35 @@
+"""Scores: SLO penalties, objectives, the best, the Pareto front. Pure functions."""
+
+from autotuner.metrics.direction import Direction
+from autotuner.scoring.objective import OBJECTIVES, Aggregate, Objective, parse_objective
+from autotuner.scoring.pareto import pareto_front
+from autotuner.scoring.score import PointScore, Score, Tier, Violation
+from autotuner.scoring.scorer import score_point, score_rung
+from autotuner.scoring.select import Choice, choices, select_best, select_closest
+from autotuner.scoring.slo import SloVerdict, judge_slo
+from autotuner.scoring.values import better, infeasible_score, penalised, told_value
+
+__all__ = [
+    "OBJECTIVES",
+    "Aggregate",
+    "Choice",
+    "Direction",
+    "Objective",
+    "PointScore",
+    "Score",
+    "SloVerdict",
+    "Tier",
+    "Violation",
+    "better",
+    "choices",
+    "infeasible_score",
+    "judge_slo",
+    "parse_objective",
+    "pareto_front",
+    "penalised",
+    "score_point",
+    "score_rung",
+    "select_best",
+    "select_closest",
+    "told_value",
+]

@@ -1,0 +1,133 @@
+"""From measurements to scores: of a load point, and of a rung."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from autotuner.metrics.direction import Direction
+from autotuner.metrics.load_level import LoadLevel
+from autotuner.metrics.measurement import Measurement
+from autotuner.scoring.objective import Aggregate, Objective
+from autotuner.scoring.score import PointScore, Score
+from autotuner.scoring.slo import judge_slo
+from autotuner.scoring.values import infeasible_score, penalised
+from autotuner.study.model import Slo
+
+
+def score_point(measurement: Measurement, slo: Slo, objective: Objective) -> PointScore:
+    """One objective at one load point.
+
+    Infeasible: too many errors, an SLO term that fails hard, a point that was given up as hopeless (what
+    ended before says nothing about what was still waiting), or no value at all.
+    """
+    verdict = judge_slo(measurement, slo)
+    value = _finite(measurement.metrics.get(objective.column))
+    reasons = [*_reasons(measurement, slo), *verdict.hard_reasons]
+    if value is None:
+        reasons.append(f"{objective.column} could not be had")
+    feasible = not reasons
+    score = (
+        penalised(value, verdict.penalty, objective.direction)
+        if feasible and value is not None
+        else infeasible_score(objective.direction)
+    )
+    return PointScore(
+        level=measurement.level,
+        objective=objective.name,
+        value=value,
+        score=score,
+        feasible=feasible,
+        slo_met=feasible and not verdict.violations,
+        penalty=verdict.penalty,
+        violations=verdict.violations,
+        reason="; ".join(reasons),
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _reasons(measurement: Measurement, slo: Slo) -> list[str]:
+    reasons = []
+    if not measurement.requests:
+        reasons.append("no request ended")
+    elif measurement.errors / measurement.requests > slo.error_rate:
+        rate = measurement.errors / measurement.requests
+        reasons.append(f"error_rate is {rate:.1%}, more than {slo.error_rate:.1%}")
+    if measurement.stopped_early:
+        reasons.append(f"stopped early: {measurement.stopped_early}")
+    return reasons
+
+
+def score_rung(
+    measurements: Sequence[Measurement],
+    failed_levels: Sequence[LoadLevel | str],
+    slo: Slo,
+    objectives: Sequence[Objective],
+) -> Score:
+    """The score of a rung: the first objective's, with all of them by name.
+
+    ``failed_levels`` are the declared load points that have no measurement. Throughput, goodput and cost take
+    the best feasible load point and leave the failed ones aside. A latency objective needs every declared level:
+    were a failed one left out of the mean, failing at the hardest level would look like an improvement.
+    """
+    points = {o.name: tuple(score_point(m, slo, o) for m in measurements) for o in objectives}
+    scores = {o.name: _aggregate(points[o.name], failed_levels, o) for o in objectives}
+    first = scores[objectives[0].name]
+    return Score(
+        score=first.score,
+        feasible=first.feasible,
+        slo_met=first.slo_met,
+        level=first.level,
+        value=first.value,
+        objectives={name: score.score for name, score in scores.items()},
+        violations=first.violations,
+        reason=first.reason,
+        points=tuple(point for o in objectives for point in points[o.name]),
+    )
+
+
+def _aggregate(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
+    if objective.aggregate is Aggregate.MEAN:
+        return _mean(points, failed, objective)
+    feasible = [p for p in points if p.feasible]
+    if not feasible:
+        return _infeasible(points, failed, objective)
+    sign = 1 if objective.direction is Direction.MIN else -1
+    best = min(feasible, key=lambda p: (sign * p.score, not p.slo_met))
+    return Score(best.score, True, best.slo_met, best.level, best.value, {objective.name: best.score}, best.violations)
+
+
+def _mean(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
+    values = [p.value for p in points if p.feasible and p.value is not None]
+    if failed or not points or len(values) < len(points):
+        return _infeasible(points, failed, objective)
+    score = math.fsum(p.score / len(points) for p in points)
+    return Score(
+        score=score,
+        feasible=True,
+        slo_met=all(p.slo_met for p in points),
+        level=None,
+        value=math.fsum(v / len(values) for v in values),
+        objectives={objective.name: score},
+        violations=tuple(v for p in points for v in p.violations),
+    )
+
+
+def _infeasible(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
+    """Says of each level why; the violations are those of the level that is the least over."""
+    nearest = min((p for p in points), key=lambda p: p.penalty, default=None)
+    reasons = [f"{p.level}: {p.reason}" for p in points if p.reason] + [f"{level}: failed" for level in failed]
+    score = infeasible_score(objective.direction)
+    return Score(
+        score=score,
+        feasible=False,
+        slo_met=False,
+        level=None,
+        value=None,
+        objectives={objective.name: score},
+        violations=nearest.violations if nearest else (),
+        reason="; ".join(reasons) or "nothing was measured",
+    )

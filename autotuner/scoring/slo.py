@@ -1,0 +1,75 @@
+"""SLO penalty: how far a load point is over its SLOs, and whether it is out of the question."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from autotuner.metrics.measurement import FloatArray, Measurement
+from autotuner.metrics.percentile import percentile_interval
+from autotuner.scoring.score import Tier, Violation
+from autotuner.scoring.values import EXPONENT_CAP, PENALTY_CAP
+from autotuner.study.model import Slo, SloTerm
+
+MINOR_RATIO = 0.2  # up to 20 % over is MINOR
+_ROUNDING = 1e-12  # 1.2 over 1.0 is 20 %, though not in binary
+
+
+@dataclass(frozen=True)
+class SloVerdict:
+    """``penalty`` is P, the sum over violated terms; ``hard_reasons`` say why the load point is infeasible."""
+
+    penalty: float
+    violations: tuple[Violation, ...]
+    hard_reasons: tuple[str, ...]
+
+
+def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
+    """A metric that the load point does not have (tpot where every answer is one token) breaks nothing."""
+    violations: list[Violation] = []
+    reasons: list[str] = []
+    for metric, statistic, term in slo.terms():
+        column = f"{metric}_{statistic}_ms"
+        value = measurement.metrics.get(column)
+        if value is None or math.isnan(value):
+            continue
+        ratio = min((value - term.threshold_ms) / term.threshold_ms, 1e300)
+        reason = _hard_reason(column, statistic, term, ratio, measurement.samples.get(metric)) if term.hard_fail else ""
+        if reason:
+            reasons.append(reason)
+        if ratio > 0:
+            penalty = term_penalty(ratio, term.weight, slo)
+            tier = Tier.HARD if reason else violation_tier(ratio)
+            violations.append(Violation(column, value, term.threshold_ms, ratio, penalty, tier))
+    total = min(sum(v.penalty for v in violations), PENALTY_CAP)
+    return SloVerdict(total, tuple(violations), tuple(reasons))
+
+
+def term_penalty(ratio: float, weight: float, slo: Slo) -> float:
+    """weight × exp(v / steepness) for v > 0; ``curve: smooth`` subtracts the weight, so that it starts at 0."""
+    exponential = math.exp(min(ratio / slo.steepness, EXPONENT_CAP))
+    return min(weight * (exponential - 1 if slo.curve == "smooth" else exponential), PENALTY_CAP)
+
+
+def violation_tier(ratio: float) -> Tier:
+    return Tier.MINOR if ratio <= MINOR_RATIO + _ROUNDING else Tier.SEVERE
+
+
+def _hard_reason(column: str, statistic: str, term: SloTerm, ratio: float, samples: FloatArray | None) -> str:
+    """Why the term rules the load point out, or an empty string.
+
+    A percentile must be over the limit for sure: the lower end of its 95 % interval counts. Without samples
+    the value itself does.
+    """
+    if ratio > term.fail_ratio:
+        limit = term.threshold_ms * (1 + term.fail_ratio)
+        estimated = statistic != "mean" and samples is not None and len(samples) > 0
+        if not estimated or percentile_interval(samples, float(statistic[1:]))[0] > limit:
+            return f"{column} is {ratio:.0%} over {term.threshold_ms:g} ms, more than {term.fail_ratio:.0%}"
+    if term.fail_fraction is not None and samples is not None and len(samples):
+        fraction = float(np.mean(samples > term.threshold_ms))
+        if fraction > term.fail_fraction:
+            return f"{column}: {fraction:.1%} of the requests are over {term.threshold_ms:g} ms"
+    return ""
