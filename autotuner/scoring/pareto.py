@@ -36,7 +36,7 @@ def pareto_front(points: ArrayLike, directions: Sequence[Direction]) -> NDArray[
 def _sweep(rows: FloatArray) -> NDArray[np.bool_]:
     """Sorted by the first column, a row is on the front when its second is below all before it."""
     if rows.shape[1] == 1:
-        return np.arange(len(rows)) == 0
+        return np.asarray(np.arange(len(rows)) == 0)
     before = np.minimum.accumulate(rows[:, 1])
     on_front = np.ones(len(rows), dtype=np.bool_)
     on_front[1:] = rows[1:, 1] < before[:-1]

@@ -65,8 +65,11 @@ def _hard_reason(column: str, statistic: str, term: SloTerm, ratio: float, sampl
     """
     if ratio > term.fail_ratio:
         limit = term.threshold_ms * (1 + term.fail_ratio)
-        estimated = statistic != "mean" and samples is not None and len(samples) > 0
-        if not estimated or percentile_interval(samples, float(statistic[1:]))[0] > limit:
+        if statistic == "mean" or samples is None or not len(samples):
+            sure = True
+        else:
+            sure = percentile_interval(samples, float(statistic[1:]))[0] > limit
+        if sure:
             return f"{column} is {ratio:.0%} over {term.threshold_ms:g} ms, more than {term.fail_ratio:.0%}"
     if term.fail_fraction is not None and samples is not None and len(samples):
         fraction = float(np.mean(samples > term.threshold_ms))
