@@ -14,7 +14,7 @@ from typing import Any
 
 from autotuner.errors import InputError
 
-PLACEHOLDERS = ("host", "port", "rank0", "files")
+PLACEHOLDERS = ("host", "port", "rank0", "rank0.host", "rank0.port", "files")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SHELL_PLAIN = re.compile(r"[A-Za-z0-9_./:=,@%+-]+\Z")
 
@@ -100,11 +100,6 @@ def shell_template(template: str, fields: Mapping[str, str]) -> Quoted:
         if name is not None:
             parts.append(f'"{fields[name]}"')
     return Quoted("".join(parts) or "''")
-
-
-def bind(template: str, fields: Mapping[str, str]) -> str:
-    """A ``{host}``-style template with its placeholders replaced."""
-    return "".join(literal + ("" if name is None else fields[name]) for literal, name in _pieces(template))
 
 
 def filters() -> dict[str, Callable[..., Quoted]]:

@@ -9,16 +9,17 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from autotuner.engines.deployment import Deployment, SecretEnv
+from autotuner.engines.deployment import Address, Deployment, SecretEnv
 from autotuner.errors import InputError
 from autotuner.manifests.context import ManifestContext
 from autotuner.manifests.images import choose_image
 from autotuner.manifests.names import label_value, object_name
-from autotuner.manifests.quoting import Quoted, bind, filters, finalize, required_variable, shell_template
+from autotuner.manifests.quoting import Quoted, filters, finalize, required_variable, shell_template
 from autotuner.manifests.server import Server, only_server
 
 _PROBE_PERIOD_S = 5
 _FILES_DIR = "/etc/autotuner/files"
+_RANK0 = Address("127.0.0.1", 29500)
 _STAND_INS = {"llama-server": "autotuner.servers.llamacpp_server"}
 
 
@@ -100,7 +101,8 @@ def _gpu_ids(server: Server) -> list[list[str]]:
 
 def _shell_fields(instance: int) -> dict[str, str]:
     port = "${PORT}" if instance == 0 else f"$((PORT + {instance}))"
-    return {"host": "${HOST}", "port": port, "rank0": "${HOST}", "files": "${FILES}"}
+    rank0 = {"rank0": str(_RANK0), "rank0.host": _RANK0.host, "rank0.port": str(_RANK0.port)}
+    return {"host": "${HOST}", "port": port, "files": "${FILES}", **rank0}
 
 
 def _shell_env(value: str | SecretEnv) -> Quoted:
@@ -111,16 +113,15 @@ def _shell_env(value: str | SecretEnv) -> Quoted:
 
 def _container_values(deployment: Deployment, context: ManifestContext, server: Server) -> dict[str, Any]:
     image = choose_image(deployment, server.rank.argv[0], context.image)
-    fields = {"host": "0.0.0.0", "port": str(context.port), "rank0": "127.0.0.1", "files": _FILES_DIR}  # noqa: S104
-    argv = [bind(word, fields) for word in server.rank.argv]
-    plain = {n: bind(v, fields) for n, v in server.rank.env.items() if not isinstance(v, SecretEnv)}
-    secret = {n: v.name for n, v in server.rank.env.items() if isinstance(v, SecretEnv)}
+    own = Address("0.0.0.0", context.port)  # noqa: S104 — inside its container
+    argv = server.rank.bound_argv(own, _RANK0, _FILES_DIR)
+    env = server.rank.bound_env(own, _RANK0, _FILES_DIR)
     return {
         "name": object_name(context.study_name, context.trial_id),
         "image": image,
         "argv": [image.executable or argv[0], *argv[1:]],
-        "env": plain,
-        "secret_env": secret,
+        "env": {name: value for name, value in env.items() if not isinstance(value, SecretEnv)},
+        "secret_env": {name: value.name for name, value in env.items() if isinstance(value, SecretEnv)},
         "secrets": server.secrets,
         "files": [(f"file-{i}", path, text) for i, (path, text) in enumerate(server.rank.files.items())],
         "files_dir": _FILES_DIR,
