@@ -6,6 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
+def literal(text: str) -> str:
+    """``text`` with its braces doubled, so that binding a Rank's argv or env leaves it as it is."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host and a port; written as ``host:port``."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
 @dataclass(frozen=True)
 class SecretEnv:
     """An environment value that the launcher reads from its own environment variable ``name``."""
@@ -21,11 +37,23 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class VersionProbe:
+    """An HTTP GET of a JSON object whose ``key`` is the version that the server says it is."""
+
+    path: str
+    key: str
+
+
+@dataclass(frozen=True)
 class Rank:
     """One process of a server: its argv with ``{host}``, ``{port}`` and ``{rank0}`` to be bound.
 
-    ``files`` (path relative to the rank's working folder → content) are written before the start;
-    ``{files}`` in argv or env is that folder. Braces elsewhere are doubled, as in ``str.format``.
+    ``{host}`` and ``{port}`` are this rank's own. ``{rank0}`` is the address at which a server's ranks
+    meet, ``host:port`` (its halves: ``{rank0.host}``, ``{rank0.port}``), apart from every HTTP port.
+    ``argv[0]`` is a logical executable such as ``llama-server``: the launcher finds it, or what stands in
+    for it, on the machine that runs it. ``files`` (path relative to the rank's working folder → content)
+    are written before the start; ``{files}`` in argv or env is that folder. Braces elsewhere are doubled,
+    as in ``str.format`` (see ``literal``).
     """
 
     argv: tuple[str, ...]
@@ -33,6 +61,21 @@ class Rank:
     files: Mapping[str, str] = field(default_factory=dict)
     gpus: int = 0
     cpus: int = 1
+
+    def bound_argv(self, own: Address, rank0: Address, files: str) -> tuple[str, ...]:
+        """The argv to start, for a rank that listens on ``own`` and finds its files in ``files``."""
+        return tuple(_bind(argument, own, rank0, files) for argument in self.argv)
+
+    def bound_env(self, own: Address, rank0: Address, files: str) -> dict[str, str | SecretEnv]:
+        """The environment to start with; secrets stay references."""
+        return {
+            name: value if isinstance(value, SecretEnv) else _bind(value, own, rank0, files)
+            for name, value in self.env.items()
+        }
+
+
+def _bind(template: str, own: Address, rank0: Address, files: str) -> str:
+    return template.format(host=own.host, port=own.port, rank0=rank0, files=files)
 
 
 @dataclass(frozen=True)
@@ -63,6 +106,7 @@ class Deployment:
     health: Probe = Probe("/health")
     ready: Probe = Probe("/health")
     metrics: Probe | None = None
+    version: VersionProbe | None = None
     image: str | None = None
     mounts: tuple[Mount, ...] = ()
 

@@ -1,0 +1,36 @@
+"""Servers: starts Deployments, owns every process of them, and ends them however a trial ends."""
+
+from autotuner.servers.accelerator import accelerator_name
+from autotuner.servers.cores import CoreLease
+from autotuner.servers.endpoint import EndpointLauncher
+from autotuner.servers.executables import resolve_argv
+from autotuner.servers.launcher import Diagnose, Launcher, LaunchRequest, RunningServer
+from autotuner.servers.make import make_launcher
+from autotuner.servers.preflight import executable_problem, model_problem, secret_problem
+from autotuner.servers.process import ProcessLauncher
+from autotuner.servers.reaper import Leftover, find_leftovers, reap
+from autotuner.servers.secrets import resolve_headers
+from autotuner.servers.tags import Owner, owner_tag, tags
+
+__all__ = [
+    "CoreLease",
+    "Diagnose",
+    "EndpointLauncher",
+    "LaunchRequest",
+    "Launcher",
+    "Leftover",
+    "Owner",
+    "ProcessLauncher",
+    "RunningServer",
+    "accelerator_name",
+    "executable_problem",
+    "find_leftovers",
+    "make_launcher",
+    "model_problem",
+    "owner_tag",
+    "reap",
+    "resolve_argv",
+    "resolve_headers",
+    "secret_problem",
+    "tags",
+]

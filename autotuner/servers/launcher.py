@@ -9,6 +9,10 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from autotuner.engines.deployment import Deployment
+from autotuner.engines.engine import FailureReport
+
+# Exit code (None = alive) and log tail → what they say: `Engine.diagnose`
+Diagnose = Callable[[int | None, str], FailureReport]
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class RunningServer(Protocol):
 
 
 class Launcher(Protocol):
-    def launch(self, request: LaunchRequest, diagnose: Callable[[int | None, str], object]) -> RunningServer:
+    def launch(self, request: LaunchRequest, diagnose: Diagnose) -> RunningServer:
         """Starts the servers and waits until they are ready.
 
         Raises LaunchError (with the engine's diagnosis and the log's tail) when a rank dies first or

@@ -1,0 +1,91 @@
+"""CoreLease: cores of this machine that one trial has to itself, so that no measurement disturbs another."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from autotuner.errors import CapacityError
+from autotuner.servers._lock_file import lock_folder, try_lock
+
+_POLL_S = 0.05
+
+
+class CoreLease:
+    """A context manager that holds ``count`` cores, by a lock file each.
+
+    Entering waits up to ``timeout_s`` seconds and raises CapacityError after that, or at once when
+    this process may not run on so many cores. Who waits first is served first: others queue behind a gate,
+    so that a lease of many cores is not starved by small ones. Locks are per user and machine, and cover
+    every study of the user's.
+
+    ``fds`` are the locks themselves, in the order of ``cores``: whoever inherits them holds the cores until it ends.
+    """
+
+    def __init__(self, count: int, *, timeout_s: float, allowed: Iterable[int] | None = None) -> None:
+        """``allowed`` are the cores to choose from, by default those this process may run on."""
+        self._count = count
+        self._timeout_s = timeout_s
+        self._allowed = sorted(os.sched_getaffinity(0) if allowed is None else allowed)
+        self._held: dict[int, int] = {}  # core → descriptor
+
+    @property
+    def cores(self) -> tuple[int, ...]:
+        return tuple(self._held)
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return tuple(self._held.values())
+
+    def __enter__(self) -> Self:
+        if self._count > len(self._allowed):
+            raise CapacityError(
+                f"a trial needs {self._count} CPU cores at a time, its servers' and its load driver's; "
+                f"this machine gives {len(self._allowed)}"
+            )
+        folder = lock_folder("cores")
+        deadline = time.monotonic() + self._timeout_s
+        gate = self._wait_for(folder / "gate.lock", deadline)
+        try:
+            while not self._take_all(folder):
+                self._sleep_until_retry(deadline)
+        finally:
+            os.close(gate)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the cores back, unless a process that inherited ``fds`` still runs. Idempotent."""
+        while self._held:
+            os.close(self._held.popitem()[1])
+
+    def _take_all(self, folder: Path) -> bool:
+        """All or nothing: a part held while waiting could keep two leases from ever ending."""
+        for core in self._allowed:
+            if len(self._held) == self._count:
+                break
+            descriptor = try_lock(folder / f"{core}.lock")
+            if descriptor is not None:
+                self._held[core] = descriptor
+        if len(self._held) < self._count:
+            self.close()
+            return False
+        return True
+
+    def _wait_for(self, path: Path, deadline: float) -> int:
+        while (descriptor := try_lock(path)) is None:
+            self._sleep_until_retry(deadline)
+        return descriptor
+
+    def _sleep_until_retry(self, deadline: float) -> None:
+        if time.monotonic() > deadline:
+            raise CapacityError(f"no {self._count} CPU cores got free within {self._timeout_s:g} s")
+        time.sleep(_POLL_S)

@@ -1,0 +1,17 @@
+"""The launcher that a study asks for."""
+
+from __future__ import annotations
+
+from autotuner.servers.endpoint import EndpointLauncher
+from autotuner.servers.launcher import Launcher
+from autotuner.servers.process import ProcessLauncher
+from autotuner.servers.secrets import resolve_headers
+from autotuner.study import model
+from autotuner.study.model import Study
+
+
+def make_launcher(study: Study) -> Launcher:
+    """The launcher of the study's ``launcher.kind``. Raises StudyError for a secret that is not set."""
+    if isinstance(study.launcher, model.EndpointLauncher):
+        return EndpointLauncher(study.launcher.url, resolve_headers(study))
+    return ProcessLauncher()

@@ -1,0 +1,76 @@
+"""Readiness: asks a server's probe until it answers 200, or something says that it never will."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+_FIRST_WAIT_S = 0.02
+_LONGEST_WAIT_S = 0.5
+_PROBE_TIMEOUT_S = 5.0
+_MAX_BODY_BYTES = 1 << 20
+
+
+class Readiness(StrEnum):
+    READY = "ready"
+    DIED = "died"
+    TIMED_OUT = "timed_out"
+
+
+def wait_until_ready(is_ready: Callable[[], bool], has_died: Callable[[], bool], deadline_s: float) -> Readiness:
+    """Asks both in turn for up to ``deadline_s`` seconds, at growing intervals. Death is noticed first."""
+    deadline = time.monotonic() + deadline_s
+    wait_s = _FIRST_WAIT_S
+    while not has_died():
+        if is_ready():
+            # What answered may not be what was started: a server that could not bind is dead by now.
+            return Readiness.DIED if has_died() else Readiness.READY
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            return Readiness.TIMED_OUT
+        time.sleep(min(wait_s, left_s))
+        wait_s = min(wait_s * 1.2, _LONGEST_WAIT_S)
+    return Readiness.DIED
+
+
+def probe(url: str, headers: Mapping[str, str] | None = None, *, timeout_s: float = _PROBE_TIMEOUT_S) -> int | None:
+    """The HTTP status of a GET, or ``None`` when there was no answer."""
+    answer = _get(url, headers, timeout_s)
+    return None if answer is None else answer[0]
+
+
+def get_json_text(url: str, key: str, headers: Mapping[str, str] | None = None) -> str | None:
+    """The text under ``key`` of the JSON object that a GET answers, or ``None`` when there is none."""
+    answer = _get(url, headers, _PROBE_TIMEOUT_S)
+    if answer is None or answer[0] != http.HTTPStatus.OK:
+        return None
+    try:
+        document = json.loads(answer[1])
+    except ValueError:
+        return None
+    value = document.get(key) if isinstance(document, dict) else None
+    return value if isinstance(value, str) and value else None
+
+
+def _get(url: str, headers: Mapping[str, str] | None, timeout_s: float) -> tuple[int, bytes] | None:
+    parts = urlsplit(url)
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(parts.netloc, timeout=timeout_s, context=context)
+    else:
+        connection = http.client.HTTPConnection(parts.netloc, timeout=timeout_s)
+    try:
+        connection.request("GET", target, headers={"Connection": "close", **(headers or {})})
+        response = connection.getresponse()
+        return response.status, response.read(_MAX_BODY_BYTES)
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
