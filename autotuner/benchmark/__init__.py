@@ -1,0 +1,63 @@
+"""Scenarios, arrivals, load plans and the load driver.
+
+Names are loaded when first used: the driver's worker processes import modules of this package and
+must start in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autotuner.benchmark.bench import BenchOptions, bench
+    from autotuner.benchmark.driver import DriverSettings, LoadDriver, Target
+    from autotuner.benchmark.list_plan import ListPlan, full_requests, levels, make_plan
+    from autotuner.benchmark.plan import LoadPlan, LoadPoint, PointOutcome
+    from autotuner.benchmark.probe import discover_target
+    from autotuner.benchmark.real_driver import RealLoadDriver, open_driver
+    from autotuner.benchmark.workload import check_workload
+
+_HOMES = {
+    "BenchOptions": "bench",
+    "DriverSettings": "driver",
+    "ListPlan": "list_plan",
+    "LoadDriver": "driver",
+    "LoadPlan": "plan",
+    "LoadPoint": "plan",
+    "PointOutcome": "plan",
+    "RealLoadDriver": "real_driver",
+    "Target": "driver",
+    "bench": "bench",
+    "check_workload": "workload",
+    "discover_target": "probe",
+    "full_requests": "list_plan",
+    "levels": "list_plan",
+    "make_plan": "list_plan",
+    "open_driver": "real_driver",
+}
+
+__all__ = [
+    "BenchOptions",
+    "DriverSettings",
+    "ListPlan",
+    "LoadDriver",
+    "LoadPlan",
+    "LoadPoint",
+    "PointOutcome",
+    "RealLoadDriver",
+    "Target",
+    "bench",
+    "check_workload",
+    "discover_target",
+    "full_requests",
+    "levels",
+    "make_plan",
+    "open_driver",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -25,9 +25,7 @@ class Target:
 
 @dataclass(frozen=True)
 class DriverSettings:
-    """``cores`` are the client's leased cores (empty: not pinned); ``seed`` fixes every prompt.
-
-    """
+    """``cores`` are the client's leased cores (empty: not pinned); ``seed`` fixes every prompt."""
 
     workload: Workload
     request_timeout_s: float

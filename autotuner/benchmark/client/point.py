@@ -1,0 +1,158 @@
+"""One worker's share of one load point, from its first warm-up request to its last record."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
+
+from autotuner.benchmark.client.connector import Connector
+from autotuner.benchmark.client.exchange import Exchange
+from autotuner.benchmark.client.lag import LagMonitor
+from autotuner.benchmark.client.tickets import Ticket, TicketOffice
+from autotuner.benchmark.client.wire import Job, Outcome, PointResult
+from autotuner.benchmark.hopeless import Progress, hopeless
+
+_JUDGE_EVERY_S = 0.5
+
+
+class PointRun:
+    """Runs one job. The requests are made by the constructor, before the clock starts."""
+
+    def __init__(self, job: Job, office: TicketOffice, connector: Connector, *, forced: bool) -> None:
+        self._job = job
+        self._office = office
+        self._connector = connector
+        self._forced = forced
+        self._closed = job.kind == "concurrency"
+        if self._closed:
+            self._first, measured = office.closed_loop(job)
+            self._queue = deque(measured)
+            self._total = len(measured)
+        else:
+            self._first = office.open_loop(job)
+            self._queue = deque[Ticket]()
+            self._total = sum(1 for ticket in self._first if not ticket.warmup)
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: dict[Exchange, float] = {}
+        self._ended: list[Outcome] = []
+        self._start_s = 0.0
+        self._stopped: tuple[str, str] | None = None  # error of what is in flight, why
+
+    async def run(self, start_s: float) -> PointResult:
+        """Sends everything, or what it can until it is stopped. ``start_s`` is a ``time.monotonic`` time."""
+        self._start_s = start_s
+        loop = asyncio.get_running_loop()
+        reason = f"the deadline of {self._job.deadline_s:.0f} s passed"
+        deadline = loop.call_later(
+            max(0.0, start_s + self._job.deadline_s - time.monotonic()), self.stop, reason, "timeout"
+        )
+        judge = asyncio.create_task(self._judge())
+        try:
+            async with LagMonitor() as lag, asyncio.TaskGroup() as group:
+                self._group = group
+                self._spawn(self._slots() if self._closed else self._arrivals())
+        finally:
+            deadline.cancel()
+            judge.cancel()
+        return PointResult(tuple(self._ended), lag.p99_ms, self._stopped[1] if self._stopped else None)
+
+    def stop(self, reason: str, error: str = "cancelled") -> None:
+        """Gives the point up: nothing more is sent, what is in flight ends with ``error``."""
+        if self._stopped is not None:
+            return
+        self._stopped = (error, reason)
+        self._queue.clear()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self._group is not None
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _slots(self) -> None:
+        for ticket in self._first:
+            self._spawn(self._slot(ticket))
+
+    async def _slot(self, ticket: Ticket) -> None:
+        """One slot: its warm-up request, then measured ones as long as there are any."""
+        await self._until(ticket.due_s)
+        await self._request(ticket, self._now())
+        while self._queue:
+            await self._request(self._queue.popleft(), self._now())
+
+    async def _arrivals(self) -> None:
+        for ticket in self._first:
+            await self._until(ticket.due_s)
+            self._spawn(self._request(ticket, ticket.due_s))
+
+    async def _until(self, due_s: float) -> None:
+        """Waits; the loop's timers are rounded to milliseconds and may be early, so the rest is yielded away."""
+        while (left_s := due_s - self._now()) > 0:
+            await asyncio.sleep(left_s if left_s > 0.0015 else 0)
+
+    async def _request(self, ticket: Ticket, scheduled_s: float) -> None:
+        address = self._connector.address(ticket.index)
+        exchange = Exchange(self._office.payload(self._job, ticket), asyncio.get_running_loop())
+        self._waiting[exchange] = scheduled_s
+        try:
+            await self._connector.perform(exchange, address)
+        except asyncio.CancelledError:
+            exchange.end(*(self._stopped or ("cancelled", "")))
+            raise
+        finally:
+            del self._waiting[exchange]
+            self._ended.append(self._outcome(ticket, scheduled_s, exchange))
+
+    def _outcome(self, ticket: Ticket, scheduled_s: float, exchange: Exchange) -> Outcome:
+        stream = exchange.stream
+        times = stream.chunks
+        if not times and exchange.error is None and stream.last_choice_s is not None:
+            times = [stream.last_choice_s]  # tokens that make no text still came
+        expected = ticket.output_tokens if self._forced else None
+        error, detail = exchange.error, exchange.detail
+        if error is None and expected is not None and stream.output_tokens not in (None, expected):
+            error, detail = "wrong_length", f"{stream.output_tokens} output tokens, {expected} were asked for"
+        start_s = self._start_s
+        return Outcome(
+            index=ticket.index,
+            warmup=ticket.warmup,
+            scheduled_s=scheduled_s,
+            sent_s=exchange.sent_s - start_s,
+            end_s=(exchange.end_s or time.monotonic()) - start_s,
+            first_token_s=times[0] - start_s if times else None,
+            last_token_s=times[-1] - start_s if times else None,
+            prompt_tokens=stream.prompt_tokens,
+            output_tokens=stream.output_tokens,
+            expected_output_tokens=expected,
+            error=error,
+            status=exchange.status,
+            detail=detail,
+            chunk_s=array("d", [at - start_s for at in stream.chunks]),
+        )
+
+    async def _judge(self) -> None:
+        while True:
+            await asyncio.sleep(_JUDGE_EVERY_S)
+            if reason := hopeless(self._progress()):
+                self.stop(reason)
+
+    def _progress(self) -> Progress:
+        return Progress(
+            ended=self._ended,
+            waiting_since_s=list(self._waiting.values()),
+            total=self._total,
+            slots=sum(1 for ticket in self._first if ticket.warmup) if self._closed else 0,
+            now_s=self._now(),
+            deadline_s=self._job.deadline_s,
+            planned_s=0.0 if self._closed else self._first[-1].due_s,
+        )
+
+    def _now(self) -> float:
+        return time.monotonic() - self._start_s

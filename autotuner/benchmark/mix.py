@@ -1,0 +1,50 @@
+"""A weighted mix of sources, and how it is written down for the worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from autotuner.benchmark.datasets import read_dataset, read_trace
+from autotuner.benchmark.scenario import Shape, Source, parse_scenario
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """One source of a mix: ``kind`` is scenario, dataset or trace, ``text`` the scenario or the file's path."""
+
+    kind: str
+    text: str
+    weight: float = 1.0
+
+    def open(self, seed: int, key: str) -> Source:
+        """Parses the scenario or reads the file. Raises WorkloadError."""
+        if self.kind == "dataset":
+            return read_dataset(self.text, seed, f"{key}.dataset")
+        if self.kind == "trace":
+            return read_trace(self.text, f"{key}.trace")
+        return parse_scenario(self.text, key)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Each request's shape comes from one of the sources, drawn by weight."""
+
+    sources: tuple[Source, ...]
+    weights: tuple[float, ...]
+
+    def shape(self, rng: Random, index: int) -> Shape:
+        if len(self.sources) == 1:
+            return self.sources[0].shape(rng, index)
+        (source,) = rng.choices(self.sources, self.weights)
+        return source.shape(rng, index)
+
+
+def open_mix(specs: Sequence[SourceSpec], seed: int) -> Mix:
+    """Raises WorkloadError for a scenario that does not parse or a file that can't be read."""
+    keys = (
+        ["workload.scenario"] if len(specs) == 1 else [f"workload.scenarios[{i}].scenario" for i in range(len(specs))]
+    )
+    sources = tuple(spec.open(seed, key) for spec, key in zip(specs, keys, strict=True))
+    return Mix(sources, tuple(spec.weight for spec in specs))

@@ -1,0 +1,183 @@
+"""RealLoadDriver: presses a server with real requests from processes of its own."""
+
+from __future__ import annotations
+
+import time
+from statistics import median
+from types import TracebackType
+from typing import Self
+
+from autotuner.benchmark.client.wire import ClientSpec, Job, Outcome, PointResult
+from autotuner.benchmark.driver import DriverSettings, LoadDriver, Target
+from autotuner.benchmark.plan import LoadPoint
+from autotuner.benchmark.probe import Prober, find_sizing
+from autotuner.benchmark.shards import Shards
+from autotuner.benchmark.sizing import Sizing
+from autotuner.benchmark.workload import check_workload, source_specs
+from autotuner.errors import InfrastructureError
+from autotuner.metrics.load_level import LoadKind
+from autotuner.metrics.request import PointRun, RequestError, RequestRecord
+from autotuner.study.model import RateLoad
+
+SATURATED_LAG_MS = 5.0  # a client this late, at the 99th percentile …
+SATURATED_SHARE_OF_TTFT = 0.05  # … or by this share of the median TTFT, measures itself
+
+_START_S = 30.0
+_MAKE_REQUESTS_S = 120.0
+_GRACE_S = 30.0  # for a worker to hand its records over
+_LEAD_S = 0.02  # from "go" to the point's time 0
+
+
+class RealLoadDriver:
+    """A LoadDriver with one worker process for each client core, or one.
+
+    The constructor checks the workload (WorkloadError); entering starts the processes.
+    """
+
+    def __init__(self, target: Target, settings: DriverSettings) -> None:
+        check_workload(settings.workload, settings.seed)
+        self._target = target
+        self._settings = settings
+        self._shards: Shards | None = None
+        self._sizing: Sizing | None = None
+
+    def __enter__(self) -> Self:
+        self._shards = Shards(self._settings.cores)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shards is not None:
+            self._shards.close()
+            self._shards = None
+
+    def run(self, point: LoadPoint, *, deadline_s: float) -> PointRun:
+        ends_s = time.monotonic() + deadline_s
+        shards = self._ready_shards(deadline_s)
+        jobs = self._jobs(point, len(shards))
+        try:
+            results = self._press(shards, jobs, ends_s)
+        except BaseException:  # whatever the workers are doing now, their answers would come out of turn
+            shards.close()
+            self._shards, self._sizing = None, None
+            raise
+        return _point_run(point, results)
+
+    def _ready_shards(self, deadline_s: float) -> Shards:
+        """The worker processes, told where to send what; started again when an earlier run lost them."""
+        if self._shards is None:
+            self._shards = Shards(self._settings.cores)
+        if self._sizing is None:
+            timeout_s = min(self._settings.request_timeout_s, deadline_s)
+            sizing = find_sizing(self._prober(timeout_s), self._settings.seed)
+            everyone = range(len(self._shards))
+            for number in everyone:
+                self._shards.send(number, "spec", self._spec(sizing).to_json())
+            for _ in self._shards.collect("ready", everyone, _START_S):
+                pass
+            self._sizing = sizing
+        return self._shards
+
+    def _press(self, shards: Shards, jobs: dict[int, Job], ends_s: float) -> list[PointResult]:
+        for number, job in jobs.items():
+            shards.send(number, "job", {**_fields(job), "deadline_s": max(0.0, ends_s - time.monotonic())})
+        numbers = list(jobs)
+        for _ in shards.collect("ready", numbers, _MAKE_REQUESTS_S):
+            pass
+        start_s = time.monotonic() + _LEAD_S
+        for number in numbers:
+            shards.send(number, "go", {"start_s": start_s})
+        results = []
+        for ended, content in shards.collect("result", numbers, max(0.0, ends_s - start_s) + _GRACE_S):
+            results.append(PointResult.from_json(content))
+            if results[-1].stopped_early:
+                for number in numbers:
+                    if number != ended:
+                        shards.send(number, "stop", {"reason": results[-1].stopped_early})
+        return results
+
+    def _jobs(self, point: LoadPoint, workers: int) -> dict[int, Job]:
+        """Each worker's share; with fewer slots or requests than workers some have none."""
+        level, load = point.level, self._settings.workload.load
+        most = level.value if level.kind is LoadKind.CONCURRENCY else point.requests
+        shards = max(1, min(workers, int(most)))
+        arrival = load.arrival if isinstance(load, RateLoad) else "poisson"
+        return {
+            shard: Job(level.kind.value, level.value, arrival, point.requests, point.first_index, shard, shards, 0.0)
+            for shard in range(shards)
+        }
+
+    def _prober(self, timeout_s: float) -> Prober:
+        return Prober(self._target, self._settings.workload.api, self._body(), timeout_s)
+
+    def _body(self) -> dict[str, object]:
+        return {**dict(self._target.features.extra_body), **self._settings.workload.extra_body}
+
+    def _spec(self, sizing: Sizing) -> ClientSpec:
+        workload, features = self._settings.workload, self._target.features
+        return ClientSpec(
+            urls=tuple(self._target.urls),
+            model=self._target.served_name,
+            headers=dict(self._target.headers),
+            api=workload.api,
+            body=self._body(),
+            ignore_eos=features.ignore_eos,
+            min_tokens=features.min_tokens,
+            request_timeout_s=self._settings.request_timeout_s,
+            seed=self._settings.seed,
+            cold=workload.cache == "cold",
+            sources=source_specs(workload),
+            shared_prefix_tokens=workload.shared_prefix_tokens,
+            sizing=sizing,
+        )
+
+
+def open_driver(target: Target, settings: DriverSettings) -> LoadDriver:
+    """The load driver for a real server; use it as a context manager. Raises WorkloadError."""
+    if not target.urls:
+        raise InfrastructureError("the target has no URL")
+    return RealLoadDriver(target, settings)
+
+
+def is_saturated(lag_p99_ms: float, median_ttft_ms: float | None) -> bool:
+    """Whether figures are the client's rather than the server's."""
+    return lag_p99_ms > max(SATURATED_LAG_MS, SATURATED_SHARE_OF_TTFT * (median_ttft_ms or 0.0))
+
+
+def _fields(job: Job) -> dict[str, object]:
+    return {name: getattr(job, name) for name in job.__dataclass_fields__}
+
+
+def _point_run(point: LoadPoint, results: list[PointResult]) -> PointRun:
+    outcomes = sorted((o for result in results for o in result.outcomes), key=lambda o: (o.sent_s, o.index))
+    lag_ms = max(result.lag_p99_ms for result in results)
+    waits_ms = [
+        1000.0 * (o.first_token_s - o.scheduled_s) for o in outcomes if not o.warmup and o.first_token_s is not None
+    ]
+    return PointRun(
+        level=point.level,
+        records=tuple(_record(outcome) for outcome in outcomes),
+        lag_p99_ms=lag_ms,
+        saturated=is_saturated(lag_ms, median(waits_ms) if waits_ms else None),
+        stopped_early=next((result.stopped_early for result in results if result.stopped_early), None),
+    )
+
+
+def _record(outcome: Outcome) -> RequestRecord:
+    return RequestRecord(
+        index=outcome.index,
+        warmup=outcome.warmup,
+        scheduled_s=outcome.scheduled_s,
+        sent_s=outcome.sent_s,
+        first_token_s=outcome.first_token_s,
+        last_token_s=outcome.last_token_s,
+        end_s=outcome.end_s,
+        prompt_tokens=outcome.prompt_tokens,
+        output_tokens=outcome.output_tokens,
+        expected_output_tokens=outcome.expected_output_tokens,
+        chunk_s=tuple(outcome.chunk_s),
+        error=RequestError(outcome.error) if outcome.error is not None else None,
+        status=outcome.status,
+        detail=outcome.detail,
+    )
