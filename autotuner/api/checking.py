@@ -1,0 +1,128 @@
+"""check: everything about a study that can be told without starting anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autotuner.benchmark import check_workload, full_requests, levels
+from autotuner.engines import Problem, get_engine
+from autotuner.errors import StudyError
+from autotuner.scoring import parse_objective
+from autotuner.servers import executable_problem, model_problem, secret_problem
+from autotuner.space import Count, build_space, values_to_check
+from autotuner.study import load_study as load_study_file
+from autotuner.study.model import Study
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """A valid study's plan. ``argv`` are the baseline's servers, ``{host}`` and ``{port}`` still open."""
+
+    study: Study
+    count: Count
+    argv: tuple[tuple[str, ...], ...]
+    warnings: tuple[str, ...]
+    needs: dict[str, float]
+    fits: int | None  # trials at a time on the cluster, where one was asked
+
+    def plan(self) -> list[tuple[str, str]]:
+        study = self.study
+        exact = "" if self.count.exact else "about "
+        points = [f"{level} ({full_requests(study.workload, level)} requests)" for level in levels(study.workload)]
+        rows = [
+            ("engine", study.engine.name),
+            ("model", study.model.id),
+            ("Configs", f"{exact}{self.count.number:,}"),
+            ("trials", f"{study.search.trials} by {study.search.algorithm}, the default first"),
+            ("rungs", f"{study.fidelity.rungs}, {study.fidelity.trial_scheduler}, eta {study.fidelity.eta}"),
+            ("load points", ", ".join(points)),
+            ("objective", ", ".join(study.objectives)),
+            ("SLO", ", ".join(_slo_texts(study)) or "none"),
+            ("confirmation", f"{study.search.confirm} rounds of best and default"),
+            ("a trial reserves", " and ".join(f"{amount:g} {name}" for name, amount in self.needs.items())),
+        ]
+        if self.fits is not None:
+            rows.append(("trials at a time", str(self.fits)))
+        return rows
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "valid": True,
+            "study": self.study.model_dump(mode="json"),
+            "configs": {"number": self.count.number, "exact": self.count.exact},
+            "baseline_argv": [list(argv) for argv in self.argv],
+            "needs": self.needs,
+            "fits": self.fits,
+            "warnings": list(self.warnings),
+        }
+
+
+def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
+    """Reads a study file. ``overrides`` are ``key.path=value`` texts. Raises StudyError."""
+    return load_study_file(path, overrides).study
+
+
+def check(study: Study, address: str | None = None) -> CheckReport:
+    """Validates a study. With ``address`` also whether a trial fits the cluster's nodes.
+
+    Raises InputError for the first thing that is wrong, CapacityError when no node holds a trial.
+    """
+    from autotuner.tuning.placement import bundle, check_space_fits
+    from autotuner.tuning.runner import baseline_config
+
+    for name in study.objectives:
+        parse_objective(name)
+    check_workload(study.workload)
+    space = build_space(study)
+    engine = get_engine(study.engine.name)
+    _refuse(engine.problems(study, list(values_to_check(space))))
+    count = space.count()
+    baseline = baseline_config(study)
+    deployment = engine.deployment(study, baseline)
+    argv = tuple(rank.argv for group in deployment.groups for rank in group.ranks)
+    _refuse([model_problem(study), secret_problem(study), *(executable_problem(study, words[0]) for words in argv)])
+    fits = None
+    if address is not None:
+        from autotuner.tuning.session import node_resources, ray_session
+
+        with ray_session(address):
+            fits = check_space_fits(study, space, node_resources())
+    return CheckReport(
+        study=study,
+        count=count,
+        argv=argv,
+        warnings=tuple(_warnings(study, count)),
+        needs=dict(bundle(study, baseline)),
+        fits=fits,
+    )
+
+
+def _refuse(found: Iterable[Problem | None]) -> None:
+    problems = [problem for problem in found if problem is not None and problem.fatal]
+    if problems:
+        first = problems[0]
+        texts = [f"{p.key}: {p.value!r}: {p.rule}{_nearest(p.nearest)}" for p in problems[:5]]
+        raise StudyError(
+            "\n".join(texts), key=first.key, value=first.value, rule=first.rule, nearest=first.nearest
+        )
+
+
+def _nearest(nearest: str | None) -> str:
+    return f"; did you mean {nearest!r}?" if nearest else ""
+
+
+def _warnings(study: Study, count: Count) -> Iterator[str]:
+    if count.exact and study.search.trials > count.number + 1:
+        yield f"search.trials is {study.search.trials}, but there are {count.number} Configs: the study ends sooner"
+    if study.objectives[0].startswith("goodput") and not study.slo.terms():
+        yield "goodput without an SLO counts every request as good"
+    if study.fidelity.trial_scheduler == "hyperband":
+        yield "hyperband pauses trials: each pause ends the server, and going on launches it again"
+
+
+def _slo_texts(study: Study) -> Iterator[str]:
+    for metric, statistic, term in study.slo.terms():
+        yield f"{metric} {statistic} ≤ {term.threshold_ms:g} ms"

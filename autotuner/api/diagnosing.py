@@ -1,0 +1,84 @@
+"""doctor: what is installed, reachable and free."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any, Literal
+
+from autotuner.errors import InfrastructureError
+from autotuner.servers import accelerator_name, find_leftovers
+
+State = Literal["ok", "absent", "broken"]
+
+# package to import → (name on the index, extra that installs it or "" for a requirement, what it is for)
+_PACKAGES = {
+    "ray": ("ray", "", "runs the trials"),
+    "optuna": ("optuna", "", "searchers tpe, nsga2"),
+    "cmaes": ("cmaes", "cmaes", "searcher cmaes"),
+    "hyperopt": ("hyperopt", "hyperopt", "searcher hyperopt"),
+    "torch": ("torch", "gp", "searcher gp"),
+    "xllamacpp": ("xllamacpp", "llamacpp", "llama.cpp server without a llama-server binary"),
+    "openpyxl": ("openpyxl", "xlsx", "report --format xlsx"),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``absent`` is fine unless a study asks for it; ``broken`` is not."""
+
+    part: str
+    state: State
+    detail: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def doctor(address: str | None = None) -> list[Finding]:
+    """Looks at this machine, and at the Ray cluster at ``address`` where one is given. Starts nothing."""
+    return [*_machine(), *_packages(), *_servers(), *(_cluster(address) if address else [])]
+
+
+def _machine() -> Iterator[Finding]:
+    supported = sys.version_info >= (3, 11)
+    yield Finding("python", "ok" if supported else "broken", sys.version.split()[0])
+    yield Finding("cores", "ok", f"{len(os.sched_getaffinity(0))} usable by this process")
+    disk = shutil.disk_usage(".")
+    yield Finding("disk", "ok" if disk.free > 1 << 30 else "broken", f"{disk.free / (1 << 30):.1f} GiB free here")
+    name = accelerator_name(("0",))
+    yield Finding("GPU", "ok" if name else "absent", name or "nvidia-smi names none")
+
+
+def _packages() -> Iterator[Finding]:
+    for module, (package, extra, purpose) in _PACKAGES.items():
+        if importlib.util.find_spec(module) is not None:
+            yield Finding(package, "ok", f"{metadata.version(package)}: {purpose}")
+        elif extra:
+            yield Finding(package, "absent", f"{purpose}: pip install 'autotuner-llm[{extra}]'")
+        else:
+            yield Finding(package, "broken", f"{purpose}: not installed")
+
+
+def _servers() -> Iterator[Finding]:
+    path = shutil.which("llama-server")
+    yield Finding("llama-server", "ok" if path else "absent", path or "not on the PATH; xllamacpp stands in")
+    left = find_leftovers()
+    yield Finding("leftovers", "broken" if left else "ok", f"{len(left)} of dead studies" + (": autotuner reap" if left else ""))
+
+
+def _cluster(address: str) -> Iterator[Finding]:
+    from autotuner.tuning.session import node_resources, ray_session
+
+    try:
+        with ray_session(address):
+            for number, node in enumerate(node_resources()):
+                told = f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU"
+                yield Finding(f"node {number}", "ok", told)
+    except InfrastructureError as error:
+        yield Finding("cluster", "broken", error.message)

@@ -1,0 +1,119 @@
+"""Result: what a study found, as frames and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autotuner.errors import InputError
+from autotuner.manifests import targets
+from autotuner.results import OutputFolder, StudyResults, TrialPoint, load_results, write_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Result:
+    """A study's output folder. Frames are made when first asked for."""
+
+    def __init__(self, results: StudyResults, interrupted_by: int | None = None) -> None:
+        self._results = results
+        self._interrupted_by = interrupted_by
+
+    @property
+    def path(self) -> Path:
+        return self._results.path
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial: the columns of trials.csv."""
+        return self._results.trials
+
+    @property
+    def measurements(self) -> pd.DataFrame:
+        """One row a load point of an ended rung: the columns of measurements.csv."""
+        return self._results.measurements
+
+    @property
+    def pareto(self) -> pd.DataFrame:
+        """The front over (trial, level): the columns of pareto.csv."""
+        return self._results.pareto
+
+    @property
+    def best(self) -> TrialPoint | None:
+        return self._results.best
+
+    @property
+    def baseline(self) -> TrialPoint | None:
+        return self._results.baseline
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The content of summary.json."""
+        return self._results.summary
+
+    @property
+    def exit_code(self) -> int:
+        """As the command line's: 0 done, 1 nothing meets the SLOs, 130 or 143 when interrupted."""
+        if self._interrupted_by is not None:
+            return self._interrupted_by
+        best = self.best
+        return 0 if best is not None and best.slo_met else 1
+
+    def export(self, target: str, out: str | Path, *, top: int = 1, trial_id: str | None = None) -> list[Path]:
+        """Writes deployment files of the ``top`` best Configs (or of one trial) into ``out``.
+
+        ``target``: shell, compose, kubernetes, or ``table`` (the measurements as CSV). Raises InputError
+        for an unknown target or trial.
+        """
+        from autotuner.api.exporting import export_configs, export_table
+
+        if target == "table":
+            return [export_table(self._results, Path(out))]
+        if target not in targets():
+            known = [*targets(), "table"]
+            raise InputError(
+                f"target: {target!r} is not one of {', '.join(known)}",
+                key="target",
+                value=target,
+                rule=f"one of {', '.join(known)}",
+            )
+        return export_configs(self._results, target, Path(out), top=top, trial_id=trial_id)
+
+    def report(self, kind: str = "html", out: str | Path | None = None) -> Path:
+        """Writes report.html (or ``kind="xlsx"``) and returns its path."""
+        from autotuner.report import write_report, write_workbook
+
+        folder = OutputFolder(self.path)
+        if kind == "xlsx":
+            path = Path(out) if out else folder.report.with_suffix(".xlsx")
+            write_workbook(self._results, path)
+        else:
+            path = Path(out) if out else folder.report
+            write_report(self._results, path)
+        return path
+
+    def print_summary(self) -> None:
+        """Prints the closing table on standard output."""
+        from autotuner.report import print_summary
+
+        print_summary(self._results)
+
+
+def load_result(path: str | Path) -> Result:
+    """The result in an output folder, running or ended. Raises FolderError where there is none."""
+    return Result(load_results(Path(path)))
+
+
+def write_outputs(path: Path, interrupted_by: int | None = None) -> Result:
+    """Tables, summary, report and deployment files of what has been measured so far."""
+    from autotuner.api.exporting import export_configs
+
+    results = write_tables(path)
+    result = Result(results, interrupted_by)
+    result.report()
+    if results.best is not None:
+        deploy = OutputFolder(path).deploy
+        for target in targets():
+            export_configs(results, target, deploy, top=3)
+    return result

@@ -1,0 +1,74 @@
+"""run and resume: a study from file to report."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autotuner.api.checking import check
+from autotuner.api.result import Result, write_outputs
+from autotuner.results import OutputFolder, open_folder, resume_folder
+from autotuner.study import study_id
+from autotuner.study.model import Study
+
+if TYPE_CHECKING:
+    from autotuner.tuning.events import Observer
+
+
+def run(
+    study: Study,
+    address: str | None = None,
+    out: str | Path | None = None,
+    *,
+    progress: bool = False,
+    observers: Sequence[Observer] = (),
+) -> Result:
+    """Runs a study to its end and writes its output folder (default ``./studies/NAME``).
+
+    ``progress`` shows it on standard error. Raises InputError for a bad study or a folder that holds
+    another study, InfrastructureError when Ray can't be reached or no node holds a trial.
+    """
+    check(study)
+    folder = OutputFolder(Path(out) if out is not None else Path("studies") / study.name)
+    with open_folder(folder, study):
+        return _run(study, folder, address, progress, observers)
+
+
+def resume(
+    path: str | Path,
+    address: str | None = None,
+    *,
+    progress: bool = False,
+    observers: Sequence[Observer] = (),
+) -> Result:
+    """Goes on with a study after any death: ended rungs are taken from its store, never measured again."""
+    folder = OutputFolder(Path(path))
+    with resume_folder(folder) as study:
+        check(study)
+        return _run(study, folder, address, progress, observers)
+
+
+def _run(
+    study: Study, folder: OutputFolder, address: str | None, progress: bool, observers: Sequence[Observer]
+) -> Result:
+    from autotuner.tuning.runner import run_study
+
+    with _observers(folder, progress, observers) as watching:
+        ending = run_study(study, study_id(study), folder, address, watching)
+    return write_outputs(folder.path, ending.interrupted_by)
+
+
+@contextlib.contextmanager
+def _observers(folder: OutputFolder, progress: bool, observers: Sequence[Observer]) -> Iterator[list[Observer]]:
+    from autotuner.report import TensorBoardObserver, make_progress
+
+    watching: list[Observer] = [*observers, TensorBoardObserver(folder.tensorboard)]
+    if progress:
+        watching.append(make_progress())
+    try:
+        yield watching
+    finally:
+        for observer in watching:
+            observer.close()

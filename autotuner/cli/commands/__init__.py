@@ -1,0 +1,19 @@
+"""One module a command: NAME, HELP, add_arguments, handle; the docstring is its description."""
+
+from autotuner.cli.commands import (
+    bench,
+    check,
+    compare,
+    doctor,
+    export,
+    init,
+    reap,
+    report,
+    rescore,
+    resume,
+    run,
+)
+
+COMMANDS = (init, check, run, resume, report, compare, rescore, export, bench, doctor, reap)
+
+__all__ = ["COMMANDS"]

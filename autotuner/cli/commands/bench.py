@@ -1,0 +1,122 @@
+"""Measure a server that already runs, with the load driver alone.
+
+  autotuner bench http://127.0.0.1:8000 --scenario 'D(512,128)' --concurrency 1,8,32
+  autotuner bench http://127.0.0.1:8000 --scenario 'N(1000,200)/(200,50)' --rate 2,4 --per-level-s 30
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import autotuner as at
+from autotuner.cli.output import note, print_json, print_table
+from autotuner.errors import InputError
+
+NAME = "bench"
+HELP = "measure a server that already runs"
+
+_COLUMNS = {
+    "requests": "requests",
+    "errors": "errors",
+    "output_tokens_per_s": "tokens/s",
+    "requests_per_s": "requests/s",
+    "ttft_p50_ms": "TTFT p50 ms",
+    "ttft_p99_ms": "TTFT p99 ms",
+    "tpot_mean_ms": "TPOT mean ms",
+    "itl_p99_ms": "ITL p99 ms",
+    "e2e_p50_ms": "E2E p50 ms",
+    "e2e_p99_ms": "E2E p99 ms",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", help="base URL of an OpenAI-compatible server, without /v1")
+    parser.add_argument("--scenario", default="D(128,64)", help="D(in,out), N(mean,sd)/(mean,sd), U(min,max)/(min,max)")
+    parser.add_argument("--dataset", metavar="FILE", help="JSONL of prompts, instead of a scenario")
+    parser.add_argument("--trace", metavar="FILE", help="JSONL of timestamped requests, instead of a scenario")
+    load = parser.add_mutually_exclusive_group()
+    load.add_argument("--concurrency", default="1,8", help="closed loop: levels (default: %(default)s)")
+    load.add_argument("--rate", help="open loop: levels in requests/s")
+    load.add_argument("--speed", help="a trace's own timestamps, so many times faster")
+    parser.add_argument("--arrival", choices=("poisson", "constant"), default="poisson", help="of --rate")
+    parser.add_argument("--requests", type=int, metavar="N", help="requests a level (default: 8 a slot, 64 at least)")
+    parser.add_argument("--per-level-s", type=float, default=60.0, help="length of a --rate level (default: %(default)g)")
+    parser.add_argument("--api", choices=("completions", "chat"), default="completions")
+    parser.add_argument("--model", help="name in requests (default: the first that the server serves)")
+    parser.add_argument("--shared-prefix-tokens", type=int, default=0)
+    parser.add_argument("--header", action="append", default=[], metavar="NAME:VALUE", help="may be repeated")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--request-timeout-s", type=float, default=120.0)
+
+
+def handle(arguments: argparse.Namespace) -> int:
+    results = at.bench(
+        arguments.url.rstrip("/"),
+        _workload(arguments),
+        model=arguments.model,
+        headers=_headers(arguments.header),
+        requests=arguments.requests,
+        seed=arguments.seed,
+        request_timeout_s=arguments.request_timeout_s,
+        progress=lambda level, run: note(f"{level} …") if run is None else None,
+    )
+    if arguments.json:
+        print_json({"url": arguments.url, "levels": [result.as_dict() for result in results]})
+        return 0
+    rows = []
+    for result in results:
+        told = result.as_dict()
+        rows.append((f"{told['load_kind']} {told['level']:g}", *(told.get(column) for column in _COLUMNS)))
+        if result.run.saturated:
+            note(f"{result.measurement.level}: the load driver itself was late; the figures are its own")
+        if result.run.stopped_early:
+            note(f"{result.measurement.level}: stopped early: {result.run.stopped_early}")
+    print_table(("load", *_COLUMNS.values()), rows)
+    return 0
+
+
+def _workload(arguments: argparse.Namespace) -> at.Workload:
+    scenario: object = arguments.scenario
+    if arguments.dataset:
+        scenario = {"dataset": arguments.dataset}
+    elif arguments.trace:
+        scenario = {"trace": arguments.trace}
+    load: dict[str, object] = {"concurrency": _numbers("concurrency", arguments.concurrency, int)}
+    if arguments.rate:
+        load = {"rate": _numbers("rate", arguments.rate, float), "arrival": arguments.arrival}
+    elif arguments.speed or arguments.trace:
+        load = {"speed": _numbers("speed", arguments.speed or "1", float)}
+    return at.Workload.model_validate(
+        {
+            "scenario": scenario,
+            "load": load,
+            "api": arguments.api,
+            "shared_prefix_tokens": arguments.shared_prefix_tokens,
+            "requests": {"per_level_s": arguments.per_level_s},
+        }
+    )
+
+
+def _numbers(name: str, text: str, kind: type[int] | type[float]) -> list[float]:
+    try:
+        numbers = [kind(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) <= 0:
+        raise InputError(
+            f"--{name}: {text!r} is not a list of positive numbers",
+            key=name,
+            value=text,
+            rule="positive numbers with commas between them",
+        )
+    return numbers
+
+
+def _headers(texts: list[str]) -> dict[str, str]:
+    headers = {}
+    for text in texts:
+        name, colon, value = text.partition(":")
+        if not colon:
+            raise InputError(f"--header: {text!r} has no colon", key="header", value=text, rule="NAME:VALUE")
+        headers[name.strip()] = value.strip()
+    return headers

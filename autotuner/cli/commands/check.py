@@ -1,0 +1,36 @@
+"""Validate a study without a GPU and without Ray, and show what it would do.
+
+autotuner check study.yaml
+autotuner check study.yaml --address auto      # also: does a trial fit the cluster's nodes?
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+import autotuner as at
+from autotuner.cli.commands.study_arguments import add_address, add_study
+from autotuner.cli.output import print_json, print_table
+
+NAME = "check"
+HELP = "validate a study and print its plan; nothing is started"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_study(parser)
+    add_address(parser)
+
+
+def handle(arguments: argparse.Namespace) -> int:
+    report = at.check(at.load_study(arguments.study, arguments.overrides), address=arguments.address)
+    if arguments.json:
+        print_json(report.as_dict())
+        return 0
+    print_table(("plan", ""), report.plan(), title=f"study {report.study.name}: valid")
+    print("the baseline's server:")
+    for argv in report.argv:
+        print("  " + shlex.join(argv))
+    for warning in report.warnings:
+        print(f"warning: {warning}")
+    return 0

@@ -1,0 +1,48 @@
+"""What travels between the driver and a trial: an Assignment out, a RungReport back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from autotuner.errors import Failure
+from autotuner.results.records import Phase, Usage
+from autotuner.scoring.score import Score
+from autotuner.space.config import Config
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One trial to run: its id, phase and Config, and how many rungs lead to full fidelity."""
+
+    trial_id: str
+    phase: Phase
+    config: Config
+    rungs: int
+
+
+@dataclass(frozen=True)
+class RungReport:
+    """What one ``step()`` tells the driver; everything in it is already in the store.
+
+    ``failure`` is set when the trial can't go on; ``score`` is then infeasible. ``out_of_time`` says
+    that the study's own end cut the rung, which is then not recorded. ``metrics`` are those of the
+    load point that the score was taken from.
+    """
+
+    trial_id: str
+    rung: int
+    last: bool
+    score: Score | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    usage: Usage = Usage()
+    gpus: int = 0
+    cpus: int = 0
+    failure: Failure | None = None
+    message: str = ""
+    out_of_time: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the trial ends here of its own accord."""
+        return self.last or self.failure is not None or self.out_of_time

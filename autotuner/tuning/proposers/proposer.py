@@ -1,0 +1,51 @@
+"""Proposer: the interface of every searcher, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from autotuner.space.config import Config
+
+
+class OutcomeKind(StrEnum):
+    """How a proposed Config turned out.
+
+    COMPLETED and INFEASIBLE are final; PRUNED was stopped early, its scores are those of low rungs and
+    are never told as final; UNKNOWN says nothing about the Config (a node was lost) and is forgotten.
+    """
+
+    COMPLETED = "completed"
+    INFEASIBLE = "infeasible"
+    PRUNED = "pruned"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``values``: the told value of each objective, finite, in the objectives' own directions.
+
+    ``by_rung`` maps ended rungs to the told value of the first objective.
+    """
+
+    kind: OutcomeKind
+    values: tuple[float, ...] = ()
+    by_rung: Mapping[int, float] = field(default_factory=dict)
+
+
+class Proposer(Protocol):
+    """Proposes Configs of the space and learns from outcomes. Same seed and same order: same proposals."""
+
+    def propose(self, trial_id: str) -> Config | None:
+        """The next Config, or ``None`` when there is none left that was not proposed before."""
+        ...
+
+    def tell(self, trial_id: str, outcome: Outcome) -> None:
+        """How a proposed trial ended. Each proposal is told once."""
+        ...
+
+    def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
+        """A trial of an earlier life of this study; ``None`` when it is still to be ended (then told)."""
+        ...

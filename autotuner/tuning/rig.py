@@ -1,0 +1,53 @@
+"""Rig: the launcher, the load driver and the clock of a trial, which only make sense together.
+
+A simulated or a replayed study swaps all three at once and runs through the same trial code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from autotuner.benchmark import DriverSettings, LoadDriver, Target, open_driver
+from autotuner.servers import Launcher, make_launcher
+from autotuner.study.model import Study
+
+
+class Clock(Protocol):
+    def epoch_s(self) -> float:
+        """Seconds since the epoch: for records that people read."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds that never jump: for durations and deadlines."""
+        ...
+
+
+class SystemClock:
+    def epoch_s(self) -> float:
+        return time.time()
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+
+@dataclass(frozen=True)
+class Rig:
+    """``leases_cores`` says whether trials hold real cores of this machine while they run."""
+
+    launcher: Launcher
+    open_driver: Callable[[Target, DriverSettings], LoadDriver]
+    clock: Clock
+    leases_cores: bool
+
+
+def make_rig(study: Study) -> Rig:
+    """The rig of the study's launcher kind."""
+    return Rig(
+        launcher=make_launcher(study),
+        open_driver=open_driver,
+        clock=SystemClock(),
+        leases_cores=study.launcher.kind != "endpoint" and study.hardware.gpus_per_server == 0,
+    )

@@ -1,0 +1,146 @@
+"""One rung: its load points one after another on a live server, then measured and scored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from autotuner.benchmark import LoadDriver, LoadPoint, PointOutcome, levels, make_plan
+from autotuner.engines.deployment import Deployment
+from autotuner.engines.engine import FailureReport
+from autotuner.errors import Failure
+from autotuner.metrics import LoadLevel, Measurement, PointRun, measure, measure_context
+from autotuner.results.records import PointFailure, RungRecord
+from autotuner.scoring import Score, parse_objective, score_rung
+from autotuner.servers import RunningServer
+from autotuner.study.model import Study
+from autotuner.tuning.assignment import Assignment
+from autotuner.tuning.point_failure import point_failure
+from autotuner.tuning.rig import Clock
+
+# Prompts are numbered; a point that the client itself spoiled is repeated with numbers no plan reaches.
+_REPEAT_OFFSET = 10_000_000
+
+
+@dataclass(frozen=True)
+class RungResult:
+    """What a rung came to. ``failure`` is set when the trial can't go on after it."""
+
+    score: Score
+    measurements: tuple[Measurement, ...]
+    runs: tuple[PointRun, ...] = ()
+    failures: tuple[PointFailure, ...] = ()
+    failure: Failure | None = None
+    message: str = ""
+    timed_out: bool = False
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class RungRunner:
+    """Keeps the raw requests of a trial's rungs, since each Measurement is cumulative over them."""
+
+    def __init__(
+        self, study: Study, assignment: Assignment, deployment: Deployment | None, runs: Iterable[PointRun]
+    ) -> None:
+        self._study = study
+        self._assignment = assignment
+        self._levels = levels(study.workload)
+        self._objectives = [parse_objective(name) for name in study.objectives]
+        self._context = measure_context(
+            study,
+            gpus=deployment.gpus if deployment else 0,
+            cpus=deployment.cpus if deployment else 0,
+            replicas=deployment.replicas if deployment else 1,
+        )
+        self._runs: dict[LoadLevel, list[PointRun]] = defaultdict(list)
+        for run in runs:
+            self._runs[run.level].append(run)
+        self._failed: dict[LoadLevel, PointFailure] = {}
+
+    def recall(self, record: RungRecord) -> RungResult:
+        """The result of a rung that ended in an earlier life, from the store."""
+        by_name = {str(level): level for level in self._levels}
+        self._failed.update({by_name[f.level]: f for f in record.failures if f.level in by_name})
+        return RungResult(
+            score=record.score,
+            measurements=record.measurements,
+            metrics=_told_metrics(record.score, record.measurements),
+        )
+
+    def run(
+        self,
+        rung: int,
+        driver: LoadDriver,
+        server: RunningServer,
+        clock: Clock,
+        deadline_s: float,
+        diagnose: Callable[[int | None, str], FailureReport],
+    ) -> RungResult:
+        """Measures every load point that the plan asks for, until it ends, the server dies or time is up."""
+        plan = make_plan(self._study.workload, rung, self._assignment.rungs, self._study.fidelity.eta)
+        ends_at = clock.monotonic_s() + deadline_s
+        ended: list[PointOutcome] = []
+        new_runs: list[PointRun] = []
+        died: PointFailure | None = None
+        timed_out = False
+        while not (died or timed_out) and (point := plan.next(ended)) is not None:
+            if point.level in self._failed:
+                ended.append(PointOutcome(point, failed=True, hopeless=False))
+                continue
+            run = _run_point(driver, point, lambda: ends_at - clock.monotonic_s())
+            timed_out = clock.monotonic_s() >= ends_at
+            exit_code = server.exit_code()
+            failure = point_failure(run, exit_code, lambda code: diagnose(code, server.log_tail()))
+            if failure is None and timed_out:
+                failure = PointFailure(str(point.level), Failure.HANG, f"the rung did not end within {deadline_s:g} s")
+            if failure is not None:
+                self._failed[point.level] = failure
+                died = failure if exit_code is not None else None
+            else:
+                self._runs[point.level].append(run)
+            new_runs.append(run)
+            ended.append(PointOutcome(point, failed=failure is not None, hopeless=run.stopped_early is not None))
+        return self._result(tuple(new_runs), died, timed_out)
+
+    def _result(self, new_runs: tuple[PointRun, ...], died: PointFailure | None, timed_out: bool) -> RungResult:
+        measurements = tuple(
+            measure(level, self._runs[level], self._context)
+            for level in self._levels
+            if self._runs[level] and level not in self._failed
+        )
+        measured = {m.level for m in measurements}
+        unmeasured = [level for level in self._levels if level not in measured]
+        score = score_rung(measurements, unmeasured, self._study.slo, self._objectives)
+        ending = died
+        if ending is None and self._failed and (timed_out or not measurements):
+            ending = list(self._failed.values())[-1 if timed_out else 0]
+        if ending is not None:
+            score = dataclasses.replace(score, reason=score.reason or ending.message)
+        return RungResult(
+            score=score,
+            measurements=measurements,
+            runs=new_runs,
+            failures=tuple(self._failed.values()),
+            failure=ending.failure if ending else None,
+            message=ending.message if ending else "",
+            timed_out=timed_out,
+            metrics=_told_metrics(score, measurements),
+        )
+
+
+def _run_point(driver: LoadDriver, point: LoadPoint, left_s: Callable[[], float]) -> PointRun:
+    """One load point; once more when it was the client that was too slow."""
+    run = driver.run(point, deadline_s=left_s())
+    if run.saturated and left_s() > 0:
+        again = dataclasses.replace(point, first_index=point.first_index + _REPEAT_OFFSET)
+        return driver.run(again, deadline_s=left_s())
+    return run
+
+
+def _told_metrics(score: Score, measurements: tuple[Measurement, ...]) -> Mapping[str, float]:
+    for measurement in measurements:
+        if measurement.level == score.level:
+            return measurement.metrics
+    return measurements[-1].metrics if measurements else {}

@@ -1,0 +1,164 @@
+"""Runs a study on Ray from its first trial, or from where it was left, to its last."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from autotuner.results import OutputFolder
+from autotuner.results.records import RungRecord, StudyStatus, TrialRecord
+from autotuner.scoring import parse_objective
+from autotuner.servers import owner_tag
+from autotuner.space import build_space
+from autotuner.space.config import Config
+from autotuner.study.model import Study
+from autotuner.tuning.budget import Budget, Spent
+from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
+from autotuner.tuning.events import Observer, StudyEnded, StudyStarted
+from autotuner.tuning.interrupts import watch_interrupts
+from autotuner.tuning.job import StudyJob
+from autotuner.tuning.placement import bundle, check_capacity, placement_group
+from autotuner.tuning.proposers import make_proposer
+from autotuner.tuning.ray_searcher import ConductorSearcher
+from autotuner.tuning.rig import SystemClock
+from autotuner.tuning.session import node_resources, ray_session
+from autotuner.tuning.store_actor import RemoteStore, start_store
+from autotuner.tuning.study_run import StudyRun
+from autotuner.tuning.trainable import ASSIGNMENT, TrialTrainable
+from autotuner.tuning.trial_schedulers import make_trial_scheduler
+
+_INTERRUPTED = "interrupted"
+_ACTOR_DEATHS_FORGIVEN = 2  # a node or a worker lost says nothing about the Config
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a life of a study ended. ``interrupted_by`` is 130 or 143 after SIGINT or SIGTERM."""
+
+    stop_reason: str
+    interrupted_by: int | None = None
+
+
+def run_study(
+    study: Study, study_id: str, folder: OutputFolder, address: str | None, observers: Sequence[Observer]
+) -> Ending:
+    """Runs or goes on with the study whose store lies in ``folder``.
+
+    Raises CapacityError when no node can hold a trial and InfrastructureError when Ray does not answer.
+    What was measured is in the store at any moment, however this ends.
+    """
+    with watch_interrupts() as interrupts:
+        try:
+            with ray_session(address):
+                stop_reason = _run_on_ray(study, study_id, folder, observers)
+        except KeyboardInterrupt:
+            stop_reason = ""
+        if not stop_reason:
+            interrupts.note(signal.SIGINT)
+            stop_reason = _INTERRUPTED
+    for observer in observers:
+        observer.on_event(StudyEnded(stop_reason))
+    return Ending(stop_reason, interrupts.exit_code)
+
+
+def _run_on_ray(study: Study, study_id: str, folder: OutputFolder, observers: Sequence[Observer]) -> str:
+    baseline = baseline_config(study)
+    fitting = check_capacity(bundle(study, baseline), node_resources())
+    concurrent = min(fitting, study.search.max_concurrent_trials or fitting)
+    handle = start_store(folder, study, study_id)
+    store = RemoteStore(handle)
+    records = store.trials()
+    known = _known(records, store.rungs())
+    budget = Budget.of(study)
+    rules = Rules(
+        trials=study.search.trials,
+        rungs=study.fidelity.rungs,
+        confirm=study.search.confirm,
+        objectives=tuple(parse_objective(name) for name in study.objectives),
+        baseline=baseline,
+        # A paused HyperBand trial is not running, though it has not ended: there Ray alone counts.
+        max_running=None if study.fidelity.trial_scheduler == "hyperband" else concurrent,
+        select=study.search.select,
+    )
+    conductor = Conductor(rules, make_proposer(study, build_space(study)), budget, known)
+    before = Spent(gpu_s=sum(r.usage.reserved_s * r.gpus for r in records))
+    run = StudyRun(conductor, store, observers, SystemClock(), study.hardware.gpus_per_server, before)
+    run.tell(
+        StudyStarted(
+            name=study.name,
+            out_dir=str(folder.path),
+            trials=study.search.trials,
+            rungs=study.fidelity.rungs,
+            objective=study.objectives[0],
+            direction=str(rules.objectives[0].direction),
+            concurrent_trials=concurrent,
+            resumed_trials=len(known),
+            wall_clock_s=budget.wall_s,
+            gpu_seconds=budget.gpu_s,
+        )
+    )
+    ends_at = None if budget.wall_s is None else time.time() + budget.wall_s
+    job = StudyJob(study, study_id, str(folder.path), owner_tag(), ends_at)
+    _fit(study, run, known, job, handle, folder.path / "ray")
+    if run.finished:
+        store.end_study(StudyStatus.COMPLETED, run.stop_reason)
+        return run.stop_reason
+    store.end_study(StudyStatus.INTERRUPTED, _INTERRUPTED)
+    return ""
+
+
+def _fit(study: Study, run: StudyRun, known: Sequence[KnownTrial], job: StudyJob, store: Any, storage: Path) -> None:
+    trainable = tune.with_resources(
+        tune.with_parameters(TrialTrainable, job=job, store=store),
+        lambda config: placement_group(study, config[ASSIGNMENT].config),
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=ConductorSearcher(run, str(parse_objective(study.objectives[0]).direction)),
+            scheduler=make_trial_scheduler(study, run, known),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=lambda trial: f"{study.name}-{trial.config[ASSIGNMENT].trial_id}",
+            trial_dirname_creator=lambda trial: str(trial.config[ASSIGNMENT].trial_id),
+        ),
+        run_config=tune.RunConfig(
+            name="run",
+            storage_path=str(storage),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=_ACTOR_DEATHS_FORGIVEN),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
+
+
+def baseline_config(study: Study) -> Config:
+    """Trial 0: the study's own baseline, else the engine's defaults."""
+    baseline = study.search.baseline
+    return Config() if baseline == "default" else Config(baseline)
+
+
+def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[KnownTrial]:
+    return [
+        KnownTrial(
+            trial_id=record.trial_id,
+            phase=record.phase,
+            config=Config(record.config),
+            state=record.state,
+            failure=record.failure,
+            scores=tuple(rung.score for rung in rungs if rung.trial_id == record.trial_id),
+            seconds=record.usage.reserved_s,
+        )
+        for record in records
+    ]

@@ -1,0 +1,60 @@
+"""The Ray session of a study: a cluster that is there already, or one of our own on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import ray
+
+from autotuner.errors import InfrastructureError
+from autotuner.tuning.placement import Resources
+
+_QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # we set CUDA_VISIBLE_DEVICES for every server ourselves
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results go into the study's own store
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # and a resumed study never reads Ray's snapshot
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "TUNE_WARN_THRESHOLD_S": "10",
+}
+
+
+@contextmanager
+def ray_session(address: str | None) -> Iterator[None]:
+    """Connects to ``address``, else to ``RAY_ADDRESS`` (as in a Ray job), else starts Ray here.
+
+    Raises InfrastructureError when the cluster does not answer.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    for noisy in ("ray", "ray.tune", "ray.data"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    wanted = address or os.environ.get("RAY_ADDRESS")
+    try:
+        if wanted:
+            ray.init(address=wanted, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=len(os.sched_getaffinity(0)),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        where = f"the Ray cluster at {wanted}" if wanted else "Ray on this machine"
+        raise InfrastructureError(f"can't reach {where}: {error}", key="address", value=wanted) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def node_resources() -> Sequence[Resources]:
+    """Total resources of each live node of the connected cluster."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -1,0 +1,139 @@
+"""The one writer of a study's store: an actor on the driver's node, and the trial's face of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from autotuner.metrics.request import PointRun
+from autotuner.results import OutputFolder, Store, resolved_yaml
+from autotuner.results.records import RungRecord, StudyStatus, TrialEnd, TrialRecord, Usage
+from autotuner.study.model import Study
+
+_CALL_TIMEOUT_S = 120.0
+
+
+class StoreService:
+    """What the actor runs. Ray calls its methods one at a time, so that writes never meet."""
+
+    def __init__(self, out_dir: str, study_yaml: str, study_id: str, name: str) -> None:
+        self._folder = OutputFolder(Path(out_dir))
+        self._store = Store(self._folder.database_url, self._folder.requests)
+        self._store.open_study(study_yaml, study_id, name, now=time.time())
+
+    def begin_trial(self, record: TrialRecord) -> TrialRecord:
+        self._store.add_trial(record)
+        return self._trial(record.trial_id)
+
+    def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
+        last = self._trial(trial_id).launch_id
+        number = int(last.rpartition("-l")[2]) + 1 if last else 1
+        launch_id = f"{trial_id}-l{number}"
+        self._store.update_launch(trial_id, launch_id, node=node, accelerator=accelerator)
+        return launch_id
+
+    def launched(self, trial_id: str, startup_s: float, engine_version: str) -> None:
+        trial = self._trial(trial_id)
+        self._store.update_launch(
+            trial_id,
+            trial.launch_id,
+            node=trial.node,
+            accelerator=trial.accelerator,
+            startup_s=startup_s,
+            engine_version=engine_version,
+        )
+
+    def rungs(self, trial_id: str | None = None) -> Sequence[RungRecord]:
+        return self._store.rungs(trial_id)
+
+    def runs(self, trial_id: str) -> Sequence[tuple[int, PointRun]]:
+        return self._store.runs(trial_id)
+
+    def add_rung(self, record: RungRecord) -> None:
+        self._store.add_rung(record)
+
+    def end_trial(self, end: TrialEnd) -> None:
+        self._store.end_trial(end)
+
+    def set_usage(self, trial_id: str, usage: Usage) -> None:
+        self._store.set_usage(trial_id, usage)
+
+    def add_logs(self, trial_id: str, logs: Mapping[str, bytes]) -> None:
+        folder = self._folder.trial_logs(trial_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in logs.items():
+            (folder / Path(name).name).write_bytes(content)
+
+    def trials(self) -> Sequence[TrialRecord]:
+        return self._store.trials()
+
+    def end_study(self, status: StudyStatus, stop_reason: str) -> None:
+        self._store.end_study(status, stop_reason, now=time.time())
+
+    def ping(self) -> bool:
+        return True
+
+    def _trial(self, trial_id: str) -> TrialRecord:
+        return next(record for record in self._store.trials() if record.trial_id == trial_id)
+
+
+def start_store(folder: OutputFolder, study: Study, study_id: str) -> Any:
+    """Starts the store actor on this very node and waits until it answers; returns its handle."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor_class = ray.remote(num_cpus=0, max_concurrency=1, scheduling_strategy=here)(StoreService)
+    handle = actor_class.remote(str(folder.path), resolved_yaml(study, study_id), study_id, study.name)
+    ray.get(handle.ping.remote(), timeout=_CALL_TIMEOUT_S)
+    return handle
+
+
+class RemoteStore:
+    """TrialStore over the actor: a call returns after the write has been committed."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    def begin_trial(self, record: TrialRecord) -> TrialRecord:
+        stored: TrialRecord = self._call("begin_trial", record)
+        return stored
+
+    def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
+        return str(self._call("begin_launch", trial_id, node, accelerator))
+
+    def launched(self, trial_id: str, startup_s: float, engine_version: str) -> None:
+        self._call("launched", trial_id, startup_s, engine_version)
+
+    def rungs(self, trial_id: str | None = None) -> Sequence[RungRecord]:
+        """Ended rungs of one trial, or of all."""
+        stored: Sequence[RungRecord] = self._call("rungs", trial_id)
+        return stored
+
+    def runs(self, trial_id: str) -> Sequence[tuple[int, PointRun]]:
+        stored: Sequence[tuple[int, PointRun]] = self._call("runs", trial_id)
+        return stored
+
+    def add_rung(self, record: RungRecord) -> None:
+        self._call("add_rung", record)
+
+    def end_trial(self, end: TrialEnd) -> None:
+        self._call("end_trial", end)
+
+    def set_usage(self, trial_id: str, usage: Usage) -> None:
+        self._call("set_usage", trial_id, usage)
+
+    def add_logs(self, trial_id: str, logs: Mapping[str, bytes]) -> None:
+        self._call("add_logs", trial_id, logs)
+
+    def trials(self) -> Sequence[TrialRecord]:
+        stored: Sequence[TrialRecord] = self._call("trials")
+        return stored
+
+    def end_study(self, status: StudyStatus, stop_reason: str) -> None:
+        self._call("end_study", status, stop_reason)
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        return ray.get(getattr(self._handle, method).remote(*arguments), timeout=_CALL_TIMEOUT_S)

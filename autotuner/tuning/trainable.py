@@ -1,0 +1,95 @@
+"""The Ray Tune trainable: a thin shell around TrialRun, one ``step()`` a rung.
+
+Ray may reuse the actor for the next trial (``reset_config``), stop it between rungs (``cleanup``) or
+pause it under HyperBand (``save_checkpoint``, then ``cleanup``, then a new actor). The store remembers
+ended rungs, so a checkpoint holds nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from autotuner.results import OutputFolder
+from autotuner.scoring import parse_objective, told_value
+from autotuner.servers import accelerator_name, tags
+from autotuner.tuning.assignment import Assignment, RungReport
+from autotuner.tuning.job import StudyJob
+from autotuner.tuning.rig import make_rig
+from autotuner.tuning.store_actor import RemoteStore
+from autotuner.tuning.trial import Place, TrialRun
+
+ASSIGNMENT = "assignment"  # the only key of a Ray Tune config here
+REPORT = "report"
+SCORE = "score"
+RESOURCE = "resource"  # eta^rung: what ASHA's milestones 1, eta, eta² are compared with
+HYPERBAND_TIME = "hyperband_time"  # running sum of it: Ray's HyperBand adds its milestones up
+
+
+class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type stubs
+    def setup(self, config: dict[str, Any], job: StudyJob | None = None, store: Any = None) -> None:
+        # Ray's workers take SIGTERM as "exit now"; that is what kills the supervisor's pipe as well.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if job is None or store is None:
+            raise ValueError("TrialTrainable needs tune.with_parameters(job=…, store=…)")
+        self._job = job
+        self._store = RemoteStore(store)
+        self._begin(config[ASSIGNMENT])
+
+    def step(self) -> dict[str, Any]:
+        report = self._run.run_rung(self._next_rung)
+        self._next_rung += 1
+        return self._as_result(report)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._run.release()
+        self._begin(new_config[ASSIGNMENT])
+        return True
+
+    def cleanup(self) -> None:
+        self._run.release()
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        Path(checkpoint_dir, "rung").write_text(str(self._next_rung), encoding="utf-8")
+
+    def load_checkpoint(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            self._next_rung = int(Path(checkpoint, "rung").read_text(encoding="utf-8"))
+
+    def _begin(self, assignment: Assignment) -> None:
+        job = self._job
+        self._next_rung = 0
+        self._assignment = assignment
+        self._run = TrialRun(
+            job.study, assignment, self._place(assignment), make_rig(job.study), self._store, job.ends_at
+        )
+
+    def _place(self, assignment: Assignment) -> Place:
+        job = self._job
+        gpu_ids = tuple(str(i) for i in ray.get_gpu_ids())
+        folder = OutputFolder(Path(job.out_dir))
+        return Place(
+            node=f"{os.uname().nodename}/{ray.get_runtime_context().get_node_id()[:8]}",
+            gpu_ids=gpu_ids,
+            accelerator=accelerator_name(gpu_ids),
+            log_dir=folder.trial_logs(assignment.trial_id) if folder.study_id == job.study_id else None,
+            tags=tags(job.study_id, assignment.trial_id, job.owner),
+        )
+
+    def _as_result(self, report: RungReport) -> dict[str, Any]:
+        eta = self._job.study.fidelity.eta
+        result: dict[str, Any] = {
+            REPORT: report,
+            RESOURCE: eta**report.rung,
+            HYPERBAND_TIME: (eta ** (report.rung + 1) - 1) // (eta - 1),
+            "done": report.is_final,
+        }
+        if report.score is not None:
+            direction = parse_objective(self._job.study.objectives[0]).direction
+            result[SCORE] = told_value(report.score.score, direction)
+        return result

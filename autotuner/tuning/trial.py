@@ -1,0 +1,307 @@
+"""A trial's life on its node: reserve → launch → rung, rung, … → release. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autotuner.benchmark import DriverSettings, LoadDriver, Target
+from autotuner.engines import Engine, get_engine
+from autotuner.engines.deployment import Deployment
+from autotuner.errors import CapacityError, Failure, InputError, LaunchError
+from autotuner.metrics.request import PointRun
+from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, TrialState, Usage
+from autotuner.scoring import Score, parse_objective, score_rung
+from autotuner.servers import CoreLease, LaunchRequest, RunningServer, resolve_headers
+from autotuner.study.model import Study
+from autotuner.tuning.assignment import Assignment, RungReport
+from autotuner.tuning.rig import Rig
+from autotuner.tuning.rung import RungResult, RungRunner
+from autotuner.tuning.trial_store import TrialStore
+
+_LAUNCH_ATTEMPTS = 3  # of what says nothing about a Config: a taken port, a busy node
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a trial runs. ``log_dir`` is the study's own folder, or ``None`` where this node does not see it."""
+
+    node: str
+    gpu_ids: tuple[str, ...]
+    accelerator: str
+    log_dir: Path | None
+    tags: Mapping[str, str]
+
+
+class TrialRun:
+    """Runs the rungs of one Assignment. ``release()`` is idempotent and must be called."""
+
+    def __init__(
+        self, study: Study, assignment: Assignment, place: Place, rig: Rig, store: TrialStore, ends_at: float | None
+    ) -> None:
+        """``ends_at``: epoch second at which the study's wall clock is spent, ``None`` without one."""
+        self._study = study
+        self._assignment = assignment
+        self._place = place
+        self._rig = rig
+        self._store = store
+        self._ends_at = ends_at
+        self._engine: Engine = get_engine(study.engine.name)
+        self._reserved_at = rig.clock.monotonic_s()
+        self._held = contextlib.ExitStack()
+        self._server: RunningServer | None = None
+        self._driver: LoadDriver | None = None
+        self._launch_id = ""
+        self._released = False
+        self._deployment: Deployment | None = None
+        self._invalid = ""
+        try:
+            self._deployment = self._engine.deployment(study, assignment.config)
+        except InputError as error:
+            self._invalid = error.message
+        record = store.begin_trial(self._record())
+        self._before = record.usage
+        self._loading_s = 0.0
+        self._measuring_s = 0.0
+        self._stored = {r.rung: r for r in store.rungs(assignment.trial_id)}
+        self._rungs = RungRunner(study, assignment, self._deployment, self._stored_runs())
+
+    def run_rung(self, rung: int) -> RungReport:
+        """Runs one rung, or hands back the stored one. Everything reported is committed first."""
+        known = self._stored.get(rung)
+        if known is not None:
+            return self._report(rung, self._rungs.recall(known))
+        try:
+            self._ensure_launched()
+        except LaunchError as error:
+            return self._fail(rung, error.failure, error.message, error.log_tail)
+        except CapacityError as error:
+            return self._fail(rung, Failure.INFRASTRUCTURE, error.message)
+        except InputError as error:
+            return self._fail(rung, Failure.INVALID_CONFIG, error.message)
+        return self._measure(rung)
+
+    def release(self) -> None:
+        """Ends the load driver and every server process, gives cores and folders back."""
+        if self._released:
+            return
+        self._released = True
+        try:
+            self._held.close()
+        finally:
+            self._store.set_usage(self._assignment.trial_id, self.usage())
+
+    def usage(self) -> Usage:
+        """What the trial has used up to now, earlier lives included."""
+        return Usage(
+            reserved_s=self._before.reserved_s + self._rig.clock.monotonic_s() - self._reserved_at,
+            loading_s=self._before.loading_s + self._loading_s,
+            measuring_s=self._before.measuring_s + self._measuring_s,
+        )
+
+    # ── launch ────────────────────────────────────────────────────────────────────────────────
+
+    def _ensure_launched(self) -> None:
+        if self._server is not None:
+            return
+        if self._deployment is None:
+            raise InputError(self._invalid)
+        started = self._rig.clock.monotonic_s()
+        try:
+            for attempt in range(1, _LAUNCH_ATTEMPTS + 1):
+                try:
+                    self._launch(self._deployment)
+                except LaunchError as error:
+                    if error.failure is not Failure.INFRASTRUCTURE or attempt == _LAUNCH_ATTEMPTS:
+                        raise
+                else:
+                    return
+        finally:
+            self._loading_s += self._rig.clock.monotonic_s() - started
+
+    def _launch(self, deployment: Deployment) -> None:
+        self._launch_id = self._store.begin_launch(
+            self._assignment.trial_id, self._place.node, self._place.accelerator
+        )
+        with contextlib.ExitStack() as held:
+            work_dir = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="autotuner-")))
+            log_dir = self._place.log_dir
+            if log_dir is None:
+                log_dir = work_dir / "logs"
+                held.callback(self._ship_logs, log_dir)
+            log_dir.mkdir(parents=True, exist_ok=True)
+            server_cores, client_cores, fds = self._lease_cores(held, deployment)
+            request = LaunchRequest(
+                deployment=deployment,
+                launch_id=self._launch_id,
+                log_dir=log_dir,
+                work_dir=work_dir,
+                tags=self._place.tags,
+                start_timeout_s=self._study.timeouts.start_s,
+                cores=server_cores,
+                gpu_ids=self._place.gpu_ids,
+                inherit_fds=fds,
+            )
+            server = held.enter_context(self._rig.launcher.launch(request, self._engine.diagnose))
+            self._driver = held.enter_context(self._rig.open_driver(*self._driver_arguments(server, client_cores)))
+            self._store.launched(self._assignment.trial_id, server.startup_s, server.engine_version)
+            self._server = server
+            self._held = held.pop_all()
+
+    def _lease_cores(
+        self, held: contextlib.ExitStack, deployment: Deployment
+    ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        if not self._rig.leases_cores:
+            return (), (), ()
+        wanted = deployment.cpus + self._study.hardware.client_cpus
+        lease = held.enter_context(CoreLease(wanted, timeout_s=self._study.timeouts.start_s))
+        return lease.cores[: deployment.cpus], lease.cores[deployment.cpus :], tuple(lease.fds)
+
+    def _driver_arguments(self, server: RunningServer, cores: tuple[int, ...]) -> tuple[Target, DriverSettings]:
+        study = self._study
+        target = Target(
+            urls=server.urls,
+            served_name=self._deployment.served_name if self._deployment else "",
+            features=self._engine.features(study, self._assignment.config),
+            headers=resolve_headers(study),
+        )
+        return target, DriverSettings(
+            workload=study.workload,
+            request_timeout_s=study.timeouts.request_s,
+            seed=study.search.seed,
+            cores=cores,
+        )
+
+    def _ship_logs(self, log_dir: Path) -> None:
+        logs = {path.name: path.read_bytes() for path in sorted(log_dir.glob("*.log"))}
+        self._store.add_logs(self._assignment.trial_id, logs)
+
+    # ── measure ───────────────────────────────────────────────────────────────────────────────
+
+    def _measure(self, rung: int) -> RungReport:
+        assert self._driver is not None and self._server is not None  # _ensure_launched saw to it
+        deadline_s, cut_by_study = self._deadline()
+        if deadline_s <= 0:
+            return self._out_of_time(rung)
+        started = self._rig.clock.monotonic_s()
+        result = self._rungs.run(rung, self._driver, self._server, self._rig.clock, deadline_s, self._engine.diagnose)
+        self._measuring_s += self._rig.clock.monotonic_s() - started
+        if cut_by_study and result.timed_out:
+            return self._out_of_time(rung)
+        self._store.add_rung(
+            RungRecord(
+                trial_id=self._assignment.trial_id,
+                rung=rung,
+                launch_id=self._launch_id,
+                score=result.score,
+                measurements=result.measurements,
+                ended_at=self._rig.clock.epoch_s(),
+                usage=self.usage(),
+                runs=result.runs,
+                failures=result.failures,
+            )
+        )
+        return self._report(rung, result)
+
+    def _deadline(self) -> tuple[float, bool]:
+        """Seconds this rung may take, and whether it is the study's end that sets them."""
+        rung_s = self._study.timeouts.rung_s
+        if self._ends_at is None:
+            return rung_s, False
+        left_s = self._ends_at - self._rig.clock.epoch_s()
+        return min(rung_s, left_s), left_s < rung_s
+
+    # ── report ────────────────────────────────────────────────────────────────────────────────
+
+    def _report(self, rung: int, result: RungResult) -> RungReport:
+        if result.failure is not None:
+            log_tail = self._server.log_tail() if self._server else ""
+            return self._fail(rung, result.failure, result.message, log_tail, result.score)
+        last = rung == self._assignment.rungs - 1
+        if last:
+            self.release()
+            self._end(TrialState.COMPLETED)
+        return self._make_report(rung, last=last, score=result.score, metrics=result.metrics)
+
+    def _fail(
+        self, rung: int, failure: Failure, message: str, log_tail: str = "", score: Score | None = None
+    ) -> RungReport:
+        self.release()
+        self._end(TrialState.FAILED, failure, message, log_tail)
+        worst = score if score is not None and not score.feasible else self._worst_score(message)
+        return self._make_report(rung, score=worst, failure=failure, message=message)
+
+    def _out_of_time(self, rung: int) -> RungReport:
+        self.release()
+        message = "the study's wall clock was spent before this rung ended"
+        self._end(TrialState.STOPPED, message=message)
+        return self._make_report(rung, message=message, out_of_time=True)
+
+    def _make_report(
+        self,
+        rung: int,
+        *,
+        last: bool = False,
+        score: Score | None = None,
+        metrics: Mapping[str, float] | None = None,
+        failure: Failure | None = None,
+        message: str = "",
+        out_of_time: bool = False,
+    ) -> RungReport:
+        return RungReport(
+            trial_id=self._assignment.trial_id,
+            rung=rung,
+            last=last,
+            score=score,
+            metrics=metrics or {},
+            usage=self.usage(),
+            gpus=self._deployment.gpus if self._deployment else 0,
+            cpus=self._reserved_cpus(),
+            failure=failure,
+            message=message,
+            out_of_time=out_of_time,
+        )
+
+    def _end(self, state: TrialState, failure: Failure | None = None, message: str = "", log_tail: str = "") -> None:
+        self._store.end_trial(
+            TrialEnd(
+                trial_id=self._assignment.trial_id,
+                state=state,
+                ended_at=self._rig.clock.epoch_s(),
+                usage=self.usage(),
+                failure=failure,
+                message=message,
+                log_tail=log_tail,
+            )
+        )
+
+    def _record(self) -> TrialRecord:
+        return TrialRecord(
+            trial_id=self._assignment.trial_id,
+            phase=self._assignment.phase,
+            config=dict(self._assignment.config.values),
+            started_at=self._rig.clock.epoch_s(),
+            gpus=self._deployment.gpus if self._deployment else 0,
+            cpus=self._reserved_cpus(),
+            accelerator=self._place.accelerator,
+            node=self._place.node,
+        )
+
+    def _worst_score(self, reason: str) -> Score:
+        objectives = [parse_objective(name) for name in self._study.objectives]
+        return dataclasses.replace(score_rung([], [], self._study.slo, objectives), reason=reason)
+
+    def _reserved_cpus(self) -> int:
+        return reserved_cpus(self._study, self._deployment) if self._deployment else 0
+
+    def _stored_runs(self) -> list[PointRun]:
+        return [run for _, run in self._store.runs(self._assignment.trial_id)] if self._stored else []
+
+
+def reserved_cpus(study: Study, deployment: Deployment) -> int:
+    """CPUs of a trial's placement group: its servers' and its load driver's."""
+    return deployment.cpus + study.hardware.client_cpus

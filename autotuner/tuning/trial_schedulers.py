@@ -1,0 +1,137 @@
+"""Trial schedulers: which trials go on to their next rung."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import (
+    AsyncHyperBandScheduler,
+    FIFOScheduler,
+    HyperBandScheduler,
+    MedianStoppingRule,
+    TrialScheduler,
+)
+
+from autotuner.results.records import Phase
+from autotuner.scoring import parse_objective, told_value
+from autotuner.study.model import Study
+from autotuner.tuning.assignment import Assignment, RungReport
+from autotuner.tuning.conductor import KnownTrial
+from autotuner.tuning.study_run import StudyRun
+from autotuner.tuning.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, RESOURCE, SCORE
+
+
+class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no type stubs
+    """Lets the inner scheduler judge searched trials alone: baseline and confirmations always run to their end."""
+
+    def __init__(self, inner: TrialScheduler, run: StudyRun) -> None:
+        super().__init__()
+        self._inner = inner
+        self._run = run
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        return True  # the inner scheduler was made with its metric and mode
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        if _is_searched(trial):
+            self._inner.on_trial_add(tune_controller, trial)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        if _is_searched(trial):
+            self._inner.on_trial_error(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        report: RungReport = result[REPORT]
+        action = str(TrialScheduler.CONTINUE)
+        if _is_searched(trial):
+            action = str(self._inner.on_trial_result(tune_controller, trial, result))
+        if self._run.must_stop(report):
+            return str(TrialScheduler.STOP)
+        return action
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        if not _is_searched(trial):
+            return
+        report: RungReport | None = result.get(REPORT)
+        if SCORE in result and (report is None or report.failure is None or report.failure.blames_config):
+            self._inner.on_trial_complete(tune_controller, trial, result)
+        else:
+            self._inner.on_trial_remove(tune_controller, trial)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        if _is_searched(trial):
+            self._inner.on_trial_remove(tune_controller, trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        for trial in tune_controller.get_trials():
+            if trial.status == Trial.PENDING and not _is_searched(trial):
+                return trial
+        return self._inner.choose_trial_to_run(tune_controller)
+
+    def debug_string(self) -> str:
+        return str(self._inner.debug_string())
+
+
+def make_trial_scheduler(study: Study, run: StudyRun, known: Iterable[KnownTrial]) -> StudyTrialScheduler:
+    """The study's trial scheduler, told of the rungs of earlier lives."""
+    inner = _make_inner(study)
+    if not isinstance(inner, HyperBandScheduler):  # its brackets can't be refilled: it starts new ones
+        _retell(inner, study, known)
+    return StudyTrialScheduler(inner, run)
+
+
+def _make_inner(study: Study) -> TrialScheduler:
+    fidelity = study.fidelity
+    judged = {"metric": SCORE, "mode": str(parse_objective(study.objectives[0]).direction)}
+    full = fidelity.eta ** (fidelity.rungs - 1)
+    match fidelity.trial_scheduler:
+        case "asha" if fidelity.rungs > 1:
+            return AsyncHyperBandScheduler(
+                time_attr=RESOURCE,
+                max_t=full,
+                grace_period=1,
+                reduction_factor=fidelity.eta,
+                stop_last_trials=False,
+                **judged,
+            )
+        case "hyperband" if fidelity.rungs > 1:
+            return HyperBandScheduler(time_attr=HYPERBAND_TIME, max_t=full, reduction_factor=fidelity.eta, **judged)
+        case "median" if fidelity.rungs > 1:
+            return MedianStoppingRule(
+                time_attr=RESOURCE, grace_period=1, min_samples_required=3, hard_stop=True, **judged
+            )
+        case _:
+            return FIFOScheduler()
+
+
+@dataclass(frozen=True)
+class _PastTrial:
+    """Stands in for a trial of an earlier life: the schedulers look at no more than its id and state."""
+
+    trial_id: str
+    status: str = Trial.TERMINATED
+
+
+def _retell(inner: TrialScheduler, study: Study, known: Iterable[KnownTrial]) -> None:
+    direction = parse_objective(study.objectives[0]).direction
+    for trial in known:
+        if trial.phase is not Phase.SEARCH or not trial.state.is_terminal:
+            continue
+        past = _PastTrial(trial.trial_id)
+        inner.on_trial_add(None, past)
+        for rung, score in enumerate(trial.scores):
+            result = {
+                RESOURCE: study.fidelity.eta**rung,
+                SCORE: told_value(score.score, direction),
+                "training_iteration": rung + 1,
+                "time_total_s": float(rung + 1),
+            }
+            inner.on_trial_result(None, past, result)
+
+
+def _is_searched(trial: Trial) -> bool:
+    assignment: Assignment = trial.config[ASSIGNMENT]
+    return assignment.phase is Phase.SEARCH

@@ -1,0 +1,41 @@
+"""TrialStore: what a running trial reads and writes. The store actor answers it over Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from autotuner.metrics.request import PointRun
+from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, Usage
+
+
+class TrialStore(Protocol):
+    """Every write has been committed when the call returns."""
+
+    def begin_trial(self, record: TrialRecord) -> TrialRecord:
+        """Adds the trial, or finds it again after a death; returns what is stored."""
+        ...
+
+    def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
+        """A launch id that this trial never had before."""
+        ...
+
+    def launched(self, trial_id: str, startup_s: float, engine_version: str) -> None: ...
+
+    def rungs(self, trial_id: str) -> Sequence[RungRecord]:
+        """The trial's ended rungs in order, without their raw requests."""
+        ...
+
+    def runs(self, trial_id: str) -> Sequence[tuple[int, PointRun]]:
+        """The raw load point runs of the ended rungs."""
+        ...
+
+    def add_rung(self, record: RungRecord) -> None: ...
+
+    def end_trial(self, end: TrialEnd) -> None: ...
+
+    def set_usage(self, trial_id: str, usage: Usage) -> None: ...
+
+    def add_logs(self, trial_id: str, logs: Mapping[str, bytes]) -> None:
+        """Keeps server logs of a node that does not see the study's folder."""
+        ...

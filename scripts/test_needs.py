@@ -1,0 +1,25 @@
+"""Fails, naming them, when Debian packages that the tests need are missing."""
+
+from __future__ import annotations
+
+import glob
+import shutil
+import sys
+
+# Debian package → how to see that it is there
+NEEDS = {
+    "chromium": lambda: shutil.which("chromium"),
+    "shellcheck": lambda: shutil.which("shellcheck"),
+    "postgresql": lambda: glob.glob("/usr/lib/postgresql/*/bin/initdb"),
+}
+
+
+def main() -> int:
+    missing = [package for package, found in NEEDS.items() if not found()]
+    if missing:
+        print(f"the tests need Debian packages: apt-get install {' '.join(missing)}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
