@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -38,6 +38,15 @@ class TrialState(StrEnum):
 
 
 @dataclass(frozen=True)
+class Usage:
+    """Seconds a trial held its place, over all its launches; times GPUs or CPUs gives GPU-seconds."""
+
+    reserved_s: float = 0.0
+    loading_s: float = 0.0
+    measuring_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """A trial when it starts. Times are seconds since the epoch."""
 
@@ -50,27 +59,23 @@ class TrialRecord:
     message: str = ""
     gpus: int = 0
     cpus: int = 0
+    replicas: int = 1
     accelerator: str = ""
     node: str = ""
     launch_id: str = ""
     engine_version: str = ""
     startup_s: float | None = None
     ended_at: float | None = None
-    usage: Usage = field(default_factory=lambda: Usage())
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Seconds a trial held its place, over all its launches; times GPUs or CPUs gives GPU-seconds."""
-
-    reserved_s: float = 0.0
-    loading_s: float = 0.0
-    measuring_s: float = 0.0
+    usage: Usage = Usage()
 
 
 @dataclass(frozen=True)
 class RungRecord:
-    """One ended rung: written once, with its measurements and raw requests, in one commit."""
+    """One ended rung: written once, with its measurements and raw requests, in one commit.
+
+    ``usage`` is the trial's so far. Read back from the store, ``runs`` is empty and measurements have no
+    samples: the requests are read only when asked for.
+    """
 
     trial_id: str
     rung: int
@@ -102,4 +107,38 @@ class TrialEnd:
     usage: Usage
     failure: Failure | None = None
     message: str = ""
+    log_tail: str = ""
+
+
+class StudyStatus(StrEnum):
+    """A study's life: RUNNING ──▶ COMPLETED by its budget, or INTERRUPTED by a signal or an error; resumed: RUNNING."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """The study itself. Times are seconds since the epoch."""
+
+    study_id: str
+    name: str
+    study_yaml: str
+    status: StudyStatus
+    stop_reason: str
+    created_at: float
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True)
+class FailureRecord:
+    """One failure, of a trial's launch (``rung`` and ``level`` are ``None``) or of a load point."""
+
+    trial_id: str
+    failure: Failure
+    message: str
+    at: float
+    rung: int | None = None
+    level: str | None = None
     log_tail: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,30 +11,18 @@ from typing import Any
 
 import pandas as pd
 
-from autotuner.results.records import RungRecord, TrialRecord
-from autotuner.scoring.score import Violation
+from autotuner.errors import FolderError
+from autotuner.results import tables
+from autotuner.results.folder import OutputFolder, write_text
+from autotuner.results.improvement import Improvement, find_improvement
+from autotuner.results.points import TrialPoint, closest_point, ranked_points, trial_point
+from autotuner.results.records import FailureRecord, Phase, RungRecord, StudyStatus, TrialRecord
+from autotuner.results.store import Store
+from autotuner.results.summary import improvement_dict, pareto_rows, point_dict, spent_seconds, trial_counts
+from autotuner.scoring.objective import Objective, parse_objective
 from autotuner.study.model import Study
 
-
-@dataclass(frozen=True)
-class TrialPoint:
-    """One load point of a trial's last rung, as `best`, `baseline` and `closest` name it.
-
-    ``level`` and ``load_kind`` are ``None`` where the objective averages over all levels; ``metrics``
-    are then those of the last level.
-    """
-
-    trial_id: str
-    config: Mapping[str, Any]
-    load_kind: str | None
-    level: float | None
-    metrics: Mapping[str, float]
-    value: float | None
-    score: float
-    feasible: bool
-    slo_met: bool
-    violations: tuple[Violation, ...] = ()
-    reason: str = ""
+__all__ = ["StudyResults", "TrialPoint", "load_results", "write_tables"]
 
 
 @dataclass(frozen=True)
@@ -43,58 +32,134 @@ class StudyResults:
     path: Path
     study: Study
     study_id: str
-    status: str  # "running", "completed", "interrupted"
+    status: StudyStatus
     stop_reason: str
     trial_records: tuple[TrialRecord, ...]
     rung_records: Mapping[str, tuple[RungRecord, ...]]  # by trial, in order; without raw requests
+    failures: tuple[FailureRecord, ...] = ()
+
+    @property
+    def folder(self) -> OutputFolder:
+        return OutputFolder(self.path)
+
+    @cached_property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Those of the study; the first one scores."""
+        return tuple(parse_objective(name) for name in self.study.objectives)
+
+    @property
+    def objective(self) -> Objective:
+        return self.objectives[0]
 
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row a trial: the columns of trials.csv."""
-        raise NotImplementedError
+        return tables.trials_frame(self.trial_records, self.rung_records, self.objective)
 
     @cached_property
     def rungs(self) -> pd.DataFrame:
-        """One row an ended rung: trial_id, phase, rung, score, value, feasible, slo_met, level, load_kind,
+        """One row an ended rung: trial_id, phase, rung, score, value, feasible, slo_met, load_kind, level,
         launch_id, ended_at, reserved_s, loading_s, measuring_s, <objective>…, config.<name>…"""
-        raise NotImplementedError
+        return tables.rungs_frame(self.trial_records, self.rung_records, self.objectives)
 
     @cached_property
     def measurements(self) -> pd.DataFrame:
         """One row a load point of an ended rung: the columns of measurements.csv."""
-        raise NotImplementedError
+        return tables.measurements_frame(self.trial_records, self.rung_records, self.objective)
 
     @cached_property
     def pareto(self) -> pd.DataFrame:
         """The front over (trial, level): the columns of pareto.csv."""
-        raise NotImplementedError
+        return tables.pareto_frame(self.trial_records, self.rung_records, self.objectives)
 
-    @cached_property
-    def summary(self) -> dict[str, Any]:
-        """The content of summary.json."""
-        raise NotImplementedError
+    def ranked(self) -> list[TrialPoint]:
+        """Every feasible completed trial with its best load point, the best first; confirmations left out."""
+        return ranked_points(self.study, self.trial_records, self.rung_records, self.objective)
+
+    def point_of(self, trial_id: str) -> TrialPoint | None:
+        """A trial's best load point in its last ended rung, feasible or not; ``None`` for an unknown trial."""
+        trial = next((t for t in self.trial_records if t.trial_id == trial_id), None)
+        return None if trial is None else trial_point(self.study, trial, self.rung_records, self.objective)
 
     @cached_property
     def best(self) -> TrialPoint | None:
         """The best score among those that meet the SLOs, if any does; else among the feasible."""
-        raise NotImplementedError
+        return next(iter(self.ranked()), None)
 
     @cached_property
     def baseline(self) -> TrialPoint | None:
-        """The engine's default (or the study's baseline Config), as trial 0 measured it."""
-        raise NotImplementedError
+        """The engine's default (or the study's baseline Config), as its trial measured it; ``None``: not begun."""
+        trial = next((t for t in self.trial_records if t.phase is Phase.BASELINE), None)
+        return None if trial is None else trial_point(self.study, trial, self.rung_records, self.objective)
 
     @cached_property
     def closest(self) -> TrialPoint | None:
         """Where nothing meets the SLOs: the point with the least violation."""
-        raise NotImplementedError
+        if self.best is not None and self.best.slo_met:
+            return None
+        return closest_point(self.trial_records, self.rung_records, self.objective)
+
+    @cached_property
+    def improvement(self) -> Improvement | None:
+        """Best against default, by the confirmation rounds; ``None`` without a best."""
+        return find_improvement(
+            self.study, self.trial_records, self.rung_records, self.objective, self.best, self.baseline
+        )
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The content of summary.json."""
+        return {
+            "name": self.study.name,
+            "study_id": self.study_id,
+            "status": self.status.value,
+            "objective": self.objective.name,
+            "objectives": {o.name: {"metric": o.column, "direction": o.direction.value} for o in self.objectives},
+            "baseline": point_dict(self.baseline),
+            "best": point_dict(self.best),
+            "improvement": improvement_dict(self.improvement),
+            "trials": trial_counts(self.trial_records),
+            "gpu_seconds": spent_seconds(self.trial_records, "gpus"),
+            "cpu_seconds": spent_seconds(self.trial_records, "cpus"),
+            "pareto": pareto_rows(self.pareto, self.objectives),
+            "closest": point_dict(self.closest),
+            "stop_reason": self.stop_reason,
+        }
 
 
-def load_results(path: str | Path) -> StudyResults:
-    """The results in an output folder. Raises FolderError where there are none."""
-    raise NotImplementedError
+def load_results(path: str | Path, *, database: str | None = None) -> StudyResults:
+    """The results of an output folder; ``database`` is the URL where they are not in its results.sqlite.
+
+    Raises FolderError where there are none.
+    """
+    folder = OutputFolder(Path(path))
+    study = folder.load_study()
+    if database is None and not folder.database.is_file():
+        raise FolderError(f"{folder.path} holds no results yet: there is no results.sqlite")
+    with Store(database or folder.database_url, folder.requests) as store:
+        record = store.read_study(folder.study_id)
+        rungs: dict[str, list[RungRecord]] = {}
+        for rung in store.rungs():
+            rungs.setdefault(rung.trial_id, []).append(rung)
+        return StudyResults(
+            path=folder.path,
+            study=study,
+            study_id=record.study_id,
+            status=record.status,
+            stop_reason=record.stop_reason,
+            trial_records=tuple(store.trials()),
+            rung_records={trial_id: tuple(ended) for trial_id, ended in rungs.items()},
+            failures=tuple(store.failures()),
+        )
 
 
-def write_tables(path: str | Path) -> StudyResults:
+def write_tables(path: str | Path, *, database: str | None = None) -> StudyResults:
     """Writes trials.csv, measurements.csv, pareto.csv and summary.json of an output folder anew."""
-    raise NotImplementedError
+    results = load_results(path, database=database)
+    folder = results.folder
+    tables.write_csv(results.trials, folder.trials_csv)
+    tables.write_csv(results.measurements, folder.measurements_csv)
+    tables.write_csv(results.pareto, folder.pareto_csv)
+    text = json.dumps(results.summary, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(folder.summary_json, text + "\n")
+    return results

@@ -1,0 +1,101 @@
+"""The tables. A change of shape raises ``SCHEMA_VERSION``."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+
+
+def _key(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.String(200), primary_key=True)
+
+
+def _usage() -> list[sa.Column[float]]:
+    return [sa.Column(name, sa.Double, nullable=False) for name in ("reserved_s", "loading_s", "measuring_s")]
+
+
+schema_info = sa.Table("schema_info", metadata, sa.Column("version", sa.Integer, nullable=False))
+
+studies = sa.Table(
+    "studies",
+    metadata,
+    _key("study_id"),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("study_yaml", sa.Text, nullable=False),
+    sa.Column("status", sa.String(20), nullable=False),
+    sa.Column("stop_reason", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+)
+
+trials = sa.Table(
+    "trials",
+    metadata,
+    _key("study_id"),
+    _key("trial_id"),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("phase", sa.String(20), nullable=False),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("failure", sa.String(40)),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("gpus", sa.Integer, nullable=False),
+    sa.Column("cpus", sa.Integer, nullable=False),
+    sa.Column("replicas", sa.Integer, nullable=False),
+    sa.Column("accelerator", sa.Text, nullable=False),
+    sa.Column("node", sa.Text, nullable=False),
+    sa.Column("launch_id", sa.Text, nullable=False),
+    sa.Column("engine_version", sa.Text, nullable=False),
+    sa.Column("startup_s", sa.Double),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    *_usage(),
+)
+
+rungs = sa.Table(
+    "rungs",
+    metadata,
+    _key("study_id"),
+    _key("trial_id"),
+    sa.Column("rung", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("launch_id", sa.Text, nullable=False),
+    sa.Column("score", sa.Double, nullable=False),
+    sa.Column("feasible", sa.Boolean, nullable=False),
+    sa.Column("slo_met", sa.Boolean, nullable=False),
+    sa.Column("score_detail", sa.JSON, nullable=False),
+    sa.Column("requests_file", sa.Text, nullable=False),
+    sa.Column("ended_at", sa.Double, nullable=False),
+    *_usage(),
+)
+
+measurements = sa.Table(
+    "measurements",
+    metadata,
+    _key("study_id"),
+    _key("trial_id"),
+    sa.Column("rung", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("load_kind", sa.String(20), nullable=False),
+    sa.Column("level", sa.Double, nullable=False),
+    sa.Column("requests", sa.Integer, nullable=False),
+    sa.Column("errors", sa.Integer, nullable=False),
+    sa.Column("stopped_early", sa.Text),
+    sa.Column("metrics", sa.JSON, nullable=False),
+)
+
+failures = sa.Table(
+    "failures",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("study_id", sa.String(200), nullable=False, index=True),
+    sa.Column("trial_id", sa.String(200), nullable=False),
+    sa.Column("rung", sa.Integer),
+    sa.Column("level", sa.Text),
+    sa.Column("failure", sa.String(40), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("log_tail", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+)

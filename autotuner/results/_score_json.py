@@ -1,0 +1,75 @@
+"""Score as JSON and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autotuner.metrics.load_level import LoadKind, LoadLevel
+from autotuner.scoring.score import PointScore, Score, Tier, Violation
+
+
+def encode_score(score: Score) -> dict[str, Any]:
+    return {
+        "score": score.score,
+        "feasible": score.feasible,
+        "slo_met": score.slo_met,
+        "level": _encode_level(score.level),
+        "value": score.value,
+        "objectives": dict(score.objectives),
+        "violations": [_encode_violation(v) for v in score.violations],
+        "reason": score.reason,
+        "points": [_encode_point(p) for p in score.points],
+    }
+
+
+def decode_score(data: dict[str, Any]) -> Score:
+    return Score(
+        score=data["score"],
+        feasible=data["feasible"],
+        slo_met=data["slo_met"],
+        level=_decode_level(data["level"]),
+        value=data["value"],
+        objectives=data["objectives"],
+        violations=_decode_violations(data["violations"]),
+        reason=data["reason"],
+        points=tuple(_decode_point(p) for p in data["points"]),
+    )
+
+
+def _encode_level(level: LoadLevel | None) -> list[Any] | None:
+    return None if level is None else [level.kind.value, level.value]
+
+
+def _decode_level(data: list[Any] | None) -> LoadLevel | None:
+    return None if data is None else LoadLevel(LoadKind(data[0]), data[1])
+
+
+def _encode_violation(v: Violation) -> list[Any]:
+    return [v.metric, v.value, v.threshold, v.ratio, v.penalty, v.tier.value]
+
+
+def _decode_violations(data: list[list[Any]]) -> tuple[Violation, ...]:
+    return tuple(
+        Violation(metric, value, threshold, ratio, penalty, Tier(tier))
+        for metric, value, threshold, ratio, penalty, tier in data
+    )
+
+
+def _encode_point(p: PointScore) -> dict[str, Any]:
+    return {
+        "level": _encode_level(p.level),
+        "objective": p.objective,
+        "value": p.value,
+        "score": p.score,
+        "feasible": p.feasible,
+        "slo_met": p.slo_met,
+        "penalty": p.penalty,
+        "violations": [_encode_violation(v) for v in p.violations],
+        "reason": p.reason,
+    }
+
+
+def _decode_point(data: dict[str, Any]) -> PointScore:
+    kind, value = data["level"]
+    rest = {key: data[key] for key in ("objective", "value", "score", "feasible", "slo_met", "penalty", "reason")}
+    return PointScore(level=LoadLevel(LoadKind(kind), value), violations=_decode_violations(data["violations"]), **rest)

@@ -1,0 +1,184 @@
+"""OutputFolder: the names of a study's files, and whom the folder belongs to."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import yaml
+
+from autotuner.errors import FolderError, InfrastructureError
+from autotuner.study.model import Study
+
+_ID_LINE = "# study_id: "
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """The output folder at ``path``. Making one touches nothing."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path).absolute())
+
+    @property
+    def study_yaml(self) -> Path:
+        return self.path / "study.yaml"
+
+    @property
+    def database(self) -> Path:
+        return self.path / "results.sqlite"
+
+    @property
+    def database_url(self) -> str:
+        """As a file URI, so that no character of the path is taken for a part of the URL."""
+        return f"sqlite:///file:{quote(str(self.database))}?uri=true"
+
+    @property
+    def requests(self) -> Path:
+        return self.path / "requests"
+
+    @property
+    def summary_json(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def trials_csv(self) -> Path:
+        return self.path / "trials.csv"
+
+    @property
+    def measurements_csv(self) -> Path:
+        return self.path / "measurements.csv"
+
+    @property
+    def pareto_csv(self) -> Path:
+        return self.path / "pareto.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def deploy(self) -> Path:
+        return self.path / "deploy"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    def trial_logs(self, trial_id: str) -> Path:
+        return self.logs / trial_id
+
+    @property
+    def study_id(self) -> str | None:
+        """The id in study.yaml's first lines; ``None`` where there is no study.yaml of ours."""
+        if not self.study_yaml.is_file():
+            return None
+        lines = self.study_yaml.read_text(encoding="utf-8", errors="replace").splitlines()[:5]
+        return next((line.removeprefix(_ID_LINE).strip() for line in lines if line.startswith(_ID_LINE)), None)
+
+    def load_study(self) -> Study:
+        """The resolved study. Raises FolderError where the folder holds none."""
+        if self.study_id is None:
+            raise FolderError(f"{self.path} is not the output folder of a study: it has no resolved study.yaml")
+        return Study.model_validate(yaml.safe_load(self.study_yaml.read_text(encoding="utf-8")))
+
+    def prepare(self, study: Study, study_id: str, *, resume: bool = False) -> None:
+        """Makes the folder and writes study.yaml.
+
+        Refuses, with FolderError, a file, a study.yaml that is not ours (it would be overwritten), the folder of
+        another study, and, unless ``resume``, one that has results already.
+        """
+        self.check(study, study_id, resume=resume)
+        try:
+            self.requests.mkdir(parents=True, exist_ok=True)
+            self.logs.mkdir(exist_ok=True)
+            write_text(self.study_yaml, resolved_yaml(study, study_id))
+        except OSError as error:
+            raise FolderError(f"the output folder {self.path} can't be written: {error}") from error
+
+    def check(self, study: Study, study_id: str, *, resume: bool = False) -> None:
+        """What ``prepare`` refuses, without touching anything."""
+        if self.path.exists() and not self.path.is_dir():
+            raise FolderError(f"the output folder {self.path} is a file")
+        found = self.study_id
+        if found is None:
+            if self.study_yaml.exists() or self.database.exists():
+                raise FolderError(f"{self.path} holds files that no study of ours wrote; choose another folder (--out)")
+            if resume:
+                raise FolderError(f"{self.path} holds no study that could be resumed")
+        elif found != study_id and self.database.exists():
+            other = self.load_study().name
+            if not resume and other == study.name:
+                self._refuse_results()
+            raise FolderError(f"{self.path} holds another study, {other!r}; choose another folder (--out)")
+        elif self.database.exists() and not resume:
+            self._refuse_results()
+
+    def _refuse_results(self) -> None:
+        raise FolderError(
+            f"{self.path} has results already: go on with them (autotuner resume {self.path}) "
+            "or choose another folder (--out)"
+        )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the folder: a second driver is refused with FolderError. The lock dies with its process."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                owner = os.read(descriptor, 32).decode(errors="replace").strip()
+                raise FolderError(f"{self.path} is in use by another autotuner (process {owner})") from None
+            except OSError as error:
+                raise InfrastructureError(f"{self.path} can't be locked: {error}") from error
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def resolved_yaml(study: Study, study_id: str) -> str:
+    """The study as YAML with every default shown; of secrets the names of their variables only."""
+    body = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    return f"# Written by autotuner: the study as it was run, every default shown.\n{_ID_LINE}{study_id}\n{body}"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all: readers see the old content or the new."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+@contextmanager
+def open_folder(folder: OutputFolder, study: Study) -> Iterator[None]:
+    """Prepares the folder for a new run of ``study`` and holds it; FolderError as from ``prepare`` and ``lock``."""
+    from autotuner.study import study_id
+
+    folder.check(study, study_id(study))  # before the lock, which makes the folder
+    with folder.lock():
+        folder.prepare(study, study_id(study))
+        yield
+
+
+@contextmanager
+def resume_folder(folder: OutputFolder) -> Iterator[Study]:
+    """Holds a folder that has a study, and hands that back."""
+    study = folder.load_study()
+    with folder.lock():
+        folder.prepare(study, folder.study_id or "", resume=True)
+        yield study

@@ -1,0 +1,109 @@
+"""Raw requests of a rung, as one parquet file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from autotuner.metrics.load_level import LoadKind, LoadLevel
+from autotuner.metrics.request import PointRun, RequestError, RequestRecord
+
+_RECORD_TYPES = {
+    "index": pa.int64(),
+    "warmup": pa.bool_(),
+    "scheduled_s": pa.float64(),
+    "sent_s": pa.float64(),
+    "first_token_s": pa.float64(),
+    "last_token_s": pa.float64(),
+    "end_s": pa.float64(),
+    "prompt_tokens": pa.int64(),
+    "output_tokens": pa.int64(),
+    "expected_output_tokens": pa.int64(),
+    "chunk_s": pa.list_(pa.float64()),
+    "error": pa.string(),
+    "status": pa.int64(),
+    "detail": pa.string(),
+}
+_RUNS_KEY = b"autotuner.runs"
+
+
+def requests_file_name(trial_id: str, rung: int) -> str:
+    return f"{trial_id}-r{rung}.parquet"
+
+
+def write_requests(path: Path, trial_id: str, rung: int, runs: Sequence[PointRun]) -> None:
+    """Writes the file whole or not at all: to another name first, then renamed, each synced to disk."""
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("trial_id", "rung", "run", "load_kind", "level", *_RECORD_TYPES)
+    }
+    for number, run in enumerate(runs):
+        count = len(run.records)
+        constant = (trial_id, rung, number, run.level.kind.value, run.level.value)
+        for name, value in zip(("trial_id", "rung", "run", "load_kind", "level"), constant, strict=True):
+            columns[name].extend([value] * count)
+        for name in _RECORD_TYPES:
+            columns[name].extend([getattr(record, name) for record in run.records])
+    table = pa.table(columns, schema=_schema(runs))
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        pq.write_table(table, file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def read_requests(path: Path) -> list[PointRun]:
+    """The runs of one file, in the order in which they were written."""
+    table = pq.read_table(path)
+    heads = json.loads(table.schema.metadata[_RUNS_KEY])
+    columns = {name: table[name].to_pylist() for name in _RECORD_TYPES}
+    columns["chunk_s"] = [tuple(chunks) for chunks in columns["chunk_s"]]
+    columns["error"] = [error and RequestError(error) for error in columns["error"]]
+    names = [field.name for field in fields(RequestRecord)]
+    rows = [RequestRecord(*values) for values in zip(*(columns[name] for name in names), strict=True)]
+    runs = []
+    start = 0
+    for head in heads:
+        kind, value = head.pop("level")
+        count = head.pop("records")
+        runs.append(PointRun(LoadLevel(LoadKind(kind), value), tuple(rows[start : start + count]), **head))
+        start += count
+    return runs
+
+
+def _schema(runs: Sequence[PointRun]) -> Any:
+    heads = [
+        {
+            "level": [run.level.kind.value, run.level.value],
+            "records": len(run.records),
+            "lag_p99_ms": run.lag_p99_ms,
+            "saturated": run.saturated,
+            "stopped_early": run.stopped_early,
+        }
+        for run in runs
+    ]
+    head_types = {
+        "trial_id": pa.string(),
+        "rung": pa.int64(),
+        "run": pa.int64(),
+        "load_kind": pa.string(),
+        "level": pa.float64(),
+    }
+    return pa.schema(list({**head_types, **_RECORD_TYPES}.items()), metadata={_RUNS_KEY: json.dumps(heads).encode()})
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename is on disk only when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

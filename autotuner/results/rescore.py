@@ -1,0 +1,46 @@
+"""Rescore: what the kept requests would have scored under other SLOs. No server is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autotuner.metrics.context import measure_context
+from autotuner.metrics.load_level import LoadLevel
+from autotuner.metrics.measure import measure
+from autotuner.metrics.request import PointRun
+from autotuner.results.records import RungRecord, TrialRecord
+from autotuner.results.result import StudyResults
+from autotuner.results.store import Store
+from autotuner.scoring.objective import parse_objective
+from autotuner.scoring.scorer import score_rung
+from autotuner.study.model import Slo, Study
+
+
+def rescore(results: StudyResults, slo: Slo, *, database: str | None = None) -> StudyResults:
+    """The same study under ``slo``: every ended rung measured (for goodput) and scored anew from its requests.
+
+    States stay: what the trial scheduler stopped under the old SLOs was not measured further.
+    """
+    study = results.study.model_copy(update={"slo": slo})
+    rescored: dict[str, tuple[RungRecord, ...]] = {}
+    with Store(database or results.folder.database_url, results.folder.requests) as store:
+        store.read_study(results.study_id)
+        for trial in results.trial_records:
+            ended = results.rung_records.get(trial.trial_id, ())
+            if ended:
+                runs = store.runs(trial.trial_id)
+                rescored[trial.trial_id] = tuple(_rescore_rung(study, trial, rung, runs) for rung in ended)
+    return replace(results, study=study, rung_records=rescored)
+
+
+def _rescore_rung(study: Study, trial: TrialRecord, rung: RungRecord, runs: list[tuple[int, PointRun]]) -> RungRecord:
+    """Measurements are cumulative: those of a rung rest on the runs up to it."""
+    context = measure_context(study, gpus=trial.gpus, cpus=trial.cpus, replicas=trial.replicas)
+    by_level: dict[LoadLevel, list[PointRun]] = {m.level: [] for m in rung.measurements}
+    for number, run in runs:
+        if number <= rung.rung and run.level in by_level:
+            by_level[run.level].append(run)
+    measurements = tuple(measure(level, kept, context) for level, kept in by_level.items())
+    objectives = [parse_objective(name) for name in study.objectives]
+    failed = [failure.level for failure in rung.failures]
+    return replace(rung, measurements=measurements, score=score_rung(measurements, failed, study.slo, objectives))

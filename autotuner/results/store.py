@@ -1,0 +1,297 @@
+"""Store: what has been measured, in a database and in parquet files. One writer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import unquote
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from autotuner.errors import Failure, FolderError, InfrastructureError
+from autotuner.metrics.request import PointRun
+from autotuner.results import _rows, _schema
+from autotuner.results._rows import usage_columns
+from autotuner.results.records import (
+    FailureRecord,
+    RungRecord,
+    StudyRecord,
+    StudyStatus,
+    TrialEnd,
+    TrialRecord,
+    TrialState,
+    Usage,
+)
+from autotuner.results.requests_file import read_requests, requests_file_name, write_requests
+
+_log = logging.getLogger(__name__)
+
+
+class Store:
+    """The results of one study in the database at ``url``, its raw requests as files under ``requests_dir``.
+
+    One process writes. Each write is one transaction and is on disk when the method returns; writing the same
+    thing twice changes nothing and returns ``False``, so that a caller may repeat what it is unsure of. Raises
+    FolderError for a database of another study or schema, InfrastructureError when the database fails.
+    """
+
+    def __init__(self, url: str, requests_dir: Path) -> None:
+        self._requests_dir = requests_dir
+        self._study_id = ""
+        self._engine = _connect(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def open_study(self, study_yaml: str, study_id: str, name: str, *, now: float) -> None:
+        """Makes what is missing of the tables and the study's row; a study that is known is RUNNING again."""
+        self._requests_dir.mkdir(parents=True, exist_ok=True)
+        with self._transaction() as connection:
+            _schema.metadata.create_all(connection)
+            versions = connection.execute(sa.select(_schema.schema_info.c.version)).scalars().all()
+            if not versions:
+                connection.execute(_schema.schema_info.insert().values(version=_schema.SCHEMA_VERSION))
+            _check_version(versions)
+            self._refuse_other_study(connection, study_id)
+            table = _schema.studies
+            known = connection.execute(sa.select(table.c.name).where(table.c.study_id == study_id)).first()
+            if known is None:
+                row = StudyRecord(study_id, name, study_yaml, StudyStatus.RUNNING, "", now)
+                connection.execute(table.insert().values(**asdict(row)))
+            else:
+                values = {"status": StudyStatus.RUNNING, "stop_reason": "", "ended_at": None}
+                connection.execute(table.update().where(table.c.study_id == study_id).values(values))
+        self._study_id = study_id
+
+    def read_study(self, study_id: str | None = None) -> StudyRecord:
+        """Binds the store to a study that is there, for reading; without an id, to the only one."""
+        try:
+            with self._transaction() as connection:
+                _check_version(connection.execute(sa.select(_schema.schema_info.c.version)).scalars().all())
+                query = sa.select(_schema.studies).order_by(_schema.studies.c.created_at)
+                if study_id is not None:
+                    query = query.where(_schema.studies.c.study_id == study_id)
+                rows = connection.execute(query).all()
+        except InfrastructureError as error:
+            raise FolderError(f"{self._place}: no results can be read there: {error}") from error
+        if len(rows) != 1:
+            raise FolderError(f"{self._place} holds {len(rows)} studies{f' with id {study_id}' if study_id else ''}")
+        record = _rows.study_record(rows[0])
+        self._study_id = record.study_id
+        return record
+
+    def end_study(self, status: StudyStatus, stop_reason: str, *, now: float) -> None:
+        """How the study ended, and why."""
+        table = _schema.studies
+        values = {"status": status, "stop_reason": stop_reason, "ended_at": now}
+        with self._transaction() as connection:
+            connection.execute(table.update().where(table.c.study_id == self._study_id).values(values))
+
+    def add_trial(self, record: TrialRecord) -> bool:
+        """The trial's row, once."""
+        table = _schema.trials
+        with self._transaction() as connection:
+            if connection.execute(self._of_trial(sa.select(table.c.trial_id), table, record.trial_id)).first():
+                return False
+            count = connection.execute(
+                sa.select(sa.func.count()).select_from(table).where(table.c.study_id == self._study_id)
+            ).scalar_one()
+            row = _rows.trial_row(record)
+            connection.execute(table.insert().values(study_id=self._study_id, position=count, **row))
+        return True
+
+    def update_launch(
+        self,
+        trial_id: str,
+        launch_id: str,
+        node: str = "",
+        startup_s: float | None = None,
+        engine_version: str = "",
+        accelerator: str = "",
+    ) -> None:
+        """What is known once the trial's servers are up; of several launches the last stays."""
+        self._update_trial(
+            trial_id,
+            launch_id=launch_id,
+            node=node,
+            startup_s=startup_s,
+            engine_version=engine_version,
+            accelerator=accelerator,
+        )
+
+    def add_rung(self, record: RungRecord) -> bool:
+        """The rung with its measurements and raw requests, once.
+
+        The requests are on disk under their name before the row is committed: a row without its file can't be,
+        a file without its row is of a cut rung and is replaced when that is repeated.
+        """
+        trial_id, rung = record.trial_id, record.rung
+        table = _schema.rungs
+        with self._transaction() as connection:
+            query = self._of_trial(sa.select(table.c.rung), table, trial_id).where(table.c.rung == rung)
+            if connection.execute(query).first():
+                _log.warning("trial %s: rung %d is stored already, not stored again", trial_id, rung)
+                return False
+        file = requests_file_name(trial_id, rung) if record.runs else ""
+        if file:
+            write_requests(self._requests_dir / file, trial_id, rung, record.runs)
+        with self._transaction() as connection:
+            row = _rows.rung_row(record)
+            connection.execute(table.insert().values(study_id=self._study_id, requests_file=file, **row))
+            for row in _rows.measurement_rows(record):
+                connection.execute(_schema.measurements.insert().values(study_id=self._study_id, **row))
+            for failure in record.failures:
+                at = FailureRecord(
+                    trial_id, failure.failure, failure.message, record.ended_at, rung=rung, level=failure.level
+                )
+                self._insert_failure(connection, at)
+            connection.execute(self._trial_update(trial_id).values(usage_columns(record.usage)))
+        return True
+
+    def end_trial(self, end: TrialEnd) -> bool:
+        """The trial's terminal state, once; its failure is kept with the others."""
+        with self._transaction() as connection:
+            running = _schema.trials.c.state == TrialState.RUNNING.value
+            values = {
+                "state": end.state.value,
+                "ended_at": end.ended_at,
+                "failure": end.failure and end.failure.value,
+                "message": end.message,
+                **usage_columns(end.usage),
+            }
+            changed = connection.execute(self._trial_update(end.trial_id).where(running).values(values)).rowcount
+            if changed and end.failure is not None:
+                self._insert_failure(
+                    connection,
+                    FailureRecord(end.trial_id, end.failure, end.message, end.ended_at, log_tail=end.log_tail),
+                )
+        return bool(changed)
+
+    def set_usage(self, trial_id: str, usage: Usage) -> None:
+        """What the trial has used so far, between rungs."""
+        self._update_trial(trial_id, **usage_columns(usage))
+
+    def reopen_trial(self, trial_id: str) -> None:
+        """A trial that is to be gone on with, after a resume or a failure that is not its own, is RUNNING again."""
+        self._update_trial(trial_id, state=TrialState.RUNNING.value, failure=None, message="", ended_at=None)
+
+    def add_failure(self, record: FailureRecord) -> None:
+        """A failure that did not end its trial, as one that is repeated."""
+        with self._transaction() as connection:
+            self._insert_failure(connection, record)
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials, in the order in which they were added."""
+        table = _schema.trials
+        query = sa.select(table).where(table.c.study_id == self._study_id).order_by(table.c.position)
+        return [_rows.trial_record(row) for row in self._all(query)]
+
+    def rungs(self, trial_id: str | None = None) -> list[RungRecord]:
+        """Ended rungs by trial and number, of one trial or of all: scores, measurements and failures, no requests."""
+        found: list[list[Any]] = []
+        for table, order in (
+            (_schema.rungs, ()),
+            (_schema.measurements, (_schema.measurements.c.position,)),
+            (_schema.failures, (_schema.failures.c.id,)),
+        ):
+            query = sa.select(table).where(table.c.study_id == self._study_id)
+            if trial_id is not None:
+                query = query.where(table.c.trial_id == trial_id)
+            found.append(self._all(query.order_by(table.c.trial_id, table.c.rung, *order)))
+        return _rows.rung_records(*found)
+
+    def runs(self, trial_id: str) -> list[tuple[int, PointRun]]:
+        """The raw requests of a trial's ended rungs, with the rung of each run."""
+        table = _schema.rungs
+        query = self._of_trial(sa.select(table.c.rung, table.c.requests_file), table, trial_id).order_by(table.c.rung)
+        return [
+            (row.rung, run)
+            for row in self._all(query)
+            if row.requests_file
+            for run in read_requests(self._requests_dir / row.requests_file)
+        ]
+
+    def failures(self) -> list[FailureRecord]:
+        """Every failure, in the order in which they were seen."""
+        table = _schema.failures
+        query = sa.select(table).where(table.c.study_id == self._study_id).order_by(table.c.id)
+        return [_rows.failure_record(row) for row in self._all(query)]
+
+    def _all(self, query: sa.Select[Any]) -> list[Any]:
+        with self._transaction() as connection:
+            return list(connection.execute(query).all())
+
+    def _of_trial(self, query: sa.Select[Any], table: sa.Table, trial_id: str) -> sa.Select[Any]:
+        return query.where(table.c.study_id == self._study_id, table.c.trial_id == trial_id)
+
+    def _trial_update(self, trial_id: str) -> sa.Update:
+        table = _schema.trials
+        return table.update().where(table.c.study_id == self._study_id, table.c.trial_id == trial_id)
+
+    def _update_trial(self, trial_id: str, **values: Any) -> None:
+        with self._transaction() as connection:
+            connection.execute(self._trial_update(trial_id).values(values))
+
+    def _insert_failure(self, connection: sa.Connection, record: FailureRecord) -> None:
+        row = asdict(record) | {"failure": Failure(record.failure).value}
+        connection.execute(_schema.failures.insert().values(study_id=self._study_id, **row))
+
+    def _refuse_other_study(self, connection: sa.Connection, study_id: str) -> None:
+        """A SQLite file is one study's; a database server is shared."""
+        if connection.dialect.name != "sqlite":
+            return
+        table = _schema.studies
+        other = connection.execute(sa.select(table.c.name).where(table.c.study_id != study_id)).scalar()
+        if other is not None:
+            raise FolderError(f"{self._place} holds the results of another study, {other!r}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise InfrastructureError(f"the results database {self._place} failed: {error}") from error
+
+    @property
+    def _place(self) -> str:
+        """Where the database is, without its password."""
+        url = self._engine.url
+        if url.get_backend_name() != "sqlite":
+            return url.render_as_string(hide_password=True)
+        return unquote((url.database or "").removeprefix("file:"))
+
+
+def _connect(url: str) -> sa.Engine:
+    """SQLite with a rollback journal, synced at each commit: safe on network file systems, with one writer."""
+    try:
+        parsed = sa.make_url(url)
+        engine = sa.create_engine(parsed, connect_args={"timeout": 60} if parsed.get_backend_name() == "sqlite" else {})
+    except (SQLAlchemyError, ImportError) as error:
+        raise FolderError(f"the results database can't be used: {error}") from error
+    if engine.dialect.name == "sqlite":
+
+        @sa.event.listens_for(engine, "connect")
+        def _pragmas(connection: Any, _: object) -> None:
+            connection.execute("PRAGMA journal_mode=DELETE")
+            connection.execute("PRAGMA synchronous=FULL")
+
+    return engine
+
+
+def _check_version(versions: Any) -> None:
+    if versions and versions[0] != _schema.SCHEMA_VERSION:
+        raise FolderError(
+            f"the results have schema version {versions[0]}, this autotuner reads version {_schema.SCHEMA_VERSION}"
+        )
