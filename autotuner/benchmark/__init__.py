@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from autotuner.benchmark.bench import BenchOptions, bench
     from autotuner.benchmark.driver import DriverSettings, LoadDriver, Target
+    from autotuner.benchmark.endpoint_bench import BenchOptions, bench
     from autotuner.benchmark.list_plan import ListPlan, full_requests, levels, make_plan
     from autotuner.benchmark.plan import LoadPlan, LoadPoint, PointOutcome
     from autotuner.benchmark.probe import discover_target
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from autotuner.benchmark.workload import check_workload
 
 _HOMES = {
-    "BenchOptions": "bench",
+    "BenchOptions": "endpoint_bench",
     "DriverSettings": "driver",
     "ListPlan": "list_plan",
     "LoadDriver": "driver",
@@ -28,7 +28,7 @@ _HOMES = {
     "PointOutcome": "plan",
     "RealLoadDriver": "real_driver",
     "Target": "driver",
-    "bench": "bench",
+    "bench": "endpoint_bench",
     "check_workload": "workload",
     "discover_target": "probe",
     "full_requests": "list_plan",

@@ -9,10 +9,12 @@ from statistics import median
 from typing import Protocol
 
 FAILING_STREAK = 8  # so many requests in a row, or one for each slot, failed
+OPEN_LOOP_S = 3.0  # a queue is not judged sooner: a stall is no trend
 GROWING_SHARE = 0.25  # of the arrivals, this share stayed in the queue
 GROWING_REQUESTS = 16
 DIVERGING_FACTOR = 5.0  # TTFT of the last quarter against the first
 DIVERGING_S = 1.0
+STILL_RISING = 1.2  # last quarter against the one before; steady divergence makes it 1.4
 OVER_DEADLINE = 2.0
 
 
@@ -33,9 +35,12 @@ class Ended(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """A load point at ``now_s``. ``ended`` in order of their ends; ``waiting_since_s`` when those in
-    flight were due; ``total`` measured requests are to be sent; ``slots`` is 0 in open loop, where the
-    last request is due at ``planned_s``."""
+    """A load point at ``now_s``.
+
+    ``ended`` in order of their ends; ``waiting_since_s`` when those without a first token were due;
+    ``total`` measured requests are to be sent; ``slots`` is 0 in open loop, where the last request is due
+    at ``planned_s``.
+    """
 
     ended: Sequence[Ended]
     waiting_since_s: Sequence[float]
@@ -48,18 +53,21 @@ class Progress:
 
 def hopeless(progress: Progress) -> str | None:
     """Why this load point should be given up, or ``None``."""
-    if reason := _all_failing(progress):
+    if reason := all_failing(progress.ended, progress.slots):
         return reason
     if progress.slots:
         return _far_over_deadline(progress)
     if progress.planned_s > OVER_DEADLINE * progress.deadline_s:
         return f"the last request is due at {progress.planned_s:.0f} s, the deadline is {progress.deadline_s:.0f} s"
+    if progress.now_s < OPEN_LOOP_S:
+        return None
     return _queue_growing(progress) or _ttft_diverging(progress)
 
 
-def _all_failing(progress: Progress) -> str | None:
-    streak = max(FAILING_STREAK, progress.slots)
-    last = progress.ended[-streak:]
+def all_failing(ended: Sequence[Ended], slots: int) -> str | None:
+    """Whether the server has stopped answering well: cheap enough to ask after each request."""
+    streak = max(FAILING_STREAK, slots)
+    last = ended[-streak:]
     if len(last) < streak or any(request.error is None for request in last):
         return None
     return f"the last {streak} requests all failed ({last[-1].error})"
@@ -76,24 +84,30 @@ def _far_over_deadline(progress: Progress) -> str | None:
 
 
 def _queue_growing(progress: Progress) -> str | None:
-    """In the second half of the time so far, a good part of what arrived was not answered.
+    """In the second half of the time so far, a good part of what arrived got no first token.
 
-    Judged after four times the shortest answer: before that a queue of answers under way builds up
-    in any open loop (Little's law), overloaded or not.
+    Answers under way are no queue: those build up in any open loop (Little's law), overloaded or not.
     """
-    answered = [request.end_s - request.scheduled_s for request in progress.ended if request.error is None]
-    if not answered or progress.now_s < 4.0 * min(answered):
+    waits = [r.first_token_s - r.scheduled_s for r in progress.ended if r.first_token_s is not None]
+    if not waits or progress.now_s < 4.0 * min(waits):
         return None
     half_s = progress.now_s / 2.0
-    before = sum(1 for r in progress.ended if r.scheduled_s <= half_s < r.end_s)
-    before += sum(1 for at in progress.waiting_since_s if at <= half_s)
-    arrived = sum(1 for r in progress.ended if r.scheduled_s > half_s)
-    arrived += sum(1 for at in progress.waiting_since_s if at > half_s)
+    before, between = _waiting(progress, half_s), _waiting(progress, 1.5 * half_s)
     waiting = len(progress.waiting_since_s)
+    arrived = sum(1 for r in progress.ended if r.scheduled_s > half_s)
+    arrived += sum(1 for since_s in progress.waiting_since_s if since_s > half_s)
     growth = waiting - before
-    if growth < GROWING_REQUESTS or growth < GROWING_SHARE * arrived:
+    if not before < between < waiting or growth < max(GROWING_REQUESTS, GROWING_SHARE * arrived):
         return None
-    return f"the queue grows: {waiting} requests in flight, {before} half the time ago"
+    return f"the queue grows: {waiting} requests wait for their first token, {before} half the time ago"
+
+
+def _waiting(progress: Progress, at_s: float) -> int:
+    """How many requests were due and had no first token at ``at_s``."""
+    answered = sum(
+        1 for r in progress.ended if r.scheduled_s <= at_s < (r.end_s if r.first_token_s is None else r.first_token_s)
+    )
+    return answered + sum(1 for since_s in progress.waiting_since_s if since_s <= at_s)
 
 
 def _ttft_diverging(progress: Progress) -> str | None:
@@ -108,7 +122,7 @@ def _ttft_diverging(progress: Progress) -> str | None:
     waits = [wait for _, wait in sorted(seen)]
     size = len(waits) // 4
     quarters = [median(waits[i * size : (i + 1) * size]) for i in range(4)]
-    rising = all(a < b for a, b in pairwise(quarters))
+    rising = all(a < b for a, b in pairwise(quarters)) and quarters[3] > STILL_RISING * quarters[2]
     if not rising or quarters[3] < max(DIVERGING_FACTOR * quarters[0], quarters[0] + DIVERGING_S):
         return None
     return f"TTFT diverges: {quarters[0]:.2f} s in the first quarter of the requests, {quarters[3]:.2f} s in the last"

@@ -14,7 +14,7 @@ from autotuner.benchmark.client.exchange import Exchange
 from autotuner.benchmark.client.lag import LagMonitor
 from autotuner.benchmark.client.tickets import Ticket, TicketOffice
 from autotuner.benchmark.client.wire import Job, Outcome, PointResult
-from autotuner.benchmark.hopeless import Progress, hopeless
+from autotuner.benchmark.hopeless import Progress, all_failing, hopeless
 
 _JUDGE_EVERY_S = 0.5
 
@@ -31,10 +31,12 @@ class PointRun:
         if self._closed:
             self._first, measured = office.closed_loop(job)
             self._queue = deque(measured)
+            self._slot_count = len(self._first)
             self._total = len(measured)
         else:
             self._first = office.open_loop(job)
             self._queue = deque[Ticket]()
+            self._slot_count = 0
             self._total = sum(1 for ticket in self._first if not ticket.warmup)
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,6 +111,8 @@ class PointRun:
         finally:
             del self._waiting[exchange]
             self._ended.append(self._outcome(ticket, scheduled_s, exchange))
+        if self._ended[-1].error is not None and (reason := all_failing(self._ended, self._slot_count)):
+            self.stop(reason)
 
     def _outcome(self, ticket: Ticket, scheduled_s: float, exchange: Exchange) -> Outcome:
         stream = exchange.stream
@@ -146,9 +150,9 @@ class PointRun:
     def _progress(self) -> Progress:
         return Progress(
             ended=self._ended,
-            waiting_since_s=list(self._waiting.values()),
+            waiting_since_s=[due for exchange, due in self._waiting.items() if not exchange.stream.chunks],
             total=self._total,
-            slots=sum(1 for ticket in self._first if ticket.warmup) if self._closed else 0,
+            slots=self._slot_count,
             now_s=self._now(),
             deadline_s=self._job.deadline_s,
             planned_s=0.0 if self._closed else self._first[-1].due_s,
