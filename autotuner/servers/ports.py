@@ -19,6 +19,7 @@ from autotuner.servers._lock_file import lock_folder, try_lock
 
 _FIRST_PORT = 20000
 _COUNT = 10000
+_CONNECT_TIMEOUT_S = 2.0
 _LISTEN = "0A"  # state of a listening socket in /proc/net/tcp
 
 
@@ -53,14 +54,21 @@ def lease_port(host: str) -> PortLease:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen on ``port`` now."""
+    """Whether any server can bind ``port`` now, also one that minds an earlier listener's lingering connections."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: connections of an earlier listener that linger in TIME_WAIT don't count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError:
             return False
+    return True
+
+
+def is_listened_on(host: str, port: int) -> bool:
+    """Whether somebody accepts connections on ``port``."""
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()
+    except OSError:
+        return False
     return True
 
 

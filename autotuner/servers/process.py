@@ -16,10 +16,10 @@ from autotuner.errors import Failure, InfrastructureError, InputError, LaunchErr
 from autotuner.servers._tail import tail_of
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.launcher import Diagnose, LaunchRequest
-from autotuner.servers.ports import PortLease, is_free, lease_port, listens
+from autotuner.servers.ports import PortLease, is_listened_on, lease_port, listens
 from autotuner.servers.readiness import Readiness, get_json_text, probe, wait_until_ready
 from autotuner.servers.secrets import read_variable
-from autotuner.servers.supervision import RankProcess, Supervision
+from autotuner.servers.supervision import GRACE_S, RankProcess, Supervision
 
 HOST = "127.0.0.1"
 _PORT_ATTEMPTS = 4
@@ -95,13 +95,19 @@ class ProcessServer:
             _stop(self._supervision)
 
 
+@dataclass(frozen=True)
 class ProcessLauncher:
-    """Starts a Deployment's servers as processes of this machine, on its loopback address."""
+    """Starts a Deployment's servers as processes of this machine, on its loopback address.
+
+    At the end a server has ``grace_s`` seconds from SIGTERM to SIGKILL.
+    """
+
+    grace_s: float = GRACE_S
 
     def launch(self, request: LaunchRequest, diagnose: Diagnose) -> ProcessServer:
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             try:
-                return _Launch(request, diagnose).run()
+                return _Launch(request, diagnose, self.grace_s).run()
             except _PortTakenError as error:
                 if attempt == _PORT_ATTEMPTS:
                     raise LaunchError(str(error), Failure.INFRASTRUCTURE) from error
@@ -117,8 +123,9 @@ class _PortTakenError(Exception):
 class _Launch:
     """One try to bring a Deployment up."""
 
-    def __init__(self, request: LaunchRequest, diagnose: Diagnose) -> None:
+    def __init__(self, request: LaunchRequest, diagnose: Diagnose, grace_s: float) -> None:
         self._request = request
+        self._grace_s = grace_s
         self._diagnose = diagnose
         self._deployment: Deployment = request.deployment
         self._version: str | None = None
@@ -138,6 +145,7 @@ class _Launch:
                 env={**_inherited_env(), **request.tags},
                 log=request.log_dir / f"{request.launch_id}-supervisor.log",
                 inherit_fds=(*request.inherit_fds, *(lease.fd for lease in leases)),
+                grace_s=self._grace_s,
             )
             held.callback(_stop, supervision)
             self._wait(supervision, replicas)
@@ -225,7 +233,7 @@ class _Launch:
         if supervision.error:
             return LaunchError(f"the server can't be started: {supervision.error}", Failure.INVALID_CONFIG)
         for address in (address for replica in replicas for address in (*replica.own, replica.rank0)):
-            if not is_free(address.host, address.port):
+            if is_listened_on(address.host, address.port):
                 return _PortTakenError(f"another process took port {address.port}")
         report = self._diagnose(exit_code, log_tail)
         return LaunchError(report.message, report.failure, log_tail=log_tail)

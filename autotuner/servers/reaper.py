@@ -27,20 +27,25 @@ class Leftover:
     command: str
 
 
-def find_leftovers() -> list[Leftover]:
-    """What ``reap`` would end now."""
-    return [found for process in processes_with(STUDY) if (found := _as_leftover(process)) is not None]
+def find_leftovers(study: str | None = None) -> list[Leftover]:
+    """What ``reap`` would end now, of one study id or of all."""
+    return [left for _, left in _find(study)]
 
 
-def reap(*, grace_s: float = GRACE_S) -> list[Leftover]:
+def reap(study: str | None = None, *, grace_s: float = GRACE_S) -> list[Leftover]:
     """Ends every leftover, by SIGTERM and after ``grace_s`` seconds by SIGKILL; returns what it ended."""
-    found = [(process, left) for process in processes_with(STUDY) if (left := _as_leftover(process)) is not None]
+    found = _find(study)
     processes = [process for process, _ in found]
     _signal(processes, kill=False)
     _, alive = psutil.wait_procs(processes, timeout=grace_s)
     _signal(alive, kill=True)
     _, stuck = psutil.wait_procs(alive, timeout=grace_s)
     return [left for process, left in found if process not in stuck]
+
+
+def _find(study: str | None) -> list[tuple[psutil.Process, Leftover]]:
+    processes = processes_with(STUDY, study)
+    return [(process, left) for process in processes if (left := _as_leftover(process)) is not None]
 
 
 def _as_leftover(process: psutil.Process) -> Leftover | None:
