@@ -33,7 +33,7 @@ def find_window(run: PointRun) -> Window | None:
     if not any(r.error is not RequestError.CANCELLED for r in measured):
         return None
     if run.level.kind is LoadKind.CONCURRENCY:
-        window = _all_slots_busy(run.records)
+        window = _all_slots_busy(run.records, int(run.level.value))
     else:
         window = Window(min(r.scheduled_s for r in measured), max(r.scheduled_s for r in measured))
     if window.length_s > 0:
@@ -41,17 +41,18 @@ def find_window(run: PointRun) -> Window | None:
     return Window(min(r.sent_s for r in measured), max(r.end_s for r in measured), full=False)
 
 
-def _all_slots_busy(records: Sequence[RequestRecord]) -> Window:
+def _all_slots_busy(records: Sequence[RequestRecord], concurrency: int) -> Window:
     """Slots are not recorded: each request is given to the slot that became free last before it was sent.
 
-    A slot that works takes its next request at once, so the one free for the longest is the one that is done.
+    A slot that works takes its next request at once, so the one free for the longest is the one that is done. A
+    request sent a little before any end was noted goes to the slot that ends first: there are no more slots.
     """
     busy: list[tuple[float, int]] = []  # heap of (end, slot)
     free: list[int] = []  # the last is the one that became free last
     first_measured: dict[int, float] = {}
     last_end: dict[int, float] = {}
     for record in sorted(records, key=lambda r: (r.sent_s, r.end_s)):
-        while busy and busy[0][0] <= record.sent_s:
+        while busy and (busy[0][0] <= record.sent_s or (not free and len(busy) >= concurrency)):
             free.append(heapq.heappop(busy)[1])
         slot = free.pop() if free else len(last_end)
         heapq.heappush(busy, (record.end_s, slot))

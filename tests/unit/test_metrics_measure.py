@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from autotuner.metrics import (
+    METRICS,
+    LoadKind,
+    LoadLevel,
+    MeasureContext,
+    PointRun,
+    RequestError,
+    RequestRecord,
+    find_metric,
+    goodput_limits,
+    measure,
+)
+from autotuner.study.model import Slo
+
+LEVEL = LoadLevel(LoadKind.CONCURRENCY, 1)
+CONTEXT = MeasureContext(gpus=0, replicas=1, request_timeout_s=60)
+
+
+def request(
+    sent: float,
+    *,
+    ttft: float = 0.1,
+    gap: float = 0.1,
+    tokens: int = 11,
+    chunks: int | None = None,
+    warmup: bool = False,
+    scheduled: float | None = None,
+    error: RequestError | None = None,
+) -> RequestRecord:
+    """Sent at ``sent``; the first token after ``ttft``, the last after ``(tokens − 1) × gap`` more."""
+    last = sent + ttft + (tokens - 1) * gap
+    times = np.linspace(sent + ttft, last, chunks or tokens)
+    return RequestRecord(
+        index=0,
+        warmup=warmup,
+        scheduled_s=sent if scheduled is None else scheduled,
+        sent_s=sent,
+        first_token_s=sent + ttft,
+        last_token_s=last,
+        end_s=last,
+        prompt_tokens=20,
+        output_tokens=tokens,
+        expected_output_tokens=tokens,
+        chunk_s=tuple(times),
+        error=error,
+    )
+
+
+def back_to_back(count: int) -> tuple[RequestRecord, ...]:
+    """One slot, requests of 1.1 s one after the other."""
+    return tuple(request(n * 1.1) for n in range(count))
+
+
+def test_latencies_and_rates_of_a_steady_slot() -> None:
+    metrics = measure(LEVEL, [PointRun(LEVEL, back_to_back(10))], CONTEXT).metrics
+    assert metrics["ttft_p90_ms"] == pytest.approx(100)
+    assert metrics["tpot_mean_ms"] == pytest.approx(100)
+    assert metrics["itl_p99_ms"] == pytest.approx(100)
+    assert metrics["e2e_p50_ms"] == pytest.approx(1100)
+    assert metrics["output_tokens_per_s"] == pytest.approx(110 / 11)
+    assert metrics["total_tokens_per_s"] == pytest.approx((110 + 200) / 11)
+    assert metrics["requests_per_s"] == pytest.approx(10 / 11)
+    assert metrics["tokens_per_s_per_user"] == pytest.approx(10)
+    assert metrics["error_rate"] == 0
+    assert "cost_per_mtok" not in metrics
+
+
+def test_a_chunk_is_not_a_token() -> None:
+    """6 chunks carry 11 tokens: gaps of 200 ms stand for two tokens each."""
+    records = tuple(request(n * 1.1, chunks=6) for n in range(5))
+    metrics = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).metrics
+    assert metrics["itl_mean_ms"] == pytest.approx(100)
+    assert metrics["output_tokens_per_s"] == pytest.approx(10)
+
+
+def test_rates_are_divided_by_gpus_else_by_replicas() -> None:
+    run = PointRun(LEVEL, back_to_back(10))
+    on_gpus = measure(LEVEL, [run], MeasureContext(gpus=4, replicas=2, request_timeout_s=60)).metrics
+    without = measure(LEVEL, [run], MeasureContext(gpus=0, replicas=2, request_timeout_s=60)).metrics
+    assert on_gpus["output_tokens_per_s_per_gpu"] == pytest.approx(2.5)
+    assert without["output_tokens_per_s_per_gpu"] == pytest.approx(5)
+    metric = find_metric("goodput_per_s_per_gpu")
+    assert metric is not None
+    assert (metric.label_for(4), metric.label_for(0)) == ("Goodput per GPU", "Goodput per replica")
+
+
+def test_cost() -> None:
+    context = MeasureContext(gpus=1, replicas=1, request_timeout_s=60, cost_per_hour=3.6)
+    metrics = measure(LEVEL, [PointRun(LEVEL, back_to_back(10))], context).metrics
+    assert metrics["cost_per_mtok"] == pytest.approx(100)  # 10 tokens/s at 0.001 a second
+    assert metrics["output_tokens_per_cost"] == pytest.approx(10_000)
+    free = MeasureContext(gpus=1, replicas=1, request_timeout_s=60, cost_per_hour=0)
+    metrics = measure(LEVEL, [PointRun(LEVEL, back_to_back(10))], free).metrics
+    assert metrics["cost_per_mtok"] == 0
+    assert "output_tokens_per_cost" not in metrics
+
+
+@pytest.mark.parametrize("error", [e for e in RequestError if e is not RequestError.CANCELLED])
+def test_a_failed_request_counts_as_one_that_took_the_time_out(error: RequestError) -> None:
+    records = (*back_to_back(3), request(3.3, error=error))
+    measurement = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT)
+    assert (measurement.requests, measurement.errors) == (4, 1)
+    assert measurement.metrics["error_rate"] == 0.25
+    assert measurement.metrics["ttft_mean_ms"] == pytest.approx((3 * 100 + 60_000) / 4)
+    assert measurement.metrics["tpot_mean_ms"] == pytest.approx((3 * 100 + 60_000) / 4)
+    assert measurement.metrics["e2e_mean_ms"] == pytest.approx((3 * 1100 + 60_000) / 4)
+    assert measurement.metrics["itl_mean_ms"] == pytest.approx((3 * 100 + 60_000) / 4)
+    assert measurement.metrics["requests_per_s"] == pytest.approx(3 / 4.4)
+    assert measurement.metrics["output_tokens_per_s"] == pytest.approx(33 / 4.4)
+
+
+def test_cancelled_and_warm_up_requests_count_in_nothing() -> None:
+    records = (
+        request(0, ttft=9, warmup=True),
+        *(request(10 + n * 1.1) for n in range(3)),
+        request(13.3, ttft=5, error=RequestError.CANCELLED),
+    )
+    run = PointRun(LEVEL, records, stopped_early="the queue grows")
+    measurement = measure(LEVEL, [run], CONTEXT)
+    assert (measurement.requests, measurement.errors) == (3, 0)
+    assert measurement.metrics["ttft_p99_ms"] == pytest.approx(100)
+    assert measurement.stopped_early == "the queue grows"
+
+
+def test_windows_of_several_runs_are_added_up() -> None:
+    slow = tuple(request(n * 2.2, ttft=0.2, gap=0.2) for n in range(5))
+    runs = [PointRun(LEVEL, back_to_back(10)), PointRun(LEVEL, slow)]
+    measurement = measure(LEVEL, runs, CONTEXT)
+    assert measurement.requests == 15
+    assert measurement.metrics["output_tokens_per_s"] == pytest.approx((110 + 55) / (11 + 11))
+    assert measurement.metrics["tpot_mean_ms"] == pytest.approx((10 * 100 + 5 * 200) / 15)
+
+
+def test_open_loop_latency_runs_from_the_scheduled_send() -> None:
+    level = LoadLevel(LoadKind.RATE, 1)
+    records = tuple(request(n + 0.3, scheduled=float(n)) for n in range(6))
+    metrics = measure(level, [PointRun(level, records)], CONTEXT).metrics
+    assert metrics["ttft_mean_ms"] == pytest.approx(400)
+    assert metrics["e2e_mean_ms"] == pytest.approx(1400)
+    assert metrics["tpot_mean_ms"] == pytest.approx(100)
+
+
+def test_open_loop_serves_what_is_sent() -> None:
+    """2 requests/s, each 1.1 s long, warm-up at the same rate: in the window the served rate is 2 as well."""
+    level = LoadLevel(LoadKind.RATE, 2)
+    records = tuple(request(n * 0.5, warmup=n < 4) for n in range(45))
+    metrics = measure(level, [PointRun(level, records)], CONTEXT).metrics
+    assert metrics["requests_per_s"] == pytest.approx(2, rel=0.01)
+    assert metrics["output_tokens_per_s"] == pytest.approx(22, rel=0.01)
+
+
+def test_goodput_counts_requests_within_every_limit() -> None:
+    records = (*back_to_back(8), request(8.8, ttft=0.5), request(10.3, gap=0.2))
+    context = MeasureContext(gpus=0, replicas=1, request_timeout_s=60, limits_ms={"ttft": 300, "tpot": 150})
+    metrics = measure(LEVEL, [PointRun(LEVEL, records)], context).metrics
+    window = 10.3 + 0.1 + 2.0
+    assert metrics["goodput_per_s"] == pytest.approx(8 / window)
+    assert metrics["requests_per_s"] == pytest.approx(10 / window)
+
+
+def test_goodput_limit_is_per_request_else_the_loosest_threshold() -> None:
+    slo = Slo.model_validate(
+        {
+            "ttft": {"p50": {"threshold_ms": 100}, "p90": {"threshold_ms": 300}},
+            "tpot": {"mean": {"threshold_ms": 40}, "per_request_ms": 55},
+        }
+    )
+    assert goodput_limits(slo) == {"ttft": 300, "tpot": 55}
+
+
+def test_one_token_answers_have_no_tpot() -> None:
+    records = tuple(request(n * 0.1, tokens=1) for n in range(5))
+    metrics = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).metrics
+    assert metrics["ttft_mean_ms"] == pytest.approx(100)
+    assert not any(column.startswith(("tpot", "itl")) or column == "tokens_per_s_per_user" for column in metrics)
+
+
+@pytest.mark.parametrize("records", [(), (request(0, warmup=True),), (request(0, error=RequestError.CANCELLED),)])
+def test_nothing_measured_has_no_metrics(records: tuple[RequestRecord, ...]) -> None:
+    measurement = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT)
+    assert (measurement.requests, dict(measurement.metrics)) == (0, {})
+
+
+def test_all_failed_is_still_finite() -> None:
+    records = tuple(request(n, error=RequestError.REFUSED) for n in range(4))
+    measurement = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT)
+    assert measurement.metrics["error_rate"] == 1
+    assert measurement.metrics["ttft_p50_ms"] == 60_000
+    assert measurement.metrics["output_tokens_per_s"] == 0
+    assert all(math.isfinite(value) for value in measurement.metrics.values())
+
+
+def test_every_column_is_in_the_registry_once() -> None:
+    columns = [metric.column for metric in METRICS]
+    assert len(set(columns)) == len(columns)
+    context = MeasureContext(gpus=2, replicas=1, request_timeout_s=60, cost_per_hour=1)
+    metrics = measure(LEVEL, [PointRun(LEVEL, back_to_back(5))], context).metrics
+    assert set(metrics) == set(columns)
+
+
+def test_a_hundred_thousand_requests_are_measured() -> None:
+    records = tuple(request(n * 1.1, tokens=4, chunks=4) for n in range(100_000))
+    measurement = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT)
+    assert measurement.requests == 100_000
+    assert measurement.metrics["ttft_p99_ms"] == pytest.approx(100)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from autotuner.metrics import percentile, percentile_interval
+
+
+def test_percentile_interpolates_between_order_statistics() -> None:
+    values = np.array([40.0, 10.0, 20.0, 30.0])
+    assert percentile(values, 50) == 25.0
+    assert percentile(values, 90) == pytest.approx(37.0)
+
+
+def test_interval_of_a_median_as_tabulated() -> None:
+    # Conover, Practical Nonparametric Statistics: n = 20, median: order statistics 6 and 15 (95.86 %).
+    assert percentile_interval(np.arange(1.0, 21.0), 50) == (6.0, 15.0)
+    # n = 10: 2 and 9 (97.85 %).
+    assert percentile_interval(np.arange(1.0, 11.0), 50) == (2.0, 9.0)
+
+
+def test_an_end_that_the_sample_is_too_small_for_is_open() -> None:
+    low, high = percentile_interval(np.arange(1.0, 21.0), 99)
+    assert (low, high) == (19.0, math.inf)
+    assert percentile_interval(np.array([7.0]), 50) == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize(("n", "percent"), [(50, 90), (1000, 99), (200, 50)])
+def test_interval_covers_the_true_percentile_as_often_as_it_says(n: int, percent: float) -> None:
+    rng = np.random.default_rng(1)
+    truth = percent / 100  # of the uniform distribution
+    hits = 0
+    for _ in range(400):
+        low, high = percentile_interval(rng.random(n), percent)
+        hits += low <= truth <= high
+    assert hits / 400 > 0.92
+
+
+def test_a_large_sample_neither_overflows_nor_vanishes() -> None:
+    low, high = percentile_interval(np.linspace(0, 1, 200_000), 99)
+    assert 0.9890 < low < 0.99 < high < 0.9910
