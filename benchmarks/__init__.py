@@ -1,0 +1,1 @@
+"""Measurements of Autotuner itself: `python -m benchmarks.NAME [--json]`, a table each."""
