@@ -1,0 +1,187 @@
+"""SearchSpace: which Configs there are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotuner.errors import SpaceError
+from autotuner.space import _grid_count
+from autotuner.space.config import Config
+from autotuner.space.count import Count
+from autotuner.space.parameters import Choice, FloatRange, Parameter
+from autotuner.space.rule import Rule
+
+EXACT_LIMIT = 10_000_000
+_TRIES = 10_000
+_TRIES_BEFORE_LISTING = 200
+
+
+class Rng(Protocol):
+    """A seeded generator: ``random.Random`` or ``numpy.random.Generator``."""
+
+    def random(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """Parameters, each after those that its condition names, and the constraints on them.
+
+    To build a Config step by step, take ``parameters`` in order, skip those whose ``is_active`` is false for
+    the values so far, and ask ``violated`` at the end.
+    """
+
+    parameters: tuple[Parameter, ...]
+    constraints: tuple[Rule, ...] = ()
+
+    def __getitem__(self, name: str) -> Parameter:
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise KeyError(name)
+
+    def active(self, values: Mapping[str, Any]) -> tuple[Parameter, ...]:
+        """The parameters that exist given these values, in order."""
+        present: dict[str, Any] = {}
+        found = []
+        for parameter in self.parameters:
+            if parameter.is_active(present):
+                found.append(parameter)
+                if parameter.name in values:
+                    present[parameter.name] = values[parameter.name]
+        return tuple(found)
+
+    def violated(self, config: Config) -> str | None:
+        """The first constraint that the Config breaks, as written; ``None`` when it meets all."""
+        return next((rule.text for rule in self.constraints if rule.holds(config.values) is False), None)
+
+    def contains(self, config: Config) -> bool:
+        """Whether it has just the parameters that exist, each at one of its values, and meets the constraints."""
+        active = self.active(config.values)
+        if {parameter.name for parameter in active} != set(config.values):
+            return False
+        if not all(parameter.contains(config.values[parameter.name]) for parameter in active):
+            return False
+        return self.violated(config) is None
+
+    @property
+    def raw_points(self) -> int | None:
+        """Points before conditions and constraints; ``None`` where a range without a step makes them endless."""
+        sizes = [parameter.size for parameter in self.parameters]
+        return None if None in sizes else math.prod(size for size in sizes if size is not None)
+
+    def sample(self, rng: Rng) -> Config:
+        """A Config at random: each parameter by its own scale, drawn again until the constraints are met.
+
+        Raises SpaceError when there is none, or none was found in 10,000 draws from a space too large to list.
+        """
+        can_list = self.raw_points is not None and self.raw_points <= EXACT_LIMIT
+        rejected = [0] * len(self.constraints)
+        tries = _TRIES_BEFORE_LISTING if can_list else _TRIES
+        for _ in range(tries):
+            config = self._draw(rng)
+            broken = [index for index, rule in enumerate(self.constraints) if rule.holds(config.values) is False]
+            if not broken:
+                return config
+            for index in broken:
+                rejected[index] += 1
+        if not can_list:
+            self._refuse(rejected, tries, f"none of {tries:,} drawn at random does")
+        return self._listed_config(rng.random())
+
+    def grid(self) -> Iterator[Config]:
+        """Every Config, in the parameters' order, the last one changing fastest. Lazy.
+
+        Raises SpaceError, at once, for a range of floats without a step.
+        """
+        for parameter in self.parameters:
+            if isinstance(parameter, FloatRange) and parameter.size is None:
+                key = f"space.parameters.{parameter.name}"
+                rule = "a grid needs a step for a range of floats"
+                raise SpaceError(f"{key}: {rule}", key=key, value=[parameter.low, parameter.high], rule=rule)
+        return self._grid_from(0, {})
+
+    def count(self) -> Count:
+        """How many Configs there are: exact up to 10^7 raw points, else estimated from a seeded sample.
+
+        Raises SpaceError when no Config, or none of the sample, meets the constraints.
+        """
+        raw = self.raw_points
+        exact = raw is not None and raw <= EXACT_LIMIT
+        tally = (_grid_count.tally_grid if exact else _grid_count.tally_sample)(self.parameters, self.constraints)
+        if not tally.kept:
+            how = f"not one of {tally.points:,} does" if exact else f"none of {tally.points:,} drawn at random does"
+            self._refuse(list(tally.rejected), tally.points, how)
+        fraction = tally.kept / tally.points
+        if raw is None:
+            return Count(None, False, None, fraction)
+        number = int(tally.configs) if exact else max(round(tally.configs / tally.points * raw), 1)
+        return Count(number, exact, raw, fraction)
+
+    def _draw(self, rng: Rng) -> Config:
+        values: dict[str, Any] = {}
+        for parameter in self.parameters:
+            if parameter.is_active(values):
+                values[parameter.name] = parameter.draw(rng.random())
+        return Config(values)
+
+    def _grid_from(self, depth: int, values: dict[str, Any]) -> Iterator[Config]:
+        if depth == len(self.parameters):
+            yield Config(values)
+            return
+        parameter = self.parameters[depth]
+        if not parameter.is_active(values):
+            yield from self._grid_from(depth + 1, values)
+            return
+        for value in parameter.values():
+            extended = {**values, parameter.name: value}
+            if all(rule.holds(extended) is not False for rule in self._complete_at[depth]):
+                yield from self._grid_from(depth + 1, extended)
+
+    @cached_property
+    def _complete_at(self) -> tuple[tuple[Rule, ...], ...]:
+        """For each parameter the constraints that can be judged once it is set."""
+        places = {parameter.name: index for index, parameter in enumerate(self.parameters)}
+        complete: list[list[Rule]] = [[] for _ in self.parameters]
+        for rule in self.constraints:
+            if self.parameters:
+                complete[max((places[p.name] for p in rule.parameters), default=0)].append(rule)
+        return tuple(map(tuple, complete))
+
+    @cached_property
+    def _valid_points(self) -> NDArray[np.int64]:
+        return _grid_count.valid_points(self.parameters, self.constraints)
+
+    def _listed_config(self, fraction: float) -> Config:
+        """The valid Config at ``fraction`` of their list, for constraints that leave few of the raw points."""
+        if not len(self._valid_points):
+            self.count()  # raises, with the constraint to blame
+        flat = int(self._valid_points[int(fraction * len(self._valid_points))])
+        shape = tuple(parameter.size or 1 for parameter in self.parameters)
+        values: dict[str, Any] = {}
+        for parameter, index in zip(self.parameters, np.unravel_index(flat, shape), strict=True):
+            if parameter.is_active(values):
+                values[parameter.name] = parameter.value_at(int(index))
+        return Config(values)
+
+    def _refuse(self, rejected: list[int], points: int, how: str) -> NoReturn:
+        worst = max(range(len(rejected)), key=rejected.__getitem__)
+        rule = self.constraints[worst]
+        share = rejected[worst] / points
+        blame = f"{rule.text!r} rejects all of them" if share == 1 else f"{rule.text!r} rejects most, {share:.1%}"
+        what = f"no Config meets the constraints: {how}; {blame}"
+        raise SpaceError(f"{rule.key}: {what}", key=rule.key, value=rule.text, rule=what)
+
+
+def values_to_check(space: SearchSpace) -> Iterator[tuple[str, Any]]:
+    """Every (parameter, value) that an engine's flag catalogue can judge: all choices, and the ends of ranges."""
+    for parameter in space.parameters:
+        values = parameter.options if isinstance(parameter, Choice) else (parameter.low, parameter.high)
+        for value in values:
+            yield parameter.name, value
