@@ -1,0 +1,43 @@
+"""The closing table of a study, for people."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from autotuner.report.summary_facts import config_rows, facts
+from autotuner.report.verdict import Tone, verdict
+from autotuner.results.result import StudyResults
+
+_STYLES = {Tone.GOOD: "bold green", Tone.NEUTRAL: "bold yellow", Tone.BAD: "bold red"}
+
+
+def print_summary(results: StudyResults, console: Console | None = None) -> None:
+    """Prints what was found, best beside default, and what it cost; to standard output by default."""
+    out = console or Console()
+    found = verdict(results)
+    out.print(Text(found.headline, style=_STYLES[found.tone]))
+    for line in found.details:
+        out.print(Text(line))
+    rows = config_rows(results)
+    if rows:
+        out.print()
+        out.print(_pair_table(results))
+    out.print()
+    for fact in facts(results):
+        out.print(Text(f"{fact.label}: {fact.value}" + (f" ({fact.note})" if fact.note else "")))
+
+
+def _pair_table(results: StudyResults) -> Table:
+    name = "best" if results.best is not None else "closest"
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for heading in ("", name, "default"):
+        table.add_column(heading, justify="left", overflow="fold")
+    rows = config_rows(results)
+    for row in (r for r in rows if not r.is_metric):
+        table.add_row(Text(row.name), Text(row.best, style="green" if row.differs else ""), Text(row.default))
+    table.add_section()
+    for row in (r for r in rows if r.is_metric):
+        table.add_row(Text(row.name, style="dim"), Text(row.best), Text(row.default))
+    return table

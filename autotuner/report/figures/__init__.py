@@ -1,0 +1,22 @@
+"""Figures of the report, as Plotly's own JSON: ``data`` and ``layout``. Colours of text and grid come with the page."""
+
+from autotuner.report.figures.confirmation import confirmation_figure
+from autotuner.report.figures.importance import importance_figure
+from autotuner.report.figures.parallel import parallel_figure
+from autotuner.report.figures.pareto import ParetoAxes, latency_axes, pareto_figure, user_axes
+from autotuner.report.figures.rungs import rungs_figure
+from autotuner.report.figures.style import Figure
+from autotuner.report.figures.time_spent import time_figure
+
+__all__ = [
+    "Figure",
+    "ParetoAxes",
+    "confirmation_figure",
+    "importance_figure",
+    "latency_axes",
+    "parallel_figure",
+    "pareto_figure",
+    "rungs_figure",
+    "time_figure",
+    "user_axes",
+]

@@ -1,0 +1,193 @@
+"""report.html: one file that opens with no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from autotuner.report.figures import (
+    Figure,
+    confirmation_figure,
+    importance_figure,
+    latency_axes,
+    parallel_figure,
+    pareto_figure,
+    rungs_figure,
+    time_figure,
+    user_axes,
+)
+from autotuner.report.figures.confirmation import confirmation_values
+from autotuner.report.importance import FEWEST_TRIALS, Importance, importance
+from autotuner.report.points import last_points
+from autotuner.report.scored_trials import ScoredTrial, ranked, scored_trials
+from autotuner.report.summary_facts import config_rows, facts, time_parts
+from autotuner.report.time_spent import time_spent
+from autotuner.report.trial_rows import trial_table
+from autotuner.report.verdict import verdict
+from autotuner.results.folder import resolved_yaml, write_text
+from autotuner.results.result import StudyResults
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, what to read in it, and a figure, or ``missing``: why there is none."""
+
+    key: str
+    title: str
+    caption: str
+    figure: Figure | None
+    missing: str = "Nothing to draw yet."
+
+
+def write_report(results: StudyResults, path: str | Path) -> Path:
+    """Writes the report of a study, running or ended, whole or not at all; returns its path."""
+    place = Path(path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    write_text(place, render_report(results))
+    return place
+
+
+def render_report(results: StudyResults) -> str:
+    """The report as HTML. Everything that a study, a Config or a log says is escaped."""
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("autotuner.report"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sections = _sections(results)
+    drawn = {s.key: s.figure for s in sections if s.figure is not None}
+    return environment.get_template("report.html.j2").render(
+        study=results.study,
+        status=results.status.value,
+        stop_reason=results.stop_reason,
+        verdict=verdict(results),
+        facts=facts(results),
+        config_rows=config_rows(results),
+        has_gpus=_gpus(results) > 0,
+        sections=sections,
+        time_parts=time_parts(results),
+        failures=results.failures,
+        table=trial_table(results),
+        study_yaml=resolved_yaml(results.study, results.study_id),
+        figures=_script_json(drawn),
+        plotly=Markup(get_plotlyjs()),  # noqa: S704 — the library itself
+    )
+
+
+def _sections(results: StudyResults) -> list[Section]:
+    slo, gpus = results.study.slo, _gpus(results)
+    best = results.best or results.closest
+    best_id = best.trial_id if best else None
+    default_id = results.baseline.trial_id if results.baseline else None
+    points = last_points(results)
+    trials = scored_trials(results)
+    found = _importance(results, trials)
+    objective = results.objective.name
+    names = [p.name for p in found.parameters] if found else []
+    unit = "GPU" if gpus else "server replica (this study used no GPU)"
+    return [
+        Section(
+            "pareto-user",
+            "Throughput against speed per user",
+            f"Each mark is one load level of one trial. Up is cheaper: more tokens per second per {unit}; right is "
+            "faster for each user. Dashed red lines are SLOs; what lies left of one is too slow.",
+            pareto_figure(points, user_axes(slo), gpus=gpus, best=best_id, default=default_id),
+        ),
+        Section(
+            "pareto-ttft",
+            "Throughput against time to first token",
+            "Up is more output tokens per second, left answers sooner. What lies right of a dashed red line waits "
+            "longer than the SLO; thresholds of other statistics than p99 are drawn too, with their name.",
+            pareto_figure(points, latency_axes(slo), gpus=gpus, best=best_id, default=default_id),
+        ),
+        Section(
+            "confirmation",
+            "Default against best",
+            "After the search both were launched afresh, in turn. Left: each round. Right: best / default with its "
+            "95 % interval; the dashed line is no change.",
+            confirmation_figure(confirmation_values(results), results.improvement, metric=results.objective.column),
+            "No confirmation round has ended: the best is what one measurement of each Config says.",
+        ),
+        Section(
+            "rungs",
+            "Every trial, rung by rung",
+            f"Each rung adds load on the same live server; the trial scheduler stops poor trials at one. "
+            f"{'Lower' if results.objective.direction.value == 'min' else 'Higher'} is better.",
+            rungs_figure(
+                trials, rungs=results.study.fidelity.rungs, objective=objective, best=best_id, default=default_id
+            ),
+        ),
+        Section(
+            "importance",
+            "Which parameters mattered",
+            _importance_caption(found),
+            importance_figure(found) if found else None,
+            f"Too few trials to say: {len(trials)} have a score, at least {FEWEST_TRIALS} that differ are needed.",
+        ),
+        Section(
+            "parallel",
+            "All trials over their parameters",
+            "Each line is a feasible trial: light green the best scores, dark violet the worst, thick the best one. "
+            "Scores of stopped trials are those of their last rung. The most important parameters come first.",
+            parallel_figure(
+                ranked(trials, results.objective.direction), _parallel_order(names, trials), objective=objective
+            ),
+            "It takes two feasible trials.",
+        ),
+        Section(
+            "time",
+            "Where the time went",
+            "Seconds that each trial held its place, confirmations included.",
+            time_figure(time_spent(results.trial_records)),
+        ),
+    ]
+
+
+def _importance(results: StudyResults, trials: Sequence[ScoredTrial]) -> Importance | None:
+    scores = [t.told_score(results.objective.direction) for t in trials]
+    return importance([t.trial.config for t in trials], scores, seed=results.study.search.seed)
+
+
+def _importance_caption(found: Importance | None) -> str:
+    method = (
+        "Permutation importance in a random forest fitted to the ranks of the trials' last scores; bars show ± one "
+        "standard deviation over the permutations."
+    )
+    if found is None:
+        return method
+    doubt = " That is little: read the bars with care." if found.r2_oob < 0.3 else ""
+    return (
+        f"{method} Over {found.trials} trials the forest explains R² = {found.r2_oob:.2f} of the ranks it did not "
+        f"see.{doubt} It shows what moved scores in the space that was searched, not causes."
+    )
+
+
+def _parallel_order(by_importance: Sequence[str], trials: Sequence[ScoredTrial]) -> list[str]:
+    """Parameters that vary, the important ones first."""
+    seen: dict[str, set[str]] = {}
+    for trial in trials:
+        for name in {n for t in trials[:1] for n in t.trial.config} | set(trial.trial.config):
+            seen.setdefault(name, set()).add(repr(trial.trial.config.get(name)))
+    varying = sorted(name for name, values in seen.items() if len(values) > 1)
+    return [*by_importance, *(name for name in varying if name not in by_importance)]
+
+
+def _gpus(results: StudyResults) -> int:
+    return max((t.gpus for t in results.trial_records), default=0)
+
+
+def _script_json(value: Any) -> Markup:
+    """JSON that can't end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(safe)  # noqa: S704 — no character of it can leave the element

@@ -1,0 +1,101 @@
+"""Progress: what is known of a running study, from its events alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from autotuner.results.records import Phase, TrialState
+from autotuner.scoring.score import Score
+from autotuner.tuning.events import (
+    Event,
+    PhaseStarted,
+    RungEnded,
+    StudyEnded,
+    StudyStarted,
+    TrialEnded,
+    TrialStarted,
+)
+
+_ENDS_BEFORE_ESTIMATE = 2
+
+
+@dataclass
+class RunningTrial:
+    phase: Phase
+    started_s: float
+    rungs_ended: int = 0
+    score: Score | None = None
+
+
+@dataclass
+class Progress:
+    """Events in, figures out. ``clock`` gives seconds of any origin."""
+
+    clock: Callable[[], float]
+    study: StudyStarted | None = None
+    running: dict[str, RunningTrial] = field(default_factory=dict)
+    ended: Counter[TrialState] = field(default_factory=Counter)
+    best: tuple[str, Score] | None = None
+    gpu_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    message: str = ""
+    _began_s: float = 0.0
+
+    def see(self, event: Event) -> None:
+        match event:
+            case StudyStarted():
+                self.study, self._began_s = event, self.clock()
+            case PhaseStarted():
+                self.message = event.message
+            case TrialStarted():
+                self.running[event.trial_id] = RunningTrial(event.phase, self.clock())
+            case RungEnded():
+                trial = self.running.setdefault(event.trial_id, RunningTrial(event.phase, self.clock()))
+                trial.rungs_ended, trial.score = event.rung + 1, event.score
+            case TrialEnded():
+                self._end(event)
+            case StudyEnded():
+                self.message = event.stop_reason
+
+    @property
+    def elapsed_s(self) -> float:
+        return 0.0 if self.study is None else self.clock() - self._began_s
+
+    @property
+    def trials_ended(self) -> int:
+        """Of the search, those of an earlier life included."""
+        return sum(self.ended.values()) + (self.study.resumed_trials if self.study else 0)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to go at the pace so far, at most what the budget leaves; ``None`` while nothing is known."""
+        if self.study is None:
+            return None
+        budget = None if self.study.wall_clock_s is None else max(0.0, self.study.wall_clock_s - self.elapsed_s)
+        here = sum(self.ended.values())
+        if here < _ENDS_BEFORE_ESTIMATE:
+            return budget
+        paced = self.elapsed_s / here * max(0, self.study.trials - self.trials_ended)
+        return paced if budget is None else min(paced, budget)
+
+    def _end(self, event: TrialEnded) -> None:
+        self.running.pop(event.trial_id, None)
+        self.gpu_seconds += event.gpu_seconds
+        self.cpu_seconds += event.cpu_seconds
+        if event.phase is Phase.CONFIRM:
+            return
+        self.ended[event.state] += 1
+        score = event.score
+        if event.state is TrialState.COMPLETED and score is not None and score.feasible and self._beats(score):
+            self.best = (event.trial_id, score)
+
+    def _beats(self, score: Score) -> bool:
+        if self.best is None:
+            return True
+        known = self.best[1]
+        if score.slo_met != known.slo_met:
+            return score.slo_met
+        minimise = self.study is not None and self.study.direction == "min"
+        return score.score < known.score if minimise else score.score > known.score

@@ -1,0 +1,49 @@
+"""ScoredTrial: a trial with the score of its last ended rung, as importance and parallel coordinates read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autotuner.metrics.direction import Direction
+from autotuner.results.records import Phase, RungRecord, TrialRecord, TrialState
+from autotuner.results.result import StudyResults
+from autotuner.scoring.values import infeasible_score
+
+
+@dataclass(frozen=True)
+class ScoredTrial:
+    trial: TrialRecord
+    rungs: tuple[RungRecord, ...]
+
+    @property
+    def last(self) -> RungRecord:
+        return self.rungs[-1]
+
+    @property
+    def score(self) -> float:
+        return self.last.score.score
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the last rung is, and the trial did not fail after it."""
+        return self.last.score.feasible and self.trial.state is not TrialState.FAILED
+
+    def told_score(self, direction: Direction) -> float:
+        """The score, or, where it is not feasible, one that is worse than any."""
+        return self.score if self.feasible else infeasible_score(direction)
+
+
+def scored_trials(results: StudyResults) -> tuple[ScoredTrial, ...]:
+    """Every trial with at least one ended rung, by id; confirmations left out."""
+    found = (
+        ScoredTrial(trial, tuple(results.rung_records.get(trial.trial_id, ())))
+        for trial in results.trial_records
+        if trial.phase is not Phase.CONFIRM
+    )
+    return tuple(sorted((s for s in found if s.rungs), key=lambda s: s.trial.trial_id))
+
+
+def ranked(trials: tuple[ScoredTrial, ...], direction: Direction) -> tuple[ScoredTrial, ...]:
+    """The feasible ones from worst to best."""
+    feasible = [s for s in trials if s.feasible]
+    return tuple(sorted(feasible, key=lambda s: s.score, reverse=direction is Direction.MIN))

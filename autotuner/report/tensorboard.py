@@ -1,0 +1,80 @@
+"""TensorBoard events: scalars a rung and hparams a trial, under one folder a trial."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autotuner.results.records import TrialState
+from autotuner.tuning.events import Event, RungEnded, TrialEnded, TrialStarted
+
+
+class TensorBoardObserver:
+    """Writes ``root/<trial id>/events…``: ``score`` and every metric with the rung as step, and the Config as hparams.
+
+    A value that TensorBoard has no type for (``None``, a list, a map) is written as JSON text, not dropped.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._writers: dict[str, Any] = {}
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            self._start(event)
+        elif isinstance(event, RungEnded):
+            self._rung(event)
+        elif isinstance(event, TrialEnded):
+            self._end(event)
+
+    def close(self) -> None:
+        """Flushes what is left; a trial that was cut off keeps its scalars."""
+        while self._writers:
+            self._writers.popitem()[1].close()
+
+    def _start(self, event: TrialStarted) -> None:
+        from tensorboard.plugins.hparams import summary_v2
+
+        hparams = {name: hparam_value(value) for name, value in event.config.items()}
+        hparams["phase"] = event.phase.value
+        self._write(event.trial_id, summary_v2.hparams_pb(hparams, trial_id=event.trial_id))
+
+    def _rung(self, event: RungEnded) -> None:
+        values = {"score": event.score.score, "feasible": float(event.score.feasible), **event.metrics}
+        self._write(event.trial_id, _scalars(values), step=event.rung)
+
+    def _end(self, event: TrialEnded) -> None:
+        from tensorboard.plugins.hparams import api_pb2, summary
+
+        failed = event.state is TrialState.FAILED
+        status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
+        self._write(event.trial_id, summary.session_end_pb(status))
+        self._writers.pop(event.trial_id).close()
+
+    def _write(self, trial_id: str, summary: Any, step: int = 0) -> None:
+        from tensorboard.compat.proto import event_pb2
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        if trial_id not in self._writers:
+            self._writers[trial_id] = EventFileWriter(str(self._root / trial_id))
+        self._writers[trial_id].add_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
+
+
+def hparam_value(value: Any) -> bool | float | str:
+    """What TensorBoard can hold of a Config's value."""
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        return float(value)
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _scalars(values: Mapping[str, float]) -> Any:
+    from tensorboard.compat.proto import summary_pb2
+
+    found = [summary_pb2.Summary.Value(tag=k, simple_value=v) for k, v in values.items() if math.isfinite(v)]
+    return summary_pb2.Summary(value=found)

@@ -1,0 +1,159 @@
+"""Progress on a terminal: a live table on a tty, a line an event elsewhere. Both on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from autotuner.report.progress import Progress
+from autotuner.report.text import config_text, duration, number
+from autotuner.results.records import TrialState
+from autotuner.scoring.score import Score
+from autotuner.tuning.events import (
+    Event,
+    Observer,
+    PhaseStarted,
+    RungEnded,
+    StudyEnded,
+    StudyStarted,
+    TrialEnded,
+    TrialStarted,
+)
+
+_MOST_RUNNING = 12
+
+
+def make_progress(stream: TextIO | None = None) -> Observer:
+    """The observer that fits ``stream`` (standard error by default)."""
+    out = stream or sys.stderr
+    return LiveProgress(Console(file=out)) if out.isatty() else LineProgress(out)
+
+
+class LineProgress:
+    """One line an event, for logs and pipes."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._progress = Progress(clock)
+
+    def on_event(self, event: Event) -> None:
+        self._progress.see(event)
+        line = " ".join(event_line(event, self._progress).split())
+        print(f"[{duration(self._progress.elapsed_s):>12}] {line}", file=self._stream, flush=True)
+
+    def close(self) -> None:
+        self._stream.flush()
+
+
+class LiveProgress:
+    """A table that is drawn anew twice a second; ended trials that matter scroll by above it."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._progress = Progress(clock)
+        self._live = Live(console=console, refresh_per_second=2, get_renderable=self._render, transient=True)
+        self._is_open = False
+
+    def on_event(self, event: Event) -> None:
+        if not self._is_open:
+            self._live.start()
+            self._is_open = True
+        best = self._progress.best
+        self._progress.see(event)
+        is_new_best = self._progress.best is not best
+        is_failure = isinstance(event, TrialEnded) and event.state is TrialState.FAILED
+        if is_failure or is_new_best or isinstance(event, StudyStarted | PhaseStarted | StudyEnded):
+            style = "red" if is_failure else "green" if is_new_best else ""
+            self._live.console.print(Text(event_line(event, self._progress), style=style))
+
+    def close(self) -> None:
+        """Leaves the screen clean; idempotent."""
+        if self._is_open:
+            self._is_open = False
+            self._live.stop()
+
+    def _render(self) -> RenderableType:
+        return Group(_head(self._progress), _running_table(self._progress))
+
+
+def event_line(event: Event, progress: Progress) -> str:
+    """The event in one line of words."""
+    match event:
+        case StudyStarted():
+            resumed = f", {event.resumed_trials} ended before" if event.resumed_trials else ""
+            return (
+                f"study {event.name}: {event.trials} trials of {event.rungs} rungs{resumed}, "
+                f"{event.concurrent_trials} at a time, {event.objective} ({event.direction}), into {event.out_dir}"
+            )
+        case PhaseStarted():
+            return f"{event.phase.value}: {event.message}"
+        case TrialStarted():
+            return f"trial {event.trial_id} started ({event.phase.value}): {config_text(event.config)}"
+        case RungEnded():
+            return f"trial {event.trial_id} rung {event.rung}: {score_text(event.score)}"
+        case TrialEnded():
+            why = f" {event.failure.value}: {event.message}" if event.failure else ""
+            best = " — best so far" if progress.best is not None and progress.best[0] == event.trial_id else ""
+            told = f", {score_text(event.score)}" if event.score is not None else ""
+            return f"trial {event.trial_id} {event.state.value}{why}{told}{best}"
+        case StudyEnded():
+            return f"study ended: {event.stop_reason}; {spent_text(progress)}"
+
+
+def score_text(score: Score) -> str:
+    if not score.feasible:
+        return f"infeasible{f' ({score.reason})' if score.reason else ''}"
+    where = f" at {score.level}" if score.level is not None else ""
+    slo = "meets the SLOs" if score.slo_met else "violates " + ", ".join(v.metric for v in score.violations)
+    return f"score {number(score.score)}{where}, {slo}"
+
+
+def spent_text(progress: Progress) -> str:
+    if progress.gpu_seconds:
+        return f"{number(progress.gpu_seconds)} GPU-seconds"
+    return f"{number(progress.cpu_seconds)} CPU-seconds"
+
+
+def _head(progress: Progress) -> RenderableType:
+    total = progress.study.trials if progress.study else 0
+    left = progress.left_s
+    states = ", ".join(f"{count} {state.value}" for state, count in sorted(progress.ended.items()))
+    lines = Table.grid(padding=(0, 2))
+    lines.add_row(
+        Text("trials", style="dim"),
+        ProgressBar(total=max(1, total), completed=progress.trials_ended, width=30),
+        Text(f"{progress.trials_ended}/{total}  {states}"),
+    )
+    lines.add_row(
+        Text("time", style="dim"),
+        Text(f"{duration(progress.elapsed_s)} gone"),
+        Text(f"{'–' if left is None else 'about ' + duration(left)} left · {spent_text(progress)}"),
+    )
+    if progress.best is not None:
+        trial_id, score = progress.best
+        lines.add_row(Text("best", style="dim"), Text(f"trial {trial_id}", style="green"), Text(score_text(score)))
+    return lines
+
+
+def _running_table(progress: Progress) -> RenderableType:
+    table = Table(box=None, header_style="dim", padding=(0, 2))
+    for heading in ("running", "phase", "rung", "for", "last score"):
+        table.add_column(heading)
+    rungs = progress.study.rungs if progress.study else 0
+    now = progress.clock()
+    for trial_id, trial in list(progress.running.items())[:_MOST_RUNNING]:
+        table.add_row(
+            Text(trial_id),
+            trial.phase.value,
+            f"{trial.rungs_ended + 1}/{rungs}" if trial.rungs_ended < rungs else f"{rungs}/{rungs}",
+            duration(now - trial.started_s),
+            Text(score_text(trial.score) if trial.score else "–"),
+        )
+    return table

@@ -1,0 +1,61 @@
+"""The trials table of the report: one row a trial, every cell with what it sorts by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autotuner.report.text import number, value_text
+from autotuner.results.result import StudyResults
+
+_METRICS = ("ttft_p90_ms", "tpot_mean_ms", "output_tokens_per_s", "goodput_per_s", "error_rate")
+_FIXED = ("trial_id", "phase", "state", "failure", "rung", "score", "feasible", "slo_met")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``order`` is the number that the column sorts by; ``None`` sorts by text."""
+
+    text: str
+    order: float | None = None
+
+
+@dataclass(frozen=True)
+class TrialTable:
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def trial_table(results: StudyResults) -> TrialTable:
+    parameters = sorted({name for trial in results.trial_records for name in trial.config})
+    configs = {trial.trial_id: trial.config for trial in results.trial_records}
+    frame = results.trials
+    metrics = [c for c in dict.fromkeys((results.objective.column, *_METRICS)) if c in frame.columns]
+    shown = [c for c in _FIXED if c in frame.columns]
+    rows = tuple(
+        (
+            *(_cell(row[c]) for c in (*shown, *metrics)),
+            *_config_cells(configs.get(str(row["trial_id"]), {}), parameters),
+        )
+        for row in frame.to_dict("records")
+    )
+    return TrialTable((*shown, *metrics, *parameters), rows)
+
+
+def _config_cells(config: Mapping[str, Any], names: Sequence[str]) -> list[Cell]:
+    return [_value(config[name]) if name in config else Cell("") for name in names]
+
+
+def _value(value: Any) -> Cell:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Cell(value_text(value, 40), float(value) if is_number else None)
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, bool) or type(value).__name__ == "bool":
+        return Cell("yes" if value else "no")
+    if isinstance(value, int | float):
+        return Cell("") if math.isnan(value) else Cell(number(value), float(value))
+    return Cell("" if value is None or str(value) in ("<NA>", "nan", "None") else str(value))

@@ -1,0 +1,110 @@
+"""Verdict: what the study found, in the words that terminal and report share. It claims no more than was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from autotuner.report.text import number, percent
+from autotuner.results.improvement import Improvement
+from autotuner.results.points import TrialPoint
+from autotuner.results.result import StudyResults
+from autotuner.scoring.score import Violation
+
+
+class Tone(StrEnum):
+    GOOD = "good"
+    NEUTRAL = "neutral"
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``headline`` is one sentence; ``details`` say what it rests on."""
+
+    tone: Tone
+    headline: str
+    details: tuple[str, ...] = ()
+
+
+def verdict(results: StudyResults) -> Verdict:
+    best, improvement = results.best, results.improvement
+    if best is None or improvement is None:
+        return _nothing_feasible(results)
+    if not best.slo_met and results.study.search.select == "slo_met":
+        return _no_slo_met(results, best)
+    if results.baseline is not None and best.trial_id == results.baseline.trial_id:
+        return Verdict(Tone.NEUTRAL, "Nothing that was tried beats the default: keep it.", _where(best))
+    gain = gain_text(improvement)
+    changes = f": {improvement.metric} {gain}" if gain else ""
+    if improvement.recommended:
+        return Verdict(
+            Tone.GOOD,
+            f"Recommended: trial {best.trial_id} beats the default{changes}.",
+            (*_where(best), _basis(improvement)),
+        )
+    if improvement.rounds < 2:
+        return Verdict(
+            Tone.NEUTRAL,
+            f"Not confirmed: trial {best.trial_id} scored best in the search{changes}.",
+            (*_where(best), f"{_sentence(improvement.reason)} The best of many is partly luck."),
+        )
+    return Verdict(
+        Tone.NEUTRAL,
+        f"Not recommended over the default: trial {best.trial_id} scored best in the search, but was not proven "
+        f"better{changes}.",
+        (*_where(best), _basis(improvement)),
+    )
+
+
+def violation_text(violation: Violation) -> str:
+    return (
+        f"{violation.metric} {number(violation.value)} over {number(violation.threshold)} "
+        f"({percent(1 + violation.ratio)}, {violation.tier})"
+    )
+
+
+def gain_text(improvement: Improvement) -> str:
+    """``+34 % (95 % interval +21 % to +48 %)``, from default to best; empty without a ratio."""
+    if improvement.ratio is None:
+        return ""
+    if improvement.ci95 is None:
+        return percent(improvement.ratio)
+    low, high = improvement.ci95
+    return f"{percent(improvement.ratio)} (95 % interval {percent(low)} to {percent(high)})"
+
+
+def _basis(improvement: Improvement) -> str:
+    return f"{improvement.rounds} confirmation rounds, each with both launched afresh: {improvement.reason}."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _no_slo_met(results: StudyResults, best: TrialPoint) -> Verdict:
+    closest = results.closest or best
+    return Verdict(
+        Tone.BAD,
+        f"No Config meets the SLOs. Trial {closest.trial_id} came closest{_at(closest)}.",
+        tuple(violation_text(v) for v in closest.violations),
+    )
+
+
+def _nothing_feasible(results: StudyResults) -> Verdict:
+    if not results.trial_records:
+        return Verdict(Tone.BAD, "No trial has started.")
+    closest = results.closest
+    if closest is None:
+        return Verdict(Tone.BAD, "No trial has a measurement: see the failures.")
+    details = (*(violation_text(v) for v in closest.violations), *((closest.reason,) if closest.reason else ()))
+    return Verdict(Tone.BAD, f"No Config is feasible. Trial {closest.trial_id} came closest{_at(closest)}.", details)
+
+
+def _at(point: TrialPoint) -> str:
+    return "" if point.level is None else f" at {point.load_kind} {point.level:g}"
+
+
+def _where(best: TrialPoint) -> tuple[str, ...]:
+    level = () if best.level is None else (f"Its best load point is {best.load_kind} {best.level:g}.",)
+    return (*level, *(f"It violates an SLO: {violation_text(v)}." for v in best.violations))
