@@ -37,8 +37,8 @@ class OutputFolder:
 
     @property
     def database_url(self) -> str:
-        """As a file URI, so that no character of the path is taken for a part of the URL."""
-        return f"sqlite:///file:{quote(str(self.database))}?uri=true"
+        """What ``Store`` takes. Percent-encoded, so that no character of the path is taken for a part of the URL."""
+        return f"sqlite:///{quote(str(self.database))}"
 
     @property
     def requests(self) -> Path:

@@ -30,6 +30,7 @@ from autotuner.results.records import (
 from autotuner.results.requests_file import read_requests, requests_file_name, write_requests
 
 _log = logging.getLogger(__name__)
+_SQLITE = "sqlite:///"
 
 
 class Store:
@@ -270,14 +271,19 @@ class Store:
         url = self._engine.url
         if url.get_backend_name() != "sqlite":
             return url.render_as_string(hide_password=True)
-        return unquote((url.database or "").removeprefix("file:"))
+        return str(url.database)
 
 
 def _connect(url: str) -> sa.Engine:
     """SQLite with a rollback journal, synced at each commit: safe on network file systems, with one writer."""
     try:
-        parsed = sa.make_url(url)
-        engine = sa.create_engine(parsed, connect_args={"timeout": 60} if parsed.get_backend_name() == "sqlite" else {})
+        # SQLAlchemy's releases differ in whether they decode a path, so it is done here.
+        path = unquote(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
+        engine = (
+            sa.create_engine(sa.URL.create("sqlite", database=path), connect_args={"timeout": 60})
+            if path is not None
+            else sa.create_engine(url)
+        )
     except (SQLAlchemyError, ImportError) as error:
         raise FolderError(f"the results database can't be used: {error}") from error
     if engine.dialect.name == "sqlite":
