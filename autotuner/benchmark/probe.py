@@ -80,14 +80,28 @@ def find_sizing(prober: Prober, seed: int) -> Sizing:
     if features.token_ids and prober.api == "completions":
         first, end = features.token_id_range
         ids = Random(f"{seed} probe ids").choices(range(first, end), k=_PROBE_IDS)  # noqa: S311
-        seen = prober.complete(ids, 1).usage("prompt_tokens")
+        answer = prober.complete(ids, 1)
+        if answer.status == 0:
+            return TextSizing()
+        seen = answer.usage("prompt_tokens")
         if seen is not None and 0 <= seen - _PROBE_IDS <= _MAX_ADDED_IDS:
             return TokenIdSizing(first, end, seen - _PROBE_IDS)
-    for few, many in _PROBE_WORDS:
-        low, high = _word_tokens(prober, few, seed), _word_tokens(prober, many, seed)
+    return _word_sizing(prober, seed)
+
+
+def _word_sizing(prober: Prober, seed: int) -> TextSizing:
+    for pair in _PROBE_WORDS:
+        counts = []
+        for words in pair:
+            text = " ".join(Random(f"{seed} probe {words}").choices(WORDS, k=words))  # noqa: S311
+            answer = prober.complete(text, 1)
+            if answer.status == 0:
+                return TextSizing()
+            counts.append(answer.usage("prompt_tokens"))
+        low, high = counts
         if low is not None and high is not None and high > low:
-            per_word = (high - low) / (many - few)
-            return TextSizing(per_word, low - few * per_word)
+            per_word = (high - low) / (pair[1] - pair[0])
+            return TextSizing(per_word, low - pair[0] * per_word)
     return TextSizing()
 
 
@@ -122,11 +136,6 @@ def _first_model(prober: Prober) -> str:
     except (KeyError, IndexError, TypeError) as error:
         text = f"{prober.target.urls[0]}/v1/models names no model (status {answer.status}); give its name"
         raise InfrastructureError(text) from error
-
-
-def _word_tokens(prober: Prober, words: int, seed: int) -> int | None:
-    text = " ".join(Random(f"{seed} probe {words}").choices(WORDS, k=words))  # noqa: S311
-    return prober.complete(text, 1).usage("prompt_tokens")
 
 
 def _json(data: bytes) -> Any:

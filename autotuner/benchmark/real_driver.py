@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from statistics import median
 from types import TracebackType
 from typing import Self
@@ -14,7 +15,7 @@ from autotuner.benchmark.probe import Prober, find_sizing
 from autotuner.benchmark.shards import Shards
 from autotuner.benchmark.sizing import Sizing
 from autotuner.benchmark.workload import check_workload, source_specs
-from autotuner.errors import InfrastructureError
+from autotuner.errors import InfrastructureError, WorkloadError
 from autotuner.metrics.load_level import LoadKind
 from autotuner.metrics.request import PointRun, RequestError, RequestRecord
 from autotuner.study.model import RateLoad
@@ -36,6 +37,7 @@ class RealLoadDriver:
 
     def __init__(self, target: Target, settings: DriverSettings) -> None:
         check_workload(settings.workload, settings.seed)
+        _check_headers(target)
         self._target = target
         self._settings = settings
         self._shards: Shards | None = None
@@ -48,28 +50,29 @@ class RealLoadDriver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._shards is not None:
-            self._shards.close()
-            self._shards = None
+        self._end_shards()
 
     def run(self, point: LoadPoint, *, deadline_s: float) -> PointRun:
         ends_s = time.monotonic() + deadline_s
-        shards = self._ready_shards(deadline_s)
-        jobs = self._jobs(point, len(shards))
         try:
-            results = self._press(shards, jobs, ends_s)
+            shards = self._ready_shards(deadline_s)
+            results = self._press(shards, self._jobs(point, len(shards)), ends_s)
         except BaseException:  # whatever the workers are doing now, their answers would come out of turn
-            shards.close()
-            self._shards, self._sizing = None, None
+            self._end_shards()
             raise
         return _point_run(point, results)
+
+    def _end_shards(self) -> None:
+        if self._shards is not None:
+            self._shards.close()
+        self._shards, self._sizing = None, None
 
     def _ready_shards(self, deadline_s: float) -> Shards:
         """The worker processes, told where to send what; started again when an earlier run lost them."""
         if self._shards is None:
             self._shards = Shards(self._settings.cores)
         if self._sizing is None:
-            timeout_s = min(self._settings.request_timeout_s, deadline_s)
+            timeout_s = min(self._settings.request_timeout_s, deadline_s / 2)  # a hanging server costs one
             sizing = find_sizing(self._prober(timeout_s), self._settings.seed)
             everyone = range(len(self._shards))
             for number in everyone:
@@ -81,13 +84,13 @@ class RealLoadDriver:
 
     def _press(self, shards: Shards, jobs: dict[int, Job], ends_s: float) -> list[PointResult]:
         for number, job in jobs.items():
-            shards.send(number, "job", {**_fields(job), "deadline_s": max(0.0, ends_s - time.monotonic())})
+            shards.send(number, "job", asdict(job))
         numbers = list(jobs)
         for _ in shards.collect("ready", numbers, _MAKE_REQUESTS_S):
             pass
         start_s = time.monotonic() + _LEAD_S
         for number in numbers:
-            shards.send(number, "go", {"start_s": start_s})
+            shards.send(number, "go", {"start_s": start_s, "deadline_s": max(0.0, ends_s - start_s)})
         results = []
         for ended, content in shards.collect("result", numbers, max(0.0, ends_s - start_s) + _GRACE_S):
             results.append(PointResult.from_json(content))
@@ -104,7 +107,7 @@ class RealLoadDriver:
         shards = max(1, min(workers, int(most)))
         arrival = load.arrival if isinstance(load, RateLoad) else "poisson"
         return {
-            shard: Job(level.kind.value, level.value, arrival, point.requests, point.first_index, shard, shards, 0.0)
+            shard: Job(level.kind.value, level.value, arrival, point.requests, point.first_index, shard, shards)
             for shard in range(shards)
         }
 
@@ -140,13 +143,16 @@ def open_driver(target: Target, settings: DriverSettings) -> LoadDriver:
     return RealLoadDriver(target, settings)
 
 
+def _check_headers(target: Target) -> None:
+    """Values are secrets, so the message leaves them out."""
+    for name, value in target.headers.items():
+        if not (name + value).isprintable():
+            raise WorkloadError(f"headers: {name!r}: one line of printable text", key=f"headers.{name}")
+
+
 def is_saturated(lag_p99_ms: float, median_ttft_ms: float | None) -> bool:
     """Whether figures are the client's rather than the server's."""
     return lag_p99_ms > max(SATURATED_LAG_MS, SATURATED_SHARE_OF_TTFT * (median_ttft_ms or 0.0))
-
-
-def _fields(job: Job) -> dict[str, object]:
-    return {name: getattr(job, name) for name in job.__dataclass_fields__}
 
 
 def _point_run(point: LoadPoint, results: list[PointResult]) -> PointRun:

@@ -65,7 +65,6 @@ class Job:
     first_index: int
     shard: int
     shards: int
-    deadline_s: float
 
     @property
     def level(self) -> str:

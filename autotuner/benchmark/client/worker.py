@@ -53,12 +53,12 @@ class Worker:
             hearing.cancel()
 
     async def _run(self, point: PointRun) -> None:
-        start_s = float((await self._next("go"))["start_s"])
+        go = await self._next("go")
         gc.collect()
         gc.freeze()
         gc.disable()  # a collection would stop the clock for milliseconds
         try:
-            result = await point.run(start_s)
+            result = await point.run(float(go["start_s"]), float(go["deadline_s"]))
         finally:
             gc.enable()
             gc.unfreeze()
