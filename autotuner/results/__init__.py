@@ -23,10 +23,10 @@ from autotuner.results.records import (
 )
 
 if TYPE_CHECKING:
-    from autotuner.results.compare import compare
+    from autotuner.results.comparing import compare
     from autotuner.results.improvement import Improvement
     from autotuner.results.points import TrialPoint
-    from autotuner.results.rescore import rescore
+    from autotuner.results.rescoring import rescore
     from autotuner.results.result import StudyResults, load_results, write_tables
     from autotuner.results.store import Store
 
@@ -62,9 +62,9 @@ def __getattr__(name: str) -> Any:
         "Store": "store",
         "StudyResults": "result",
         "TrialPoint": "points",
-        "compare": "compare",
+        "compare": "comparing",
         "load_results": "result",
-        "rescore": "rescore",
+        "rescore": "rescoring",
         "write_tables": "result",
     }
     if name not in modules:

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autotuner.errors import FolderError
+from autotuner.results import OutputFolder, resume_folder
+from autotuner.study.model import Study
+
+
+def make_study(**changes: object) -> Study:
+    body = {
+        "name": "laptop",
+        "model": {"id": "/m/tiny.gguf"},
+        "engine": {"name": "llamacpp", "env": {"HF_TOKEN": {"from_env": "MY_TOKEN"}, "ODD": "a: b # c\n'\""}},
+        "workload": {"scenario": "D(10,5)", "load": {"concurrency": [1, 8]}},
+        "space": {"parameters": {"x": {"choices": {"none": None, "a": {"b": [1, 2.5, True]}}}}},
+    }
+    return Study.model_validate({**body, **changes})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> OutputFolder:
+    return OutputFolder(tmp_path / "out")
+
+
+def test_study_yaml_is_read_back_and_shows_every_default(folder: OutputFolder) -> None:
+    study = make_study()
+    folder.prepare(study, "id-1")
+    assert folder.load_study() == study
+    assert folder.study_id == "id-1"
+    text = folder.study_yaml.read_text()
+    assert "steepness: 0.1" in text
+    assert "from_env: MY_TOKEN" in text
+
+
+def test_prepare_may_be_repeated_until_there_are_results(folder: OutputFolder) -> None:
+    folder.prepare(make_study(), "id-1")
+    folder.prepare(make_study(), "id-1")
+    folder.database.touch()
+    with pytest.raises(FolderError, match="autotuner resume"):
+        folder.prepare(make_study(), "id-1")
+    folder.prepare(make_study(), "id-1", resume=True)
+
+
+def test_the_folder_of_another_study_is_refused(folder: OutputFolder) -> None:
+    folder.prepare(make_study(name="first"), "id-1")
+    folder.database.touch()
+    for resume in (False, True):
+        with pytest.raises(FolderError, match="another study, 'first'"):
+            folder.prepare(make_study(name="second"), "id-2", resume=resume)
+    assert folder.load_study().name == "first"
+
+
+def test_a_study_file_of_the_users_is_not_overwritten(folder: OutputFolder) -> None:
+    folder.path.mkdir()
+    folder.study_yaml.write_text("name: mine\n")
+    with pytest.raises(FolderError, match="another folder"):
+        folder.prepare(make_study(), "id-1")
+    assert folder.study_yaml.read_text() == "name: mine\n"
+
+
+def test_resuming_nothing_and_files_are_refused(folder: OutputFolder) -> None:
+    with pytest.raises(FolderError), resume_folder(folder):
+        pass
+    assert not folder.path.exists()
+    folder.path.write_text("a file")
+    with pytest.raises(FolderError, match="is a file"):
+        folder.prepare(make_study(), "id-1")
+
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from autotuner.results import OutputFolder
+with OutputFolder(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_drivers_cannot_hold_one_folder(folder: OutputFolder) -> None:
+    argv = [sys.executable, "-c", _HOLDER, str(folder.path)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(FolderError, match=f"process {holder.pid}"), folder.lock():
+            pass
+        holder.kill()
+    with folder.lock():
+        pass
+
+
+def test_importing_results_is_cheap() -> None:
+    code = "import sys, autotuner.results; print([m for m in ('pandas', 'pyarrow', 'sqlalchemy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
