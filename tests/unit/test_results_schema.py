@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
+
+from autotuner.results import _schema
+
+
+@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=["sqlite", "postgresql"])
+def test_the_tables_of_the_contract_can_be_made(dialect: object) -> None:
+    made = {name: str(CreateTable(table).compile(dialect=dialect)) for name, table in _schema.metadata.tables.items()}  # type: ignore[arg-type]
+    assert {"studies", "trials", "rungs", "measurements", "failures"} <= set(made)
+    assert "PRIMARY KEY (study_id, trial_id, rung)" in made["rungs"]
