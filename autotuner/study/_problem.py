@@ -1,0 +1,50 @@
+"""Problem: one thing that is wrong with a study, and how several become one StudyError."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autotuner.errors import StudyError
+
+_MOST_SHOWN = 5
+_MOST_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Problem:
+    """``key`` is the path in the study file, ``rule`` what must hold, ``nearest`` the closest valid name."""
+
+    key: str
+    value: Any
+    rule: str
+    nearest: str | None = None
+    shows_value: bool = True
+
+    @property
+    def text(self) -> str:
+        shown = f" {short(self.value)}:" if self.shows_value else ""
+        hint = f"; did you mean {self.nearest!r}?" if self.nearest is not None else ""
+        return f"{self.key}:{shown} {self.rule}{hint}"
+
+
+def study_error(problems: Sequence[Problem]) -> StudyError:
+    """One error for all of them: the first one's fields, a line each for up to five."""
+    first = problems[0]
+    lines = [problem.text for problem in problems[:_MOST_SHOWN]]
+    if len(problems) > _MOST_SHOWN:
+        lines[-1] += f" (and {len(problems) - _MOST_SHOWN} more)"
+    value = first.value if first.shows_value else None
+    return StudyError("\n".join(lines), key=first.key, value=value, rule=first.rule, nearest=first.nearest)
+
+
+def nearest_name(name: object, known: Iterable[str]) -> str | None:
+    """The known name that ``name`` may be a misspelling of."""
+    return next(iter(difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)), None)
+
+
+def short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"

@@ -1,0 +1,102 @@
+"""Rules between the keys of a study."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from autotuner.study._problem import Problem
+from autotuner.study.model import ConcurrencyLoad, EndpointLauncher, RateLoad, Study, Trace
+
+_MOST_OBJECTIVES = 4
+_ONE_OBJECTIVE_ALONE = ("cmaes", "hyperopt")
+_SECRET_VARIABLE = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|CREDENTIALS?)$", re.IGNORECASE)
+_SECRET_HEADER = re.compile(r"(authorization|api-?key|token|cookie|secret)$", re.IGNORECASE)
+_FROM_ENV = "a secret, which would be written down: {from_env: VARIABLE}"
+
+
+def broken_rules(study: Study) -> list[Problem]:
+    """Everything that is wrong between keys which are each well-formed."""
+    return [
+        *_workload(study),
+        *_load(study),
+        *_objectives(study),
+        *_endpoint(study),
+        *_secrets(study),
+        *_budget(study),
+    ]
+
+
+def _workload(study: Study) -> Iterator[Problem]:
+    workload = study.workload
+    if workload.scenario is None and not workload.scenarios:
+        yield Problem("workload.scenario", None, "is required, or workload.scenarios", shows_value=False)
+    if workload.scenario is not None and workload.scenarios:
+        yield Problem("workload.scenarios", None, "give either scenario or scenarios, not both", shows_value=False)
+
+
+def _load(study: Study) -> Iterator[Problem]:
+    workload, load = study.workload, study.workload.load
+    if isinstance(load, ConcurrencyLoad):
+        kind, levels = "concurrency", [float(level) for level in load.concurrency]
+    elif isinstance(load, RateLoad):
+        kind, levels = "rate", load.rate
+    else:
+        kind, levels = "speed", load.speed
+        sources = [workload.scenario, *(part.scenario for part in workload.scenarios)]
+        given = [source for source in sources if source is not None]
+        if len(given) != 1 or not isinstance(given[0], Trace):
+            yield Problem("workload.load.speed", load.speed, "needs the timestamps of one scenario, {trace: FILE}")
+    if len(set(levels)) < len(levels):
+        yield Problem(f"workload.load.{kind}", levels, "each level once")
+
+
+def _objectives(study: Study) -> Iterator[Problem]:
+    names = study.objectives
+    if not 1 <= len(names) <= _MOST_OBJECTIVES or not all(names):
+        yield Problem("objective", list(names), f"one name, or a list of 1 to {_MOST_OBJECTIVES}")
+    if len(set(names)) < len(names):
+        yield Problem("objective", list(names), "each objective once")
+    if len(names) > 1 and study.search.algorithm in _ONE_OBJECTIVE_ALONE:
+        yield Problem(
+            "search.algorithm", study.search.algorithm, "takes one objective; for several: tpe, nsga2", "nsga2"
+        )
+    priced = study.hardware.cost_per_gpu_hour is not None or study.hardware.cost_per_cpu_hour is not None
+    for name in names:
+        if (name.endswith("_per_cost") or name.startswith("cost_")) and not priced:
+            yield Problem("objective", name, "needs hardware.cost_per_gpu_hour or hardware.cost_per_cpu_hour")
+
+
+def _endpoint(study: Study) -> Iterator[Problem]:
+    if not isinstance(study.launcher, EndpointLauncher):
+        return
+    rule = "a server that already runs has no flags to search over: leave it out, or start servers (kind: process)"
+    if study.space.parameters:
+        yield Problem("space.parameters", sorted(study.space.parameters), rule)
+    if study.engine.command:
+        yield Problem("engine.command", study.engine.command, "a server that already runs is not started: leave it out")
+    if study.search.baseline != "default":
+        yield Problem("search.baseline", study.search.baseline, "a server that already runs has one Config: default")
+
+
+def _secrets(study: Study) -> Iterator[Problem]:
+    for name, value in study.engine.env.items():
+        if isinstance(value, str) and _SECRET_VARIABLE.search(name):
+            yield Problem(f"engine.env.{name}", None, _FROM_ENV, shows_value=False)
+    for name in study.space.parameters:
+        if name.startswith("env.") and _SECRET_VARIABLE.search(name):
+            yield Problem(f"space.parameters.{name}", None, "a secret can't be searched over", shows_value=False)
+    if not isinstance(study.launcher, EndpointLauncher):
+        return
+    for name, value in study.launcher.headers.items():
+        if isinstance(value, str) and _SECRET_HEADER.search(name):
+            yield Problem(f"launcher.headers.{name}", None, _FROM_ENV, shows_value=False)
+    if "@" in study.launcher.url.partition("://")[2].partition("/")[0]:
+        rule = "no password in it, which would be written down: use headers with {from_env: VARIABLE}"
+        yield Problem("launcher.url", None, rule, shows_value=False)
+
+
+def _budget(study: Study) -> Iterator[Problem]:
+    if study.budget.gpu_hours is not None and study.hardware.gpus_per_server == 0:
+        rule = "never runs out with hardware.gpus_per_server 0: use budget.wall_clock_h"
+        yield Problem("budget.gpu_hours", study.budget.gpu_hours, rule)

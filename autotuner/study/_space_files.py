@@ -1,0 +1,73 @@
+"""Space files that a study includes: named ones are shipped with this package, others are paths."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from autotuner.errors import StudyError
+from autotuner.study._paths import absolute
+from autotuner.study._problem import nearest_name
+from autotuner.study._validate import validate
+from autotuner.study._yaml import parse_yaml
+from autotuner.study.model import Space, Study
+
+
+def with_included_spaces(study: Study, folder: Path) -> Study:
+    """The study with its space files merged, a later one over an earlier one, its own keys over all.
+
+    ``space.include`` is empty then. Raises StudyError for a file that is missing or not a space.
+    """
+    if not study.space.include:
+        return study
+    parameters: dict[str, Any] = {}
+    conditions: dict[str, str] = {}
+    constraints: dict[str, None] = {}  # a set that keeps the order
+    included = [_read(name, index, folder) for index, name in enumerate(study.space.include)]
+    for space in [*included, study.space]:
+        parameters |= space.parameters
+        conditions |= space.conditions
+        constraints |= dict.fromkeys(space.constraints)
+    merged = Space(parameters=parameters, conditions=conditions, constraints=list(constraints))
+    return study.model_copy(update={"space": merged})
+
+
+def shipped_spaces() -> Path:
+    """The folder search_spaces/: inside the installed package, or beside it in a checkout."""
+    package = Path(str(resources.files("autotuner")))
+    inside = package / "search_spaces"
+    return inside if inside.is_dir() else package.parent / "search_spaces"
+
+
+def _read(name: str, index: int, folder: Path) -> Space:
+    key = f"space.include.{index}"
+    file = _find(name, key, folder)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise _error(key, name, f"a YAML file that can be read ({file}: {reason})") from None
+    data = parse_yaml(text, str(file))
+    if not isinstance(data, dict):
+        raise _error(key, name, "a map with parameters, conditions, constraints")
+    space = validate(Space, data, prefix=f"{key} ({name})")
+    if space.include:
+        raise _error(key, name, "a space file can't include others")
+    return space
+
+
+def _find(name: str, key: str, folder: Path) -> Path:
+    if name.endswith((".yaml", ".yml")) or name.startswith((".", "/", "~")):
+        return Path(absolute(name, folder))
+    shipped = shipped_spaces()
+    known = sorted(str(file.relative_to(shipped).with_suffix("")) for file in shipped.glob("*/*.yaml"))
+    if name not in known:
+        rule = f"a path that ends in .yaml, or one of {', '.join(known) or '(none is shipped)'}"
+        raise _error(key, name, rule, nearest_name(name, known))
+    return shipped / f"{name}.yaml"
+
+
+def _error(key: str, value: str, rule: str, nearest: str | None = None) -> StudyError:
+    hint = f"; did you mean {nearest!r}?" if nearest else ""
+    return StudyError(f"{key}: {value!r}: {rule}{hint}", key=key, value=value, rule=rule, nearest=nearest)

@@ -1,0 +1,117 @@
+"""YAML in and out: texts stay texts, no key twice, errors with the line.
+
+Booleans are true and false alone and 1e3 is a number, as YAML 1.2 has it: flags that take ``on`` and ``off``
+are common, and dates and base-60 numbers are never meant. What is written can be read by either rule.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import yaml
+
+from autotuner.errors import StudyError
+from autotuner.study._problem import short
+
+_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_INT = re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$")
+_FLOAT = re.compile(
+    r"^[-+]?(?:(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
+)
+_NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+_DIGITS = list("-+0123456789")
+
+
+class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge" or not isinstance(key_node, yaml.ScalarNode):
+                continue
+            key = self.construct_object(key_node)
+            line = key_node.start_mark.line + 1
+            if key in seen:
+                raise _RepeatedKeyError(str(key), seen[key], line)
+            seen[key] = line
+        found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return found
+
+
+class _RepeatedKeyError(Exception):
+    def __init__(self, key: str, first_line: int, line: int) -> None:
+        super().__init__(key)
+        self.key, self.first_line, self.line = key, first_line, line
+
+
+def _resolve(tag: str, pattern: re.Pattern[str], first: list[str]) -> None:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", pattern, first)
+
+
+_resolve("bool", _BOOL, list("tTfF"))
+_resolve("int", _INT, _DIGITS)
+_resolve("float", _FLOAT, [*_DIGITS, "."])
+_resolve("null", _NULL, ["~", "n", "N", ""])
+_resolve("merge", re.compile(r"^<<$"), ["<"])
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what would be read as something else than a text by YAML 1.1 or by us."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, [*_DIGITS, "."])
+
+
+def parse_yaml(text: str, source: str, key: str = "") -> Any:
+    """Plain data: maps with text keys, lists, texts, finite numbers, true, false, null.
+
+    Raises StudyError that names ``source`` and the line, or the place of a value under ``key``.
+    """
+    try:
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
+    except _RepeatedKeyError as error:
+        rule = f"a key stands once; it stands in line {error.first_line} too"
+        where = f"{source}, line {error.line}"
+        raise StudyError(f"{where}: {error.key}: {rule}", key=error.key, rule=rule) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
+        raise StudyError(f"{where}: not YAML: {error.problem}", value=where, rule="YAML") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise StudyError(f"{source}: not YAML: {reason}", value=source, rule="YAML") from None
+    _check_plain(data, key, ())
+    return data
+
+
+def dump_yaml(data: Any) -> str:
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+def _check_plain(data: Any, key: str, above: tuple[int, ...]) -> None:
+    if id(data) in above:
+        raise _not_plain(key, "an alias", "a value that does not contain itself")
+    if isinstance(data, dict):
+        for name, value in data.items():
+            path = f"{key}.{name}" if key else str(name)
+            if not isinstance(name, str):
+                raise _not_plain(path, name, f'keys are text: put it in quotes, "{name}"')
+            _check_plain(value, path, (*above, id(data)))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            _check_plain(value, f"{key}.{index}", (*above, id(data)))
+    elif isinstance(data, float) and not math.isfinite(data):
+        raise _not_plain(key, data, "a finite number")
+    elif data is not None and not isinstance(data, bool | int | float | str):
+        raise _not_plain(key, data, "text, a number, true, false, null, a list or a map")
+
+
+def _not_plain(key: str, value: Any, rule: str) -> StudyError:
+    return StudyError(f"{key or 'the study'}: {short(value)}: {rule}", key=key, value=str(value), rule=rule)

@@ -1,0 +1,32 @@
+"""A study as text, and its identity."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from autotuner.study._yaml import dump_yaml
+from autotuner.study.model import Study
+
+# What may change between two lives of the same study: how long it goes on, and under which name.
+_NOT_IDENTITY = {
+    "name": True,
+    "budget": True,
+    "timeouts": {"start_s", "rung_s"},
+    "search": {"trials", "confirm", "max_concurrent_trials"},
+}
+
+
+def dump_study(study: Study) -> str:
+    """Resolved YAML with every default shown; of secrets, the names of their variables."""
+    return dump_yaml(study.model_dump(mode="json"))
+
+
+def study_id(study: Study) -> str:
+    """16 hexadecimal digits that two studies share when their results can stand in one folder.
+
+    Equal for any order of keys; budget, number of trials, name and start-up time-outs have no part in it.
+    """
+    data = study.model_dump(mode="json", exclude=_NOT_IDENTITY)  # type: ignore[arg-type]
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
