@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from autotuner.benchmark.list_plan import levels
 from autotuner.metrics.context import measure_context
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measure import measure
@@ -42,5 +43,5 @@ def _rescore_rung(study: Study, trial: TrialRecord, rung: RungRecord, runs: list
             by_level[run.level].append(run)
     measurements = tuple(measure(level, kept, context) for level, kept in by_level.items())
     objectives = [parse_objective(name) for name in study.objectives]
-    failed = [failure.level for failure in rung.failures]
-    return replace(rung, measurements=measurements, score=score_rung(measurements, failed, study.slo, objectives))
+    missing = [level for level in levels(study.workload) if level not in by_level]
+    return replace(rung, measurements=measurements, score=score_rung(measurements, missing, study.slo, objectives))

@@ -238,6 +238,13 @@ def test_rescore_judges_the_kept_requests_anew(path: Path) -> None:
     pd.testing.assert_frame_equal(same.trials, results.trials)
 
 
+def test_a_level_that_was_not_measured_still_counts_against_latency(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "o", make_study(objective="e2e_mean"))
+    writer.trial("0000", [{ONE: (0.1, 10.0)}], phase=Phase.BASELINE)  # nothing at concurrency 4
+    results = load_results(writer.end())
+    assert rescore(results, results.study.slo).best is None
+
+
 def test_rescore_says_what_is_closest(path: Path) -> None:
     none = rescore(load_results(path), Slo.model_validate({"ttft": {"p90": {"threshold_ms": 90}}}))
     assert none.best is not None
