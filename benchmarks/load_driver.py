@@ -4,7 +4,8 @@
 
 The mock server has one core and the client another. Bounds: TTFT p50 within 3 ms up to concurrency 16 and
 6 ms at 64; TPOT and tokens/s within 1 %; at 30,000 streamed tokens/s TPOT within 3 %. Public clients that
-are installed (guidellm, aiperf, …) are named below the table; they are not run.
+are installed (guidellm, aiperf, …) are named below the table; they are not run. ``saturated`` 1 means that
+the client noticed that it ran late: the two cores were not idle, and that load's figures say nothing.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ def rows(case: Case, run: PointRun) -> Iterator[Row]:
     yield _row(case, measured, "output_tokens_per_s", case.tokens_per_s, share * case.tokens_per_s)
     yield Row(case.concurrency, "errors", 0.0, float(measured.errors), 0.0, measured.errors == 0)
     yield Row(case.concurrency, "lag_p99_ms", 0.0, run.lag_p99_ms, None, holds=True)
+    yield Row(case.concurrency, "saturated", 0.0, float(run.saturated), None, holds=True)
 
 
 def _row(case: Case, measured: Measurement, figure: str, truth: float, bound: float | None) -> Row:
