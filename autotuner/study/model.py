@@ -305,7 +305,7 @@ class Search(_Section):
         Literal["grid", "random", "tpe", "cmaes", "nsga2", "gp", "hyperopt"], Field(description="The searcher")
     ] = "tpe"
     trials: Annotated[int, Field(ge=1, description="Trials of the study, the baseline included")] = 40
-    seed: Annotated[int, Field(ge=0, lt=2**32, description="Of everything that is drawn at random")] = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="Of everything that is drawn at random")] = 0
     baseline: Annotated[Baseline, Field(description="Trial 0: the engine's default, or a Config")] = "default"
     confirm: Annotated[int, Field(ge=0, description="Rounds in which best and default are measured afresh")] = 3
     select: Annotated[
