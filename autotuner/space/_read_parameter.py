@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from autotuner.errors import SpaceError
@@ -85,7 +86,8 @@ def _int_range(name: str, key: str, given: dict[str, Any]) -> IntRange:
     if isinstance(step, bool) or not isinstance(step, int) or step < 1:
         _fail(f"{key}.step", step, "a whole number from 1")
     log = _log(key, given, low, step != 1)
-    return IntRange(name=name, low=int(low), high=int(high), log=log, step=step)
+    last = int(low) + (int(high) - int(low)) // step * step
+    return IntRange(name=name, low=int(low), high=last, log=log, step=step)
 
 
 def _float_range(name: str, key: str, given: dict[str, Any]) -> FloatRange:
@@ -94,7 +96,8 @@ def _float_range(name: str, key: str, given: dict[str, Any]) -> FloatRange:
     if step is not None and (not _is_number(step) or step <= 0):
         _fail(f"{key}.step", step, "a number above 0")
     log = _log(key, given, low, step is not None)
-    return FloatRange(name=name, low=float(low), high=float(high), log=log, step=None if step is None else float(step))
+    found = FloatRange(name=name, low=float(low), high=float(high), log=log, step=None if step is None else float(step))
+    return replace(found, high=found.value_at(found.size - 1)) if found.step and found.size else found
 
 
 def _bounds(key: str, given: Any) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from autotuner.study._rules import broken_rules
 from autotuner.study._space_files import with_included_spaces
 from autotuner.study._validate import validate
 from autotuner.study._yaml import parse_yaml
-from autotuner.study.model import Study
+from autotuner.study.model import Slo, Study
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,19 @@ def parse_study(text: str, source: str = "the study") -> Study:
     return _checked(study)
 
 
+def load_slo(path: str | Path) -> Slo:
+    """Reads SLOs from a file that is an ``slo`` section, or a study, of which the rest is not looked at.
+
+    Raises StudyError.
+    """
+    data = parse_yaml(_read(Path(path).expanduser()), str(path))
+    if not isinstance(data, dict):
+        rule = "SLOs are a map: ttft, tpot, itl, e2e, …, or a study with the key slo"
+        raise StudyError(f"{path}: {short(data)}: {rule}", value=data, rule=rule)
+    is_study = any(key in Study.model_fields for key in data)
+    return validate(Slo, data.get("slo", {}), "slo") if is_study else validate(Slo, data)
+
+
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
@@ -54,7 +67,7 @@ def _read(file: Path) -> str:
         reason = "is not UTF-8 text"
     except OSError as error:
         reason = f"can't be read: {error.strerror}"
-    raise StudyError(f"the study file {file} {reason}", value=str(file), rule="a YAML file")
+    raise StudyError(f"the file {file} {reason}", value=str(file), rule="a YAML file")
 
 
 def _as_map(data: Any, source: str) -> dict[str, Any]:
