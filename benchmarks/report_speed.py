@@ -1,4 +1,7 @@
-"""How long the report of a large study takes to build, and how large it is: ``python -m benchmarks.report_speed [--json]``."""
+"""How long the report of a large study takes to build, and how large it is.
+
+Run it: ``python -m benchmarks.report_speed [--json]``.
+"""
 
 from __future__ import annotations
 

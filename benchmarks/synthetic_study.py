@@ -29,7 +29,9 @@ from autotuner.results.records import (
 )
 from autotuner.results.store import Store
 from autotuner.scoring.objective import parse_objective
+from autotuner.scoring.score import Score
 from autotuner.scoring.scorer import score_rung
+from autotuner.scoring.select import select_best
 from autotuner.study.model import Study
 
 STUDY_ID = "synthetic-0000"
@@ -93,13 +95,13 @@ def write_folder(path: Path, study: Study, shape: Shape) -> Path:
     folder = OutputFolder(path)
     folder.prepare(study, STUDY_ID)
     rng = np.random.default_rng(shape.seed)
-    with Store(folder.database, folder.requests) as store:
-        store.open_study(folder.study_yaml.read_text(), STUDY_ID, study.name)
+    with Store(folder.database_url, folder.requests) as store:
+        store.open_study(folder.study_yaml.read_text(), STUDY_ID, study.name, now=_BEGAN)
         writer = _Writer(store, study, shape, rng)
         for number in range(shape.trials):
             writer.search_trial(number)
         writer.confirm()
-        store.end_study(StudyStatus.COMPLETED, f"all {shape.trials} trials ended")
+        store.end_study(StudyStatus.COMPLETED, f"all {shape.trials} trials ended", now=writer.now)
     return path
 
 
@@ -109,8 +111,9 @@ class _Writer:
         self._study = study
         self._shape = shape
         self._rng = rng
-        self._now = _BEGAN
-        self._scores: dict[str, tuple[float, Mapping[str, Any]]] = {}
+        self.now = _BEGAN
+        self._scores: dict[str, Score] = {}
+        self._configs: dict[str, Mapping[str, Any]] = {}
 
     def search_trial(self, number: int) -> None:
         trial_id, draw = f"{number:04d}", self._rng.random()
@@ -126,13 +129,13 @@ class _Writer:
 
     def confirm(self) -> None:
         """The best completed trial and the default, afresh, in turn."""
-        if not self._scores or not self._shape.confirm:
+        objective = parse_objective(self._study.objectives[0])
+        best = select_best(self._scores, objective, self._study.search.select)
+        if best is None:
             return
-        sign = 1 if parse_objective(self._study.objectives[0]).direction.value == "max" else -1
-        best = max(self._scores, key=lambda trial_id: sign * self._scores[trial_id][0])
         for number in range(1, self._shape.confirm + 1):
-            for trial_id in dict.fromkeys(("0000", best)):
-                config = self._scores[trial_id][1]
+            for trial_id in dict.fromkeys(("0000", best.trial_id)):
+                config = self._configs[trial_id]
                 self._measured(f"{trial_id}-c{number}", Phase.CONFIRM, config, [self._shape.rungs - 1])
 
     def _measured(
@@ -150,7 +153,7 @@ class _Writer:
         for rung in rungs:
             measuring_s = usage.measuring_s + 12 * 3**rung
             usage = Usage(9 + measuring_s, 4, measuring_s)
-            self._now += 12 * 3**rung
+            self.now += 12 * 3**rung
             share = 3.0 ** (rung - self._shape.rungs + 1)
             measurements = tuple(
                 self._measurement(config, level, share, speed, errors=0.2 if is_infeasible else 0.0)
@@ -159,25 +162,25 @@ class _Writer:
             score = score_rung(
                 measurements, [], self._study.slo, [parse_objective(name) for name in self._study.objectives]
             )
-            self._store.add_rung(RungRecord(trial_id, rung, f"{trial_id}-l1", score, measurements, self._now, usage))
+            self._store.add_rung(RungRecord(trial_id, rung, f"{trial_id}-l1", score, measurements, self.now, usage))
         is_complete = rungs[-1] == self._shape.rungs - 1
-        if is_complete and score.feasible and phase is not Phase.CONFIRM:
-            self._scores[trial_id] = (score.score, config)
+        if is_complete and phase is not Phase.CONFIRM:
+            self._scores[trial_id], self._configs[trial_id] = score, config
         state = TrialState.COMPLETED if is_complete else TrialState.STOPPED
-        self._store.end_trial(TrialEnd(trial_id, state, self._now, usage))
+        self._store.end_trial(TrialEnd(trial_id, state, self.now, usage))
 
     def _failed(self, trial_id: str, config: Mapping[str, Any]) -> None:
         self._start(trial_id, Phase.SEARCH, config)
         failure = Failure.OUT_OF_MEMORY_AT_START if self._rng.random() < 0.5 else Failure.INVALID_CONFIG
         log = "".join(f"llama_context: line {i}\n" for i in range(30)) + "ggml: failed to allocate buffer\n"
-        self._now += 6
+        self.now += 6
         usage = Usage(reserved_s=6, loading_s=6)
         message = "failed to allocate the KV cache"
-        self._store.end_trial(TrialEnd(trial_id, TrialState.FAILED, self._now, usage, failure, message, log))
+        self._store.end_trial(TrialEnd(trial_id, TrialState.FAILED, self.now, usage, failure, message, log))
 
     def _start(self, trial_id: str, phase: Phase, config: Mapping[str, Any]) -> None:
         shape = self._shape
-        record = TrialRecord(trial_id, phase, config, self._now, gpus=shape.gpus, cpus=2, accelerator="", node="local")
+        record = TrialRecord(trial_id, phase, config, self.now, gpus=shape.gpus, cpus=2, accelerator="", node="local")
         self._store.add_trial(record)
         self._store.update_launch(trial_id, f"{trial_id}-l1", node="local", startup_s=4.0, engine_version="b9999")
 

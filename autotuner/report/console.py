@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autotuner.report.summary_facts import config_rows, facts
+from autotuner.report.summary_facts import champion, champion_name, config_rows, facts, metric_rows
 from autotuner.report.verdict import Tone, verdict
 from autotuner.results.result import StudyResults
 
@@ -20,8 +20,7 @@ def print_summary(results: StudyResults, console: Console | None = None) -> None
     out.print(Text(found.headline, style=_STYLES[found.tone]))
     for line in found.details:
         out.print(Text(line))
-    rows = config_rows(results)
-    if rows:
+    if champion(results) is not None:
         out.print()
         out.print(_pair_table(results))
     out.print()
@@ -30,14 +29,12 @@ def print_summary(results: StudyResults, console: Console | None = None) -> None
 
 
 def _pair_table(results: StudyResults) -> Table:
-    name = "best" if results.best is not None else "closest"
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("", name, "default"):
-        table.add_column(heading, justify="left", overflow="fold")
-    rows = config_rows(results)
-    for row in (r for r in rows if not r.is_metric):
+    for heading in ("", champion_name(results), "default"):
+        table.add_column(heading, overflow="fold")
+    for row in config_rows(results):
         table.add_row(Text(row.name), Text(row.best, style="green" if row.differs else ""), Text(row.default))
-    table.add_section()
-    for row in (r for r in rows if r.is_metric):
+    table.add_row()
+    for row in metric_rows(results):
         table.add_row(Text(row.name, style="dim"), Text(row.best), Text(row.default))
     return table

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from autotuner.report.figures import (
     Figure,
+    Marked,
     confirmation_figure,
     importance_figure,
     latency_axes,
@@ -26,7 +27,15 @@ from autotuner.report.figures.confirmation import confirmation_values
 from autotuner.report.importance import FEWEST_TRIALS, Importance, importance
 from autotuner.report.points import last_points
 from autotuner.report.scored_trials import ScoredTrial, ranked, scored_trials
-from autotuner.report.summary_facts import config_rows, facts, time_parts
+from autotuner.report.summary_facts import (
+    champion,
+    champion_name,
+    config_rows,
+    facts,
+    metric_label,
+    metric_rows,
+    time_parts,
+)
 from autotuner.report.time_spent import time_spent
 from autotuner.report.trial_rows import trial_table
 from autotuner.report.verdict import verdict
@@ -72,8 +81,8 @@ def render_report(results: StudyResults) -> str:
         stop_reason=results.stop_reason,
         verdict=verdict(results),
         facts=facts(results),
-        config_rows=config_rows(results),
-        has_gpus=_gpus(results) > 0,
+        best_name=champion_name(results),
+        pairs=[rows for rows in (config_rows(results), metric_rows(results)) if rows],
         sections=sections,
         time_parts=time_parts(results),
         failures=results.failures,
@@ -86,10 +95,14 @@ def render_report(results: StudyResults) -> str:
 
 def _sections(results: StudyResults) -> list[Section]:
     slo, gpus = results.study.slo, _gpus(results)
-    best = results.best or results.closest
-    best_id = best.trial_id if best else None
-    default_id = results.baseline.trial_id if results.baseline else None
+    best = champion(results)
+    marked = Marked(
+        best=best.trial_id if best else None,
+        default=results.baseline.trial_id if results.baseline else None,
+        best_name=champion_name(results),
+    )
     points = last_points(results)
+    has_slo = bool(slo.terms())
     trials = scored_trials(results)
     found = _importance(results, trials)
     objective = results.objective.name
@@ -101,21 +114,25 @@ def _sections(results: StudyResults) -> list[Section]:
             "Throughput against speed per user",
             f"Each mark is one load level of one trial. Up is cheaper: more tokens per second per {unit}; right is "
             "faster for each user. Dashed red lines are SLOs; what lies left of one is too slow.",
-            pareto_figure(points, user_axes(slo), gpus=gpus, best=best_id, default=default_id),
+            pareto_figure(points, user_axes(slo), gpus=gpus, has_slo=has_slo, marked=marked),
         ),
         Section(
             "pareto-ttft",
             "Throughput against time to first token",
             "Up is more output tokens per second, left answers sooner. What lies right of a dashed red line waits "
             "longer than the SLO; thresholds of other statistics than p99 are drawn too, with their name.",
-            pareto_figure(points, latency_axes(slo), gpus=gpus, best=best_id, default=default_id),
+            pareto_figure(points, latency_axes(slo), gpus=gpus, has_slo=has_slo, marked=marked),
         ),
         Section(
             "confirmation",
             "Default against best",
             "After the search both were launched afresh, in turn. Left: each round. Right: best / default with its "
             "95 % interval; the dashed line is no change.",
-            confirmation_figure(confirmation_values(results), results.improvement, metric=results.objective.column),
+            confirmation_figure(
+                confirmation_values(results),
+                results.improvement,
+                metric=metric_label(results, results.objective.column),
+            ),
             "No confirmation round has ended: the best is what one measurement of each Config says.",
         ),
         Section(
@@ -123,9 +140,7 @@ def _sections(results: StudyResults) -> list[Section]:
             "Every trial, rung by rung",
             f"Each rung adds load on the same live server; the trial scheduler stops poor trials at one. "
             f"{'Lower' if results.objective.direction.value == 'min' else 'Higher'} is better.",
-            rungs_figure(
-                trials, rungs=results.study.fidelity.rungs, objective=objective, best=best_id, default=default_id
-            ),
+            rungs_figure(trials, rungs=results.study.fidelity.rungs, objective=objective, marked=marked),
         ),
         Section(
             "importance",
@@ -137,8 +152,8 @@ def _sections(results: StudyResults) -> list[Section]:
         Section(
             "parallel",
             "All trials over their parameters",
-            "Each line is a feasible trial: light green the best scores, dark violet the worst, thick the best one. "
-            "Scores of stopped trials are those of their last rung. The most important parameters come first.",
+            "Each line is a feasible trial: grey the worst scores, blue the middle, green the best, thick the very "
+            "best. Scores of stopped trials are those of their last rung. The most important parameters come first.",
             parallel_figure(
                 ranked(trials, results.objective.direction), _parallel_order(names, trials), objective=objective
             ),

@@ -28,14 +28,13 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class ConfigRow:
-    """A parameter or metric of the best Config beside the default's; ``differs`` where they are not equal."""
+class PairRow:
+    """A parameter or metric of the best beside the default's; ``differs`` marks a parameter that is not equal."""
 
     name: str
     best: str
     default: str
-    differs: bool
-    is_metric: bool = False
+    differs: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,37 +49,58 @@ def facts(results: StudyResults) -> tuple[Fact, ...]:
     """What was tried and what it cost."""
     counts = results.summary["trials"]
     held = results.summary["gpu_seconds"]["reserved"]
-    unit, seconds = ("GPU time", held) if held else ("CPU time", results.summary["cpu_seconds"]["reserved"])
+    unit, seconds = ("GPU time", held) if held else ("CPU core time", results.summary["cpu_seconds"]["reserved"])
     tried = f"{counts['completed']} completed, {counts['stopped']} stopped early, {counts['failed']} failed"
     found = [
         Fact("Trials", str(counts["total"]), tried),
         Fact(unit, duration(seconds), "reserved, confirmations included"),
     ]
-    best = results.best or results.closest
+    best = champion(results)
     if best is not None:
-        name = "Best" if results.best is not None else "Closest"
-        level = "" if best.level is None else f"at {best.load_kind} {best.level:g}"
-        found.insert(0, Fact(f"{name} trial", best.trial_id, level))
-        found.insert(1, Fact(_objective_label(results), number(best.value), _default_note(results)))
+        found.insert(0, Fact(f"{champion_name(results).capitalize()} trial", best.trial_id, f"at {_level(best)}"))
+        found.insert(
+            1, Fact(metric_label(results, results.objective.column), number(best.value), _default_note(results))
+        )
     return tuple(found)
 
 
-def config_rows(results: StudyResults) -> tuple[ConfigRow, ...]:
-    """Best (or closest) beside default: every parameter, then the metrics of their load points."""
-    best, default = results.best or results.closest, results.baseline
+def champion(results: StudyResults) -> TrialPoint | None:
+    """What the report puts beside the default: the best, or, where that misses the SLOs, what came closest."""
+    best = results.best
+    if best is not None and (best.slo_met or results.study.search.select == "score"):
+        return best
+    return results.closest or best
+
+
+def champion_name(results: StudyResults) -> str:
+    """``best`` or ``closest``: which of the two the champion is."""
+    found = champion(results)
+    is_best = found is not None and (found.slo_met or results.study.search.select == "score")
+    return "best" if is_best else "closest"
+
+
+def config_rows(results: StudyResults) -> tuple[PairRow, ...]:
+    """Every parameter of the best (or closest) beside the default's."""
+    best, default = champion(results), results.baseline
     if best is None:
         return ()
     base_config = default.config if default is not None else {}
-    names = sorted({*best.config, *base_config})
-    rows = [
-        ConfigRow(name, _shown(best, name), _shown(default, name), best.config.get(name) != base_config.get(name))
-        for name in names
-    ]
-    metrics = dict.fromkeys((results.objective.column, *_METRICS))
-    for column in metrics:
+    return tuple(
+        PairRow(name, _shown(best, name), _shown(default, name), best.config.get(name) != base_config.get(name))
+        for name in sorted({*best.config, *base_config})
+    )
+
+
+def metric_rows(results: StudyResults) -> tuple[PairRow, ...]:
+    """The metrics of both at the load points that count for them."""
+    best, default = champion(results), results.baseline
+    if best is None:
+        return ()
+    rows = [PairRow("load point", _level(best), _level(default))]
+    for column in dict.fromkeys((results.objective.column, *_METRICS)):
         if column in best.metrics:
             values = number(best.metrics[column]), number(default.metrics.get(column) if default else None)
-            rows.append(ConfigRow(_NAMES.get(column, column), *values, differs=False, is_metric=True))
+            rows.append(PairRow(_NAMES.get(column) or metric_label(results, column), *values))
     return tuple(rows)
 
 
@@ -99,11 +119,17 @@ def time_parts(results: StudyResults) -> tuple[TimePart, ...]:
     return tuple(TimePart(name, s, s / total, duration(s)) for name, s in sums.items())
 
 
-def _objective_label(results: StudyResults) -> str:
-    metric = find_metric(results.objective.column)
-    per_replica = not any(t.gpus for t in results.trial_records)
-    label = metric.label if metric else results.objective.column
-    return label.replace("per GPU", "per server replica") if per_replica else label
+def metric_label(results: StudyResults, column: str) -> str:
+    """The metric's name for people; "per GPU" is per server replica where there are no GPUs."""
+    metric = find_metric(column)
+    label = metric.label if metric else column
+    return label if any(t.gpus for t in results.trial_records) else label.replace("per GPU", "per server replica")
+
+
+def _level(point: TrialPoint | None) -> str:
+    if point is None:
+        return "–"
+    return "all levels" if point.level is None else f"{point.load_kind} {point.level:g}"
 
 
 def _default_note(results: StudyResults) -> str:

@@ -40,7 +40,7 @@ def percent(ratio: float) -> str:
     """A ratio to one as a signed change: 1.34 → ``+34 %``."""
     change = (ratio - 1) * 100
     digits = 0 if abs(change) >= 10 else 1
-    return f"{change:+,.{digits}f} %".replace("-", "−")
+    return f"{change:+,.{digits}f}\N{NO-BREAK SPACE}%".replace("-", "−")
 
 
 def value_text(value: Any, longest: int = _LONGEST_VALUE) -> str:

@@ -36,12 +36,17 @@ def trial_table(results: StudyResults) -> TrialTable:
     shown = [c for c in _FIXED if c in frame.columns]
     rows = tuple(
         (
-            *(_cell(row[c]) for c in (*shown, *metrics)),
+            *(_cell(_honest(row, c)) for c in (*shown, *metrics)),
             *_config_cells(configs.get(str(row["trial_id"]), {}), parameters),
         )
         for row in frame.to_dict("records")
     )
     return TrialTable((*shown, *metrics, *parameters), rows)
+
+
+def _honest(row: Mapping[Any, Any], column: str) -> Any:
+    """An infeasible score is only a number worse than any: it is not shown."""
+    return None if column == "score" and not (row["feasible"] is not None and bool(row["feasible"])) else row[column]
 
 
 def _config_cells(config: Mapping[str, Any], names: Sequence[str]) -> list[Cell]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autotuner.report.summary_facts import metric_label
 from autotuner.report.text import number, percent
 from autotuner.results.improvement import Improvement
 from autotuner.results.points import TrialPoint
@@ -36,7 +37,7 @@ def verdict(results: StudyResults) -> Verdict:
     if results.baseline is not None and best.trial_id == results.baseline.trial_id:
         return Verdict(Tone.NEUTRAL, "Nothing that was tried beats the default: keep it.", _where(best))
     gain = gain_text(improvement)
-    changes = f": {improvement.metric} {gain}" if gain else ""
+    changes = f": {metric_label(results, improvement.metric)} {gain}" if gain else ""
     if improvement.recommended:
         return Verdict(
             Tone.GOOD,

@@ -5,11 +5,12 @@ from autotuner.report.figures.importance import importance_figure
 from autotuner.report.figures.parallel import parallel_figure
 from autotuner.report.figures.pareto import ParetoAxes, latency_axes, pareto_figure, user_axes
 from autotuner.report.figures.rungs import rungs_figure
-from autotuner.report.figures.style import Figure
+from autotuner.report.figures.style import Figure, Marked
 from autotuner.report.figures.time_spent import time_figure
 
 __all__ = [
     "Figure",
+    "Marked",
     "ParetoAxes",
     "confirmation_figure",
     "importance_figure",

@@ -71,6 +71,7 @@ def confirmation_figure(
         layout["xaxis2"] = axis("best / default", domain=[0.66, 1], anchor="y2")
         layout["yaxis2"] = {"visible": False, "range": [-1, 1], "anchor": "x2", "fixedrange": True}
         layout["shapes"] = [_no_change()]
+        layout["annotations"] = [_told(improvement.ratio, *improvement.ci95)]
     return {"data": data, "layout": layout}
 
 
@@ -91,14 +92,12 @@ def _values(name: str, colour: str, symbol: str, values: Sequence[tuple[int, flo
 def _ratio(ratio: float, low: float, high: float) -> dict[str, Any]:
     return {
         "type": "scatter",
-        "mode": "markers+text",
+        "mode": "markers",
         "name": "ratio with 95 % interval",
         "xaxis": "x2",
         "yaxis": "y2",
         "x": [ratio],
         "y": [0],
-        "text": [f"{ratio:.3g}  [{low:.3g}, {high:.3g}]"],
-        "textposition": "top center",
         "hoverinfo": "skip",
         "error_x": {
             "type": "data",
@@ -110,6 +109,17 @@ def _ratio(ratio: float, low: float, high: float) -> dict[str, Any]:
             "width": 8,
         },
         "marker": {"color": BEST, "size": 13},
+    }
+
+
+def _told(ratio: float, low: float, high: float) -> dict[str, Any]:
+    return {
+        "xref": "x2 domain",
+        "yref": "y2 domain",
+        "x": 0.5,
+        "y": 0.72,
+        "text": f"<b>{ratio:.3g}</b> [{low:.3g}, {high:.3g}]",
+        "showarrow": False,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from autotuner.metrics.direction import Direction
 from autotuner.metrics.registry import Metric, find_metric
-from autotuner.report.figures.style import BAD, BEST, DEFAULT, MEETS, MUTED, Figure, axis, log_if_wide
+from autotuner.report.figures.style import BAD, BEST, DEFAULT, MEETS, MUTED, Figure, Marked, axis, log_if_wide
 from autotuner.report.points import Point, Standing
 from autotuner.report.text import config_text, figure_lines, figure_text, number
 from autotuner.scoring.pareto import pareto_front
@@ -22,6 +22,12 @@ _HOVERED = (
     ("output_tokens_per_s", "output", "tokens/s"),
     ("goodput_per_s", "goodput", "requests/s"),
 )
+_TITLES = {
+    "tokens_per_s_per_user": "output tokens/s per user",
+    "output_tokens_per_s_per_gpu": "output tokens/s per GPU",
+    "output_tokens_per_s": "output tokens/s",
+    "ttft_p99_ms": "time to first token, p99 (ms)",
+}
 _MARKERS: Mapping[Standing, dict[str, Any]] = {
     Standing.INFEASIBLE: {"symbol": "x-thin", "size": 7, "line": {"width": 1.5, "color": BAD}, "color": BAD},
     Standing.PARTIAL: {"symbol": "circle", "size": 6, "color": MUTED, "opacity": 0.45},
@@ -66,20 +72,21 @@ def latency_axes(slo: Slo) -> ParetoAxes:
 
 
 def pareto_figure(
-    points: Sequence[Point], axes: ParetoAxes, *, gpus: int, best: str | None, default: str | None
+    points: Sequence[Point], axes: ParetoAxes, *, gpus: int, has_slo: bool, marked: Marked
 ) -> Figure | None:
-    """``best`` and ``default`` are trial ids, drawn as load curves. ``None`` where no point has both metrics."""
+    """The marked trials are drawn as load curves. ``None`` where no point has both metrics."""
     drawn = [p for p in points if axes.x.column in p.metrics and axes.y.column in p.metrics]
     if not drawn:
         return None
-    data = [_cloud(standing, [p for p in drawn if p.standing is standing], axes) for standing in _MARKERS]
+    names = {s: s.value for s in Standing} | ({} if has_slo else {Standing.MEETS: "feasible (no SLO is set)"})
+    data = [_cloud(names[s], marker, [p for p in drawn if p.standing is s], axes) for s, marker in _MARKERS.items()]
     front = _front(drawn, axes)
     if front:
         data.append(_front_line(front, axes))
-    if default is not None and default != best:
-        data.append(_curve("default", default, DEFAULT, "diamond", drawn, axes))
-    if best is not None:
-        data.append(_curve("best", best, BEST, "star", drawn, axes))
+    if marked.default is not None and marked.default != marked.best:
+        data.append(_curve("default", marked.default, DEFAULT, "diamond", drawn, axes))
+    if marked.best is not None:
+        data.append(_curve(marked.best_name, marked.best, BEST, "star", drawn, axes))
     scale = log_if_wide([p.metrics[axes.x.column] for p in drawn])
     layout = {
         "xaxis": axis(_title(axes.x, gpus), **({"rangemode": "tozero"} | scale)),
@@ -100,21 +107,20 @@ def _metric(column: str) -> Metric:
 
 
 def _title(metric: Metric, gpus: int) -> str:
-    unit = metric.unit if gpus else metric.unit.replace("/GPU", "/server replica")
-    label = metric.label if gpus else metric.label.replace("per GPU", "per server replica")
-    return f"{label} ({unit})"
+    title = _TITLES.get(metric.column, metric.label)
+    return title if gpus else title.replace("per GPU", "per server replica")
 
 
-def _cloud(standing: Standing, points: Sequence[Point], axes: ParetoAxes) -> dict[str, Any]:
+def _cloud(name: str, marker: dict[str, Any], points: Sequence[Point], axes: ParetoAxes) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": standing.value,
+        "name": name,
         "x": [p.metrics[axes.x.column] for p in points],
         "y": [p.metrics[axes.y.column] for p in points],
         "hovertext": [_hover(p) for p in points],
         "hoverinfo": "text",
-        "marker": _MARKERS[standing],
+        "marker": marker,
     }
 
 
@@ -128,6 +134,7 @@ def _front(points: Sequence[Point], axes: ParetoAxes) -> list[Point]:
 
 
 def _front_line(front: Sequence[Point], axes: ParetoAxes) -> dict[str, Any]:
+    """Steps: between two points of the front no more than the lesser of them was reached."""
     return {
         "type": "scatter",
         "mode": "lines+markers",
@@ -136,7 +143,7 @@ def _front_line(front: Sequence[Point], axes: ParetoAxes) -> dict[str, Any]:
         "y": [p.metrics[axes.y.column] for p in front],
         "hovertext": [_hover(p) for p in front],
         "hoverinfo": "text",
-        "line": {"color": MEETS, "width": 2},
+        "line": {"color": MEETS, "width": 2, "shape": "vh" if axes.x.direction is axes.y.direction else "hv"},
         "marker": {"symbol": "circle-open", "size": 13, "color": MEETS, "line": {"width": 1.5}},
     }
 

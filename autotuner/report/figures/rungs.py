@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from autotuner.report.figures.style import BAD, BEST, DEFAULT, MEETS, MUTED, Figure, axis, log_if_wide
+from autotuner.report.figures.style import BAD, BEST, DEFAULT, MEETS, MUTED, Figure, Marked, axis, log_if_wide
 from autotuner.report.scored_trials import ScoredTrial
 from autotuner.report.text import config_text, figure_lines, figure_text, number
 from autotuner.results.records import TrialState
@@ -17,9 +17,7 @@ _GROUPS = (
 )
 
 
-def rungs_figure(
-    trials: Sequence[ScoredTrial], *, rungs: int, objective: str, best: str | None, default: str | None
-) -> Figure | None:
+def rungs_figure(trials: Sequence[ScoredTrial], *, rungs: int, objective: str, marked: Marked) -> Figure | None:
     """``None`` where no rung has ended."""
     if not trials:
         return None
@@ -27,14 +25,8 @@ def rungs_figure(
     floor = min(shown, default=0.0)
     data = [_lines(name, colour, width, alpha, trials, floor) for name, colour, width, alpha in _GROUPS]
     data.append(_infeasible(trials, floor))
-    marked = ((default, "default", DEFAULT, "diamond"), (best, "best", BEST, "star"))
-    data += [
-        _marked(trial, name, colour, symbol)
-        for trial_id, name, colour, symbol in marked
-        if not (name == "default" and default == best)
-        for trial in trials
-        if trial.trial.trial_id == trial_id
-    ]
+    styles = {marked.default: ("default", DEFAULT, "diamond"), marked.best: (marked.best_name, BEST, "star")}
+    data += [_marked(t, *styles[t.trial.trial_id]) for t in trials if t.trial.trial_id in styles]
     ticks = list(range(rungs))
     layout = {
         "xaxis": axis("rung", tickvals=ticks, ticktext=[str(k) for k in ticks], range=[-0.15, rungs - 0.85]),

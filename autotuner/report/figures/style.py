@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 Figure = dict[str, Any]
@@ -11,7 +12,16 @@ DEFAULT = "#e8912d"
 MEETS = "#3b82d6"
 MUTED = "#8b95a5"
 BAD = "#d1495b"
-SCALE = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39")
+SCALE = ("#b4bac6", "#97abc4", "#789fc4", "#5392b8", "#2c8aa0", "#128176")  # worst to best
+
+
+@dataclass(frozen=True)
+class Marked:
+    """The trials that figures point out; ``best_name`` is ``closest`` where nothing is the best."""
+
+    best: str | None = None
+    default: str | None = None
+    best_name: str = "best"
 
 
 def axis(title: str, **changes: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def time_figure(spent: Sequence[TimeSpent]) -> Figure | None:
     layout = {
         "barmode": "stack",
         "bargap": 0.15 if len(spent) < 100 else 0.02,
-        "xaxis": axis("trial", type="category", nticks=40),
+        "xaxis": axis("", type="category", nticks=40),
         "yaxis": axis("seconds"),
         "height": 340,
     }
