@@ -1,8 +1,19 @@
 """The study file: data, loading, writing."""
 
+from autotuner.study._yaml import yaml_scalar
 from autotuner.study.dump import dump_study, study_id
 from autotuner.study.loader import LoadedStudy, load_slo, load_study, parse_study
 from autotuner.study.model import Study
 from autotuner.study.schema import study_schema
 
-__all__ = ["LoadedStudy", "Study", "dump_study", "load_slo", "load_study", "parse_study", "study_id", "study_schema"]
+__all__ = [
+    "LoadedStudy",
+    "Study",
+    "dump_study",
+    "load_slo",
+    "load_study",
+    "parse_study",
+    "study_id",
+    "study_schema",
+    "yaml_scalar",
+]

@@ -95,6 +95,12 @@ def dump_yaml(data: Any) -> str:
     return text
 
 
+def yaml_scalar(value: str | float | bool | None) -> str:
+    """``value`` in one line, as it can stand in any place of a YAML file."""
+    text: str = yaml.dump([value], Dumper=_Dumper, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return text.strip()[1:-1]
+
+
 def _check_plain(data: Any, key: str, above: tuple[int, ...]) -> None:
     if id(data) in above:
         raise _not_plain(key, "an alias", "a value that does not contain itself")
