@@ -15,6 +15,8 @@ from autotuner.servers import executable_problem, model_problem, secret_problem
 from autotuner.space import Count, build_space, values_to_check
 from autotuner.study import load_study as load_study_file
 from autotuner.study.model import Study
+from autotuner.tuning.baseline import baseline_config
+from autotuner.tuning.capacity import bundle, check_space_fits
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,11 @@ class CheckReport:
 
     def plan(self) -> list[tuple[str, str]]:
         study = self.study
-        exact = "" if self.count.exact else "about "
         points = [f"{level} ({full_requests(study.workload, level)} requests)" for level in levels(study.workload)]
         rows = [
             ("engine", study.engine.name),
             ("model", study.model.id),
-            ("Configs", f"{exact}{self.count.number:,}"),
+            ("Configs", _counted(self.count)),
             ("trials", f"{study.search.trials} by {study.search.algorithm}, the default first"),
             ("rungs", f"{study.fidelity.rungs}, {study.fidelity.trial_scheduler}, eta {study.fidelity.eta}"),
             ("load points", ", ".join(points)),
@@ -70,9 +71,6 @@ def check(study: Study, address: str | None = None) -> CheckReport:
 
     Raises InputError for the first thing that is wrong, CapacityError when no node holds a trial.
     """
-    from autotuner.tuning.placement import bundle, check_space_fits
-    from autotuner.tuning.runner import baseline_config
-
     for name in study.objectives:
         parse_objective(name)
     check_workload(study.workload)
@@ -89,7 +87,7 @@ def check(study: Study, address: str | None = None) -> CheckReport:
         from autotuner.tuning.session import node_resources, ray_session
 
         with ray_session(address):
-            fits = check_space_fits(study, space, node_resources())
+            fits = check_space_fits(study, space, baseline, node_resources())
     return CheckReport(
         study=study,
         count=count,
@@ -105,9 +103,7 @@ def _refuse(found: Iterable[Problem | None]) -> None:
     if problems:
         first = problems[0]
         texts = [f"{p.key}: {p.value!r}: {p.rule}{_nearest(p.nearest)}" for p in problems[:5]]
-        raise StudyError(
-            "\n".join(texts), key=first.key, value=first.value, rule=first.rule, nearest=first.nearest
-        )
+        raise StudyError("\n".join(texts), key=first.key, value=first.value, rule=first.rule, nearest=first.nearest)
 
 
 def _nearest(nearest: str | None) -> str:
@@ -115,12 +111,18 @@ def _nearest(nearest: str | None) -> str:
 
 
 def _warnings(study: Study, count: Count) -> Iterator[str]:
-    if count.exact and study.search.trials > count.number + 1:
+    if count.exact and count.number is not None and study.search.trials > count.number + 1:
         yield f"search.trials is {study.search.trials}, but there are {count.number} Configs: the study ends sooner"
     if study.objectives[0].startswith("goodput") and not study.slo.terms():
         yield "goodput without an SLO counts every request as good"
     if study.fidelity.trial_scheduler == "hyperband":
         yield "hyperband pauses trials: each pause ends the server, and going on launches it again"
+
+
+def _counted(count: Count) -> str:
+    if count.number is None:
+        return f"endless, {count.kept_fraction:.0%} of what is drawn meets the constraints"
+    return f"{'' if count.exact else 'about '}{count.number:,}"
 
 
 def _slo_texts(study: Study) -> Iterator[str]:

@@ -69,7 +69,9 @@ def _servers() -> Iterator[Finding]:
     path = shutil.which("llama-server")
     yield Finding("llama-server", "ok" if path else "absent", path or "not on the PATH; xllamacpp stands in")
     left = find_leftovers()
-    yield Finding("leftovers", "broken" if left else "ok", f"{len(left)} of dead studies" + (": autotuner reap" if left else ""))
+    yield Finding(
+        "leftovers", "broken" if left else "ok", f"{len(left)} of dead studies" + (": autotuner reap" if left else "")
+    )
 
 
 def _cluster(address: str) -> Iterator[Finding]:

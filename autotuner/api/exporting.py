@@ -75,5 +75,3 @@ def _summary_lines(results: StudyResults, point: TrialPoint) -> tuple[str, ...]:
         f"{results.study.objectives[0]}: {value}{level}",
         "meets every SLO" if point.slo_met else "does not meet every SLO",
     )
-
-

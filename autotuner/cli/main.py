@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _tell(error: AutotunerError, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"error": error.as_dict()}, default=str))
+        print(json.dumps(error.as_dict(), default=str))
     print(f"autotuner: {error.message}", file=sys.stderr)
 
 

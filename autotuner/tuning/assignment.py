@@ -35,7 +35,7 @@ class RungReport:
     last: bool
     score: Score | None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     gpus: int = 0
     cpus: int = 0
     failure: Failure | None = None

@@ -19,24 +19,32 @@ class Interrupts:
         if self.exit_code is None:
             self.exit_code = 128 + number
 
+    def heed(self) -> None:
+        """Interrupts once more when one was noted: Ray's own calls may have swallowed the first."""
+        if self.exit_code is not None:
+            signal.raise_signal(signal.SIGINT)
 
-@contextmanager
-def watch_interrupts() -> Iterator[Interrupts]:
-    """Turns SIGTERM into what Ray Tune understands (SIGINT), once; does nothing off the main thread."""
-    interrupts = Interrupts()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupts
-        return
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        """Turns SIGTERM into what Ray Tune understands (SIGINT); does nothing off the main thread.
 
-    def on_sigterm(number: int, frame: FrameType | None) -> None:
-        interrupts.note(number)
-        signal.raise_signal(signal.SIGINT)
+        To be entered after ``ray.init()``, which sets a handler of its own that exits at once.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
 
-    before = signal.signal(signal.SIGTERM, on_sigterm)
-    try:
-        yield interrupts
-    except KeyboardInterrupt:
-        interrupts.note(signal.SIGINT)
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        def on_sigint(number: int, frame: FrameType | None) -> None:
+            self.note(number)
+            signal.default_int_handler(number, frame)
+
+        def on_sigterm(number: int, _: FrameType | None) -> None:
+            self.note(number)
+            signal.raise_signal(signal.SIGINT)
+
+        before = signal.signal(signal.SIGINT, on_sigint), signal.signal(signal.SIGTERM, on_sigterm)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before[0])
+            signal.signal(signal.SIGTERM, before[1])

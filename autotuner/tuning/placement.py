@@ -1,67 +1,13 @@
-"""What a trial reserves, and whether any node can give it."""
+"""The placement group of a trial."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-
 from ray import tune
 
-from autotuner.engines import get_engine
-from autotuner.errors import CapacityError, InputError
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.trial import reserved_cpus
-
-Resources = Mapping[str, float]
-
-
-def bundle(study: Study, config: Config) -> dict[str, float]:
-    """CPUs and GPUs of the one bundle that a trial's server and load driver share.
-
-    A Config that the engine refuses still gets a place: the trial then reports why.
-    """
-    client = {"CPU": float(study.hardware.client_cpus)}
-    if study.launcher.kind == "endpoint":
-        return client
-    try:
-        deployment = get_engine(study.engine.name).deployment(study, config)
-    except InputError:
-        return client
-    needs = {"CPU": float(reserved_cpus(study, deployment))}
-    if deployment.gpus:
-        needs["GPU"] = float(deployment.gpus)
-    return needs
+from autotuner.tuning.capacity import bundle
 
 
 def placement_group(study: Study, config: Config) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([bundle(study, config)], strategy="STRICT_PACK")
-
-
-def fitting(needs: Resources, nodes: Sequence[Resources]) -> int:
-    """How many trials that need ``needs`` fit on ``nodes`` at a time."""
-    return sum(
-        min(math.floor(node.get(resource, 0.0) / amount) for resource, amount in needs.items()) for node in nodes
-    )
-
-
-def check_capacity(needs: Resources, nodes: Sequence[Resources]) -> int:
-    """How many trials fit at a time. Raises CapacityError where none does: Ray would wait for ever."""
-    count = fitting(needs, nodes)
-    if count == 0:
-        raise CapacityError(
-            f"a trial needs {_listed(needs)}, and no node has that much: {_nodes_listed(nodes)}",
-            key="hardware",
-            value=dict(needs),
-            rule="some node must hold a whole trial",
-        )
-    return count
-
-
-def _listed(resources: Resources) -> str:
-    return " and ".join(f"{amount:g} {name}" for name, amount in resources.items())
-
-
-def _nodes_listed(nodes: Sequence[Resources]) -> str:
-    told = [_listed({name: node.get(name, 0.0) for name in ("CPU", "GPU")}) for node in nodes]
-    return "; ".join(dict.fromkeys(told)) or "the cluster has no node"

@@ -35,6 +35,9 @@ class ConductorSearcher(Searcher):  # type: ignore[misc]  # Ray has no type stub
             self._run.rung_ended(trial_id, result[REPORT])
         self._run.trial_ended(trial_id, actor_lost=error)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Ray pickles its searcher to be able to restore it, which is never asked for here
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing to keep; Ray asks for it with every snapshot."""
 

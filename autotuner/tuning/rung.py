@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from autotuner.benchmark import LoadDriver, LoadPoint, PointOutcome, levels, make_plan
 from autotuner.engines.deployment import Deployment
 from autotuner.engines.engine import FailureReport
-from autotuner.errors import Failure
+from autotuner.errors import Failure, InfrastructureError
 from autotuner.metrics import LoadLevel, Measurement, PointRun, measure, measure_context
 from autotuner.results.records import PointFailure, RungRecord
 from autotuner.scoring import Score, parse_objective, score_rung
@@ -79,7 +79,7 @@ class RungRunner:
         diagnose: Callable[[int | None, str], FailureReport],
     ) -> RungResult:
         """Measures every load point that the plan asks for, until it ends, the server dies or time is up."""
-        plan = make_plan(self._study.workload, rung, self._assignment.rungs, self._study.fidelity.eta)
+        plan = make_plan(self._study.workload, rung, self._assignment.rungs, self._study.fidelity.eta, self._hopeless())
         ends_at = clock.monotonic_s() + deadline_s
         ended: list[PointOutcome] = []
         new_runs: list[PointRun] = []
@@ -101,8 +101,12 @@ class RungRunner:
             else:
                 self._runs[point.level].append(run)
             new_runs.append(run)
-            ended.append(PointOutcome(point, failed=failure is not None, hopeless=run.stopped_early is not None))
+            hopeless = run.stopped_early is not None and not timed_out
+            ended.append(PointOutcome(point, failed=failure is not None, hopeless=hopeless))
         return self._result(tuple(new_runs), died, timed_out)
+
+    def _hopeless(self) -> list[LoadLevel]:
+        return [level for level, runs in self._runs.items() if any(run.stopped_early for run in runs)]
 
     def _result(self, new_runs: tuple[PointRun, ...], died: PointFailure | None, timed_out: bool) -> RungResult:
         measurements = tuple(
@@ -131,12 +135,16 @@ class RungRunner:
 
 
 def _run_point(driver: LoadDriver, point: LoadPoint, left_s: Callable[[], float]) -> PointRun:
-    """One load point; once more when it was the client that was too slow."""
-    run = driver.run(point, deadline_s=left_s())
-    if run.saturated and left_s() > 0:
-        again = dataclasses.replace(point, first_index=point.first_index + _REPEAT_OFFSET)
-        return driver.run(again, deadline_s=left_s())
-    return run
+    """One load point; once more, with new prompts, when it was the client that was too slow or was lost."""
+    try:
+        run = driver.run(point, deadline_s=left_s())
+        if not run.saturated or left_s() <= 0:
+            return run
+    except InfrastructureError:
+        if left_s() <= 0:
+            raise
+    again = dataclasses.replace(point, first_index=point.first_index + _REPEAT_OFFSET)
+    return driver.run(again, deadline_s=left_s())
 
 
 def _told_metrics(score: Score, measurements: tuple[Measurement, ...]) -> Mapping[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import time
@@ -19,12 +20,14 @@ from autotuner.servers import owner_tag
 from autotuner.space import build_space
 from autotuner.space.config import Config
 from autotuner.study.model import Study
+from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.budget import Budget, Spent
+from autotuner.tuning.capacity import check_space_fits
 from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
 from autotuner.tuning.events import Observer, StudyEnded, StudyStarted
-from autotuner.tuning.interrupts import watch_interrupts
+from autotuner.tuning.interrupts import Interrupts
 from autotuner.tuning.job import StudyJob
-from autotuner.tuning.placement import bundle, check_capacity, placement_group
+from autotuner.tuning.placement import placement_group
 from autotuner.tuning.proposers import make_proposer
 from autotuner.tuning.ray_searcher import ConductorSearcher
 from autotuner.tuning.rig import SystemClock
@@ -54,23 +57,24 @@ def run_study(
     Raises CapacityError when no node can hold a trial and InfrastructureError when Ray does not answer.
     What was measured is in the store at any moment, however this ends.
     """
-    with watch_interrupts() as interrupts:
-        try:
-            with ray_session(address):
-                stop_reason = _run_on_ray(study, study_id, folder, observers)
-        except KeyboardInterrupt:
-            stop_reason = ""
-        if not stop_reason:
-            interrupts.note(signal.SIGINT)
-            stop_reason = _INTERRUPTED
+    interrupts = Interrupts()
+    stop_reason = ""
+    with contextlib.suppress(KeyboardInterrupt), ray_session(address), interrupts.watch():
+        stop_reason = _run_on_ray(study, study_id, folder, observers, interrupts)
+    if not stop_reason:
+        interrupts.note(signal.SIGINT)
+        stop_reason = _INTERRUPTED
     for observer in observers:
         observer.on_event(StudyEnded(stop_reason))
     return Ending(stop_reason, interrupts.exit_code)
 
 
-def _run_on_ray(study: Study, study_id: str, folder: OutputFolder, observers: Sequence[Observer]) -> str:
+def _run_on_ray(
+    study: Study, study_id: str, folder: OutputFolder, observers: Sequence[Observer], interrupts: Interrupts
+) -> str:
     baseline = baseline_config(study)
-    fitting = check_capacity(bundle(study, baseline), node_resources())
+    space = build_space(study)
+    fitting = check_space_fits(study, space, baseline, node_resources())
     concurrent = min(fitting, study.search.max_concurrent_trials or fitting)
     handle = start_store(folder, study, study_id)
     store = RemoteStore(handle)
@@ -87,9 +91,9 @@ def _run_on_ray(study: Study, study_id: str, folder: OutputFolder, observers: Se
         max_running=None if study.fidelity.trial_scheduler == "hyperband" else concurrent,
         select=study.search.select,
     )
-    conductor = Conductor(rules, make_proposer(study, build_space(study)), budget, known)
+    conductor = Conductor(rules, make_proposer(study, space), budget, known)
     before = Spent(gpu_s=sum(r.usage.reserved_s * r.gpus for r in records))
-    run = StudyRun(conductor, store, observers, SystemClock(), study.hardware.gpus_per_server, before)
+    run = StudyRun(conductor, store, observers, SystemClock(), study.hardware.gpus_per_server, before, interrupts.heed)
     run.tell(
         StudyStarted(
             name=study.name,
@@ -141,12 +145,6 @@ def _fit(study: Study, run: StudyRun, known: Sequence[KnownTrial], job: StudyJob
         tuner.fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
-
-
-def baseline_config(study: Study) -> Config:
-    """Trial 0: the study's own baseline, else the engine's defaults."""
-    baseline = study.search.baseline
-    return Config() if baseline == "default" else Config(baseline)
 
 
 def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[KnownTrial]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import ray
 
 from autotuner.errors import InfrastructureError
-from autotuner.tuning.placement import Resources
+from autotuner.tuning.capacity import Resources
 
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",

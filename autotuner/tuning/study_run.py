@@ -6,7 +6,7 @@ Its two faces towards Ray Tune, the searcher and the trial scheduler, are thin a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from autotuner.errors import Failure
@@ -38,8 +38,9 @@ class StudyRun:
         clock: Clock,
         gpus_per_trial: int,
         spent_before: Spent,
+        heed_interrupts: Callable[[], None],
     ) -> None:
-        """``spent_before``: GPU-seconds of the study's earlier lives."""
+        """``spent_before``: GPU-seconds of the study's earlier lives; ``heed_interrupts`` may raise."""
         self._conductor = conductor
         self._store = store
         self._observers = observers
@@ -47,6 +48,7 @@ class StudyRun:
         self._gpus = gpus_per_trial
         self._started_s = clock.monotonic_s()
         self._gpu_s = spent_before.gpu_s
+        self._heed_interrupts = heed_interrupts
         self._running: dict[str, _Running] = {}
         self._phase: Phase | None = None
         self.finished = False
@@ -61,6 +63,7 @@ class StudyRun:
         return Spent(wall_s=now - self._started_s, gpu_s=self._gpu_s + held * self._gpus)
 
     def next(self, ray_id: str) -> Assignment | Pause:
+        self._heed_interrupts()
         assignment = self._conductor.next(self.spent())
         if isinstance(assignment, Pause):
             self.finished = assignment is Pause.FINISHED

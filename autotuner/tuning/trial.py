@@ -12,7 +12,7 @@ from pathlib import Path
 from autotuner.benchmark import DriverSettings, LoadDriver, Target
 from autotuner.engines import Engine, get_engine
 from autotuner.engines.deployment import Deployment
-from autotuner.errors import CapacityError, Failure, InputError, LaunchError
+from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError
 from autotuner.metrics.request import PointRun
 from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.scoring import Score, parse_objective, score_rung
@@ -37,6 +37,15 @@ class Place:
     tags: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class _Live:
+    """A launch that answers."""
+
+    launch_id: str
+    server: RunningServer
+    driver: LoadDriver
+
+
 class TrialRun:
     """Runs the rungs of one Assignment. ``release()`` is idempotent and must be called."""
 
@@ -53,9 +62,7 @@ class TrialRun:
         self._engine: Engine = get_engine(study.engine.name)
         self._reserved_at = rig.clock.monotonic_s()
         self._held = contextlib.ExitStack()
-        self._server: RunningServer | None = None
-        self._driver: LoadDriver | None = None
-        self._launch_id = ""
+        self._live: _Live | None = None
         self._released = False
         self._deployment: Deployment | None = None
         self._invalid = ""
@@ -76,14 +83,13 @@ class TrialRun:
         if known is not None:
             return self._report(rung, self._rungs.recall(known))
         try:
-            self._ensure_launched()
+            return self._measure(rung, self._ensure_launched())
         except LaunchError as error:
             return self._fail(rung, error.failure, error.message, error.log_tail)
-        except CapacityError as error:
-            return self._fail(rung, Failure.INFRASTRUCTURE, error.message)
         except InputError as error:
             return self._fail(rung, Failure.INVALID_CONFIG, error.message)
-        return self._measure(rung)
+        except InfrastructureError as error:
+            return self._fail(rung, Failure.INFRASTRUCTURE, error.message)
 
     def release(self) -> None:
         """Ends the load driver and every server process, gives cores and folders back."""
@@ -105,28 +111,29 @@ class TrialRun:
 
     # ── launch ────────────────────────────────────────────────────────────────────────────────
 
-    def _ensure_launched(self) -> None:
-        if self._server is not None:
-            return
+    def _ensure_launched(self) -> _Live:
+        if self._live is not None:
+            return self._live
         if self._deployment is None:
             raise InputError(self._invalid)
         started = self._rig.clock.monotonic_s()
         try:
-            for attempt in range(1, _LAUNCH_ATTEMPTS + 1):
-                try:
-                    self._launch(self._deployment)
-                except LaunchError as error:
-                    if error.failure is not Failure.INFRASTRUCTURE or attempt == _LAUNCH_ATTEMPTS:
-                        raise
-                else:
-                    return
+            self._live = self._launch_patiently(self._deployment)
         finally:
             self._loading_s += self._rig.clock.monotonic_s() - started
+        return self._live
 
-    def _launch(self, deployment: Deployment) -> None:
-        self._launch_id = self._store.begin_launch(
-            self._assignment.trial_id, self._place.node, self._place.accelerator
-        )
+    def _launch_patiently(self, deployment: Deployment) -> _Live:
+        for _ in range(_LAUNCH_ATTEMPTS - 1):
+            try:
+                return self._launch(deployment)
+            except LaunchError as error:
+                if error.failure is not Failure.INFRASTRUCTURE:
+                    raise
+        return self._launch(deployment)
+
+    def _launch(self, deployment: Deployment) -> _Live:
+        launch_id = self._store.begin_launch(self._assignment.trial_id, self._place.node, self._place.accelerator)
         with contextlib.ExitStack() as held:
             work_dir = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="autotuner-")))
             log_dir = self._place.log_dir
@@ -137,7 +144,7 @@ class TrialRun:
             server_cores, client_cores, fds = self._lease_cores(held, deployment)
             request = LaunchRequest(
                 deployment=deployment,
-                launch_id=self._launch_id,
+                launch_id=launch_id,
                 log_dir=log_dir,
                 work_dir=work_dir,
                 tags=self._place.tags,
@@ -147,10 +154,10 @@ class TrialRun:
                 inherit_fds=fds,
             )
             server = held.enter_context(self._rig.launcher.launch(request, self._engine.diagnose))
-            self._driver = held.enter_context(self._rig.open_driver(*self._driver_arguments(server, client_cores)))
+            driver = held.enter_context(self._rig.open_driver(*self._driver_arguments(server, client_cores)))
             self._store.launched(self._assignment.trial_id, server.startup_s, server.engine_version)
-            self._server = server
             self._held = held.pop_all()
+        return _Live(launch_id, server, driver)
 
     def _lease_cores(
         self, held: contextlib.ExitStack, deployment: Deployment
@@ -182,13 +189,12 @@ class TrialRun:
 
     # ── measure ───────────────────────────────────────────────────────────────────────────────
 
-    def _measure(self, rung: int) -> RungReport:
-        assert self._driver is not None and self._server is not None  # _ensure_launched saw to it
+    def _measure(self, rung: int, live: _Live) -> RungReport:
         deadline_s, cut_by_study = self._deadline()
         if deadline_s <= 0:
             return self._out_of_time(rung)
         started = self._rig.clock.monotonic_s()
-        result = self._rungs.run(rung, self._driver, self._server, self._rig.clock, deadline_s, self._engine.diagnose)
+        result = self._rungs.run(rung, live.driver, live.server, self._rig.clock, deadline_s, self._engine.diagnose)
         self._measuring_s += self._rig.clock.monotonic_s() - started
         if cut_by_study and result.timed_out:
             return self._out_of_time(rung)
@@ -196,7 +202,7 @@ class TrialRun:
             RungRecord(
                 trial_id=self._assignment.trial_id,
                 rung=rung,
-                launch_id=self._launch_id,
+                launch_id=live.launch_id,
                 score=result.score,
                 measurements=result.measurements,
                 ended_at=self._rig.clock.epoch_s(),
@@ -219,7 +225,7 @@ class TrialRun:
 
     def _report(self, rung: int, result: RungResult) -> RungReport:
         if result.failure is not None:
-            log_tail = self._server.log_tail() if self._server else ""
+            log_tail = self._live.server.log_tail() if self._live else ""
             return self._fail(rung, result.failure, result.message, log_tail, result.score)
         last = rung == self._assignment.rungs - 1
         if last:

@@ -32,6 +32,9 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
         self._inner = inner
         self._run = run
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # for Ray's own snapshot, which is never read
+
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True  # the inner scheduler was made with its metric and mode
 

@@ -1,7 +1,7 @@
 """Measure a server that already runs, with the load driver alone.
 
-  autotuner bench http://127.0.0.1:8000 --scenario 'D(512,128)' --concurrency 1,8,32
-  autotuner bench http://127.0.0.1:8000 --scenario 'N(1000,200)/(200,50)' --rate 2,4 --per-level-s 30
+autotuner bench http://127.0.0.1:8000 --scenario 'D(512,128)' --concurrency 1,8,32
+autotuner bench http://127.0.0.1:8000 --scenario 'N(1000,200)/(200,50)' --rate 2,4 --per-level-s 30
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load.add_argument("--speed", help="a trace's own timestamps, so many times faster")
     parser.add_argument("--arrival", choices=("poisson", "constant"), default="poisson", help="of --rate")
     parser.add_argument("--requests", type=int, metavar="N", help="requests a level (default: 8 a slot, 64 at least)")
-    parser.add_argument("--per-level-s", type=float, default=60.0, help="length of a --rate level (default: %(default)g)")
+    parser.add_argument(
+        "--per-level-s", type=float, default=60.0, help="length of a --rate level (default: %(default)g)"
+    )
     parser.add_argument("--api", choices=("completions", "chat"), default="completions")
     parser.add_argument("--model", help="name in requests (default: the first that the server serves)")
     parser.add_argument("--shared-prefix-tokens", type=int, default=0)

@@ -1,0 +1,25 @@
+"""make_proposer: the searcher that a study names."""
+
+from __future__ import annotations
+
+from autotuner.space import SearchSpace
+from autotuner.study.model import Study
+from autotuner.tuning.proposers.listed import GridProposer, RandomProposer
+from autotuner.tuning.proposers.proposer import Proposer
+
+
+def make_proposer(study: Study, space: SearchSpace) -> Proposer:
+    """Raises MissingExtraError when the searcher's package is not installed."""
+    match study.search.algorithm:
+        case "grid":
+            return GridProposer(space)
+        case "random":
+            return RandomProposer(space, study.search.seed)
+        case "hyperopt":
+            from autotuner.tuning.proposers.hyperopt import HyperOptProposer
+
+            return HyperOptProposer(space, study)
+        case _:
+            from autotuner.tuning.proposers.optuna import OptunaProposer
+
+            return OptunaProposer(space, study)
