@@ -106,7 +106,7 @@ def write_model(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the tiny random-weight GGUF model of the laptop study.")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "models" / "tiny.gguf")
+    parser.add_argument("--out", type=Path, default=Path("models/tiny.gguf"))
     path: Path = parser.parse_args().out
     write_model(path)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
