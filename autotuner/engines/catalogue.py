@@ -76,7 +76,7 @@ class Flag:
         """``value`` as the server spells it: YAML reads a bare ``on`` as true, and numbers stay plain."""
         if isinstance(value, bool):
             return "on" if value else "off"
-        return format(value, "g") if isinstance(value, float) and value.is_integer() else str(value)
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
     def _broken_choice(self, value: object) -> tuple[str, str | None] | None:
         word = self.as_word(value)
