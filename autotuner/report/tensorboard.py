@@ -39,8 +39,8 @@ class TensorBoardObserver:
     def _start(self, event: TrialStarted) -> None:
         from tensorboard.plugins.hparams import summary_v2
 
-        hparams = {name: hparam_value(value) for name, value in event.config.items()}
-        hparams["phase"] = event.phase.value
+        config = {name: hparam_value(value) for name, value in event.config.items()}
+        hparams = {"phase": event.phase.value, **config}
         self._write(event.trial_id, summary_v2.hparams_pb(hparams, trial_id=event.trial_id))
 
     def _rung(self, event: RungEnded) -> None:
@@ -48,11 +48,7 @@ class TensorBoardObserver:
         self._write(event.trial_id, _scalars(values), step=event.rung)
 
     def _end(self, event: TrialEnded) -> None:
-        from tensorboard.plugins.hparams import api_pb2, summary
-
-        failed = event.state is TrialState.FAILED
-        status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
-        self._write(event.trial_id, summary.session_end_pb(status))
+        self._write(event.trial_id, _session_end(failed=event.state is TrialState.FAILED))
         self._writers.pop(event.trial_id).close()
 
     def _write(self, trial_id: str, summary: Any, step: int = 0) -> None:
@@ -71,6 +67,19 @@ def hparam_value(value: Any) -> bool | float | str:
     if isinstance(value, int | float):
         return float(value)
     return json.dumps(value, sort_keys=True, default=str)
+
+
+def _session_end(*, failed: bool) -> Any:
+    """What tensorboard's own ``session_end_pb`` makes, which wants TensorFlow for it."""
+    from tensorboard.compat.proto import summary_pb2
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+    status = api_pb2.STATUS_FAILURE if failed else api_pb2.STATUS_SUCCESS
+    info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+    data = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_end_info=info))
+    value = summary_pb2.Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=data)
+    value.tensor.CopyFrom(metadata.NULL_TENSOR)
+    return summary_pb2.Summary(value=[value])
 
 
 def _scalars(values: Mapping[str, float]) -> Any:

@@ -1,0 +1,189 @@
+"""Observers: TensorBoard's own reader opens what is written; the terminal says what happened."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import api_pb2, metadata
+
+from autotuner.errors import Failure
+from autotuner.metrics.load_level import LoadKind, LoadLevel
+from autotuner.report import TensorBoardObserver, make_progress
+from autotuner.report.progress import Progress
+from autotuner.report.terminal import LineProgress, LiveProgress
+from autotuner.results.records import Phase, TrialState
+from autotuner.scoring.score import Score
+from autotuner.tuning.events import (
+    Event,
+    PhaseStarted,
+    RungEnded,
+    StudyEnded,
+    StudyStarted,
+    TrialEnded,
+    TrialStarted,
+)
+
+CONFIG: dict[str, Any] = {"size": 512, "ratio": 0.5, "on": True, "kind": "q8_0", "none": None, "list": [1, "a"]}
+LEVEL = LoadLevel(LoadKind.CONCURRENCY, 8)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def score(value: float, *, feasible: bool = True, slo_met: bool = True) -> Score:
+    return Score(value, feasible, slo_met, LEVEL, value, {}, reason="" if feasible else "too many errors")
+
+
+def started(**changes: Any) -> StudyStarted:
+    values: dict[str, Any] = {
+        "name": "s",
+        "out_dir": "studies/s",
+        "trials": 4,
+        "rungs": 3,
+        "objective": "goodput",
+        "direction": "max",
+        "concurrent_trials": 1,
+    }
+    return StudyStarted(**{**values, **changes})
+
+
+def ended(trial_id: str, state: TrialState, value: Score | None, phase: Phase = Phase.SEARCH) -> TrialEnded:
+    failure = Failure.CRASH if state is TrialState.FAILED else None
+    return TrialEnded(trial_id, phase, CONFIG, state, failure, "it [red]died[/red]\nhere", value, {}, 0.0, 20.0)
+
+
+EVENTS: list[Event] = [
+    started(),
+    PhaseStarted(Phase.BASELINE, "the default first"),
+    TrialStarted("0000", Phase.BASELINE, CONFIG),
+    RungEnded("0000", Phase.BASELINE, CONFIG, 0, score(5.0), {}),
+    ended("0000", TrialState.COMPLETED, score(5.5), Phase.BASELINE),
+    TrialStarted("0001", Phase.SEARCH, CONFIG),
+    ended("0001", TrialState.FAILED, None),
+    StudyEnded("all trials ended"),
+]
+
+
+def accumulated(folder: Path) -> EventAccumulator:
+    found = EventAccumulator(str(folder))
+    found.Reload()
+    return found
+
+
+def test_tensorboard_reads_scalars_by_rung(tmp_path: Path) -> None:
+    observer = TensorBoardObserver(tmp_path)
+    observer.on_event(started())
+    observer.on_event(TrialStarted("0001", Phase.SEARCH, CONFIG))
+    for rung, value in enumerate((3.0, 4.0)):
+        observer.on_event(
+            RungEnded("0001", Phase.SEARCH, CONFIG, rung, score(value), {"ttft_p90_ms": 10 * value, "x": float("nan")})
+        )
+    observer.on_event(ended("0001", TrialState.COMPLETED, score(4.0)))
+    observer.close()
+    found = accumulated(tmp_path / "0001")
+    assert [(e.step, e.value) for e in found.Scalars("score")] == [(0, 3.0), (1, 4.0)]
+    assert [(e.step, e.value) for e in found.Scalars("ttft_p90_ms")] == [(0, 30.0), (1, 40.0)]
+    assert "x" not in found.Tags()["scalars"]
+
+
+def test_tensorboard_reads_every_hparam(tmp_path: Path) -> None:
+    observer = TensorBoardObserver(tmp_path)
+    observer.on_event(TrialStarted("0001", Phase.SEARCH, CONFIG))
+    observer.on_event(ended("0001", TrialState.FAILED, None))
+    observer.close()
+    content = accumulated(tmp_path / "0001").PluginTagToContent(metadata.PLUGIN_NAME)
+    start = metadata.parse_session_start_info_plugin_data(content[metadata.SESSION_START_INFO_TAG])
+    values = {name: getattr(value, str(value.WhichOneof("kind"))) for name, value in start.hparams.items()}
+    assert values == {
+        "size": 512.0,
+        "ratio": 0.5,
+        "on": True,
+        "kind": "q8_0",
+        "none": "null",
+        "list": '[1, "a"]',
+        "phase": "search",
+    }
+    assert start.group_name == "0001"
+    end = metadata.parse_session_end_info_plugin_data(content[metadata.SESSION_END_INFO_TAG])
+    assert end.status == api_pb2.STATUS_FAILURE
+
+
+def test_a_trial_that_is_cut_off_keeps_its_scalars(tmp_path: Path) -> None:
+    observer = TensorBoardObserver(tmp_path)
+    observer.on_event(TrialStarted("0002", Phase.SEARCH, CONFIG))
+    observer.on_event(RungEnded("0002", Phase.SEARCH, CONFIG, 0, score(1.0), {}))
+    observer.close()
+    observer.close()
+    assert len(accumulated(tmp_path / "0002").Scalars("score")) == 1
+
+
+def test_lines_say_one_event_each() -> None:
+    out = io.StringIO()
+    observer = make_progress(out)
+    assert isinstance(observer, LineProgress)
+    for event in EVENTS:
+        observer.on_event(event)
+    observer.close()
+    lines = out.getvalue().splitlines()
+    assert len(lines) == len(EVENTS)
+    assert "trial 0000 rung 0: score 5 at concurrency 8, meets the SLOs" in lines[3]
+    assert "trial 0000 completed, score 5.5 at concurrency 8, meets the SLOs — best so far" in lines[4]
+    assert "trial 0001 failed CRASH: it [red]died[/red] here" in lines[6]
+    assert "40 CPU-seconds" in lines[7]
+
+
+def test_a_terminal_gets_a_live_table() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=120)
+    observer = LiveProgress(console, Clock())
+    for event in EVENTS[:4]:
+        observer.on_event(event)
+    observer._live.refresh()
+    for event in EVENTS[4:]:
+        observer.on_event(event)
+    observer.close()
+    observer.close()
+    text = out.getvalue()
+    for said in ("0/4", "baseline", "2/3", "CPU-seconds", "best so far", "it [red]died[/red]"):
+        assert said in text, said
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_the_best_so_far_meets_slos_first_then_scores(direction: str) -> None:
+    progress = Progress(Clock())
+    progress.see(started(direction=direction))
+    best, worse = (9.0, 5.0) if direction == "max" else (5.0, 9.0)
+    progress.see(ended("0000", TrialState.COMPLETED, score(best, slo_met=False)))
+    assert progress.best is not None
+    progress.see(ended("0001", TrialState.COMPLETED, score(worse)))
+    assert progress.best[0] == "0001"
+    progress.see(ended("0002", TrialState.STOPPED, score(best)))
+    progress.see(ended("0003", TrialState.COMPLETED, score(best, feasible=False, slo_met=False)))
+    progress.see(ended("0001-c1", TrialState.COMPLETED, score(best), Phase.CONFIRM))
+    assert progress.best[0] == "0001"
+    progress.see(ended("0004", TrialState.COMPLETED, score(best)))
+    assert progress.best[0] == "0004"
+
+
+def test_time_left_follows_the_pace_and_the_budget() -> None:
+    clock = Clock()
+    progress = Progress(clock)
+    assert progress.left_s is None
+    progress.see(started(trials=10, wall_clock_s=1000.0))
+    clock.now += 100
+    assert progress.left_s == 900
+    for number in range(4):
+        progress.see(ended(f"000{number}", TrialState.STOPPED, score(1.0)))
+    assert progress.left_s == 150
+    clock.now += 800
+    assert progress.left_s == 100
