@@ -31,6 +31,10 @@ class _Named:
         """Whether it exists, given the values of the parameters before it."""
         return self.condition is None or self.condition.holds(values) is True
 
+    def in_expressions(self, value: Any) -> Value:
+        """What expressions see of a value, which need not be one of the parameter's own."""
+        return value if isinstance(value, bool | int | float | str) else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class IntRange(_Named):
@@ -66,9 +70,6 @@ class IntRange(_Named):
         if isinstance(value, bool) or not isinstance(value, int):
             return False
         return self.low <= value <= self.high and (value - self.low) % self.step == 0
-
-    def in_expressions(self, value: Any) -> Value:
-        return int(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +115,6 @@ class FloatRange(_Named):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         return self.low <= value <= self.high and (self.step is None or self.nearest(value) == value)
-
-    def in_expressions(self, value: Any) -> Value:
-        return float(value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +163,8 @@ class Choice(_Named):
 
     def in_expressions(self, value: Any) -> Value:
         if self.is_opaque:
-            return self.label_of(value)
-        scalar: Value = value
-        return scalar
+            return self.label_of(value) if self.contains(value) else None
+        return super().in_expressions(value)
 
 
 Parameter = IntRange | FloatRange | Choice

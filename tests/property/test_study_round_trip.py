@@ -1,0 +1,97 @@
+"""What is written is read again as the same study."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autotuner.study import Study, dump_study, parse_study, study_id, yaml_scalar
+from autotuner.study._yaml import dump_yaml, parse_yaml
+
+TEXT = st.text(st.characters(blacklist_categories=("Cs", "Cc")) | st.sampled_from("\n\t\x85\u2028"), max_size=12)
+AWKWARD = st.sampled_from(
+    [
+        "on",
+        "no",
+        "1e3",
+        "0x1f",
+        "010",
+        "1:30",
+        "~",
+        "null",
+        "2024-01-01",
+        "",
+        " a",
+        "- b",
+        "{x}",
+        "a: b",
+        "#",
+        "=",
+        "1_0",
+    ]
+)
+SCALAR = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT | AWKWARD
+PLAIN = st.recursive(
+    SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT | AWKWARD, inner, max_size=3), max_leaves=8
+)
+POSITIVE = st.floats(1e-3, 1e6)
+SOURCES = (
+    st.just("D(10,2)")
+    | TEXT
+    | AWKWARD
+    | st.fixed_dictionaries({"dataset": st.just("/data/d.jsonl")})
+    | st.fixed_dictionaries({"trace": st.just("/data/t.jsonl")})
+)
+LOADS = st.fixed_dictionaries({"concurrency": st.lists(st.integers(1, 512), min_size=1, unique=True)}) | (
+    st.fixed_dictionaries(
+        {"rate": st.lists(POSITIVE, min_size=1, unique=True), "arrival": st.sampled_from(["poisson", "constant"])}
+    )
+)
+ENV = st.dictionaries(
+    st.from_regex(r"[A-Z]{1,6}_X", fullmatch=True), TEXT | AWKWARD | st.just({"from_env": "SECRET_NAME"}), max_size=3
+)
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "name": draw(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)),
+        "model": {"id": draw(st.sampled_from(["org/model", "/m/tiny.gguf"])), "served_name": draw(st.none() | TEXT)},
+        "engine": {"name": "llamacpp", "args": draw(st.dictionaries(TEXT, PLAIN, max_size=3)), "env": draw(ENV)},
+        "workload": {"scenario": draw(SOURCES), "load": draw(LOADS)},
+        "space": {"parameters": draw(st.dictionaries(TEXT, PLAIN, max_size=3)), "constraints": draw(st.lists(TEXT))},
+        "slo": {"ttft": {"p90": {"threshold_ms": draw(POSITIVE)}}, "steepness": draw(POSITIVE)},
+        "search": {"baseline": draw(st.just("default") | st.dictionaries(TEXT, PLAIN, max_size=2))},
+    }
+    if draw(st.booleans()):
+        data["launcher"] = {"kind": "endpoint", "url": "http://host:1", "headers": {"X-A": draw(TEXT)}}
+        data["space"] = {}
+        data["search"] = {}
+    return data
+
+
+@given(studies())
+def test_a_written_study_is_read_as_the_same_study(data: dict[str, Any]) -> None:
+    study = Study.model_validate(data)
+    again = parse_study(dump_study(study))
+    assert again == study
+    assert study_id(again) == study_id(study)
+
+
+@given(PLAIN)
+def test_plain_data_survives_yaml(data: Any) -> None:
+    assert same(parse_yaml(dump_yaml(data), "test"), data)
+
+
+@given(SCALAR)
+def test_one_value_stands_anywhere_in_a_file(value: Any) -> None:
+    written = yaml_scalar(value)
+    assert "\n" not in written
+    assert same(parse_yaml(f"a: {{b: [{written}]}}\nc: {written}", "test"), {"a": {"b": [value]}, "c": value})
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal, and of equal types all the way down."""
+    return bool(left == right) and repr(left) == repr(right)
