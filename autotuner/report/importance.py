@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autotuner.report.text import is_finite_number
+
 FEWEST_TRIALS = 8
 _TREES = 200
 _REPEATS = 10
@@ -68,7 +70,7 @@ _ABSENT = object()
 def _encode(values: Sequence[Any]) -> NDArray[np.float64]:
     """Numbers as they are; all else, and a mix, by the order of its text. Absent is below all."""
     present = [v for v in values if v is not _ABSENT]
-    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in present):
+    if all(is_finite_number(v) for v in present):
         below = min(present) - 1 if present else 0
         return np.array([below if v is _ABSENT else float(v) for v in values], dtype=np.float64)
     texts = ["" if v is _ABSENT else "=" + json.dumps(v, sort_keys=True, default=str) for v in values]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -47,10 +48,12 @@ class LineProgress:
     def on_event(self, event: Event) -> None:
         self._progress.see(event)
         line = " ".join(event_line(event, self._progress).split())
-        print(f"[{duration(self._progress.elapsed_s):>12}] {line}", file=self._stream, flush=True)
+        with contextlib.suppress(OSError):  # a reader that went away must not end the study
+            print(f"[{duration(self._progress.elapsed_s):>12}] {line}", file=self._stream, flush=True)
 
     def close(self) -> None:
-        self._stream.flush()
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 class LiveProgress:

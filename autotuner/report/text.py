@@ -62,3 +62,8 @@ def figure_text(text: str) -> str:
 def figure_lines(text: str, width: int = 58) -> str:
     """As ``figure_text``, broken into lines."""
     return "<br>".join(html.escape(line, quote=False) for line in textwrap.wrap(text, width))
+
+
+def is_finite_number(value: Any) -> bool:
+    """Whether a Config's value can stand on a numeric axis; a truth value can't."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -14,9 +14,8 @@ from benchmarks import synthetic_study
 from benchmarks.synthetic_study import Shape, make_study, write_folder
 from tests.integration.chromium import Page, open_page
 
-HOSTILE = (
-    "</script><script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\"> '`%{x} {{7*7}}\n"
-)
+SCRIPT = "</script><script>document.title='pwned'</script>"
+HOSTILE = SCRIPT + """<img src=x onerror="document.title='pwned'"> '`%{x} {{7*7}}\n"""
 DRAWN = "document.documentElement?.dataset.drawn === 'yes'"
 POINTS = "document.querySelectorAll('[data-figure={}] .scatterlayer .trace path.point').length"
 TEXT = "document.body.innerText"

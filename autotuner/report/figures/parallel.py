@@ -12,7 +12,7 @@ from typing import Any
 
 from autotuner.report.figures.style import BEST, MUTED, SCALE, Figure
 from autotuner.report.scored_trials import ScoredTrial
-from autotuner.report.text import config_text, figure_lines, figure_text, number, value_text
+from autotuner.report.text import config_text, figure_lines, figure_text, is_finite_number, number, value_text
 
 _MOST_AXES = 14
 _MOST_TICKS = 8
@@ -62,7 +62,7 @@ def _score_ticks(ranked: Sequence[ScoredTrial]) -> tuple[tuple[float, str], ...]
 def _parameter_axis(name: str, ranked: Sequence[ScoredTrial]) -> _Axis:
     title = figure_text(value_text(name, 24))
     values = [t.trial.config.get(name, _ABSENT) for t in ranked]
-    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values) and len(set(values)) > _MOST_TICKS:
+    if all(is_finite_number(v) for v in values) and len(set(values)) > _MOST_TICKS:
         low, high = min(values), max(values)
         heights = tuple((v - low) / (high - low) for v in values)
         return _Axis(title, heights, tuple((k / 2, number(low + (high - low) * k / 2)) for k in range(3)))
@@ -76,7 +76,7 @@ def _parameter_axis(name: str, ranked: Sequence[ScoredTrial]) -> _Axis:
 
 
 def _sort_key(value: Any) -> tuple[int, float, str]:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if is_finite_number(value):
         return (1, float(value), "")
     return (0 if value is _ABSENT else 2, 0.0, json.dumps(value, sort_keys=True, default=str))
 
