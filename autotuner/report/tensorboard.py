@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -11,6 +13,8 @@ from typing import Any
 
 from autotuner.results.records import TrialState
 from autotuner.tuning.events import Event, RungEnded, TrialEnded, TrialStarted
+
+_log = logging.getLogger(__name__)
 
 
 class TensorBoardObserver:
@@ -24,6 +28,12 @@ class TensorBoardObserver:
         self._writers: dict[str, Any] = {}
 
     def on_event(self, event: Event) -> None:
+        try:
+            self._see(event)
+        except OSError as error:  # a full disk costs the curves, not the study
+            _log.warning("TensorBoard events can't be written: %s", error)
+
+    def _see(self, event: Event) -> None:
         if isinstance(event, TrialStarted):
             self._start(event)
         elif isinstance(event, RungEnded):
@@ -34,7 +44,8 @@ class TensorBoardObserver:
     def close(self) -> None:
         """Flushes what is left; a trial that was cut off keeps its scalars."""
         while self._writers:
-            self._writers.popitem()[1].close()
+            with contextlib.suppress(OSError):
+                self._writers.popitem()[1].close()
 
     def _start(self, event: TrialStarted) -> None:
         from tensorboard.plugins.hparams import summary_v2

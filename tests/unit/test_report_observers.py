@@ -127,6 +127,14 @@ def test_a_trial_that_is_cut_off_keeps_its_scalars(tmp_path: Path) -> None:
     assert len(accumulated(tmp_path / "0002").Scalars("score")) == 1
 
 
+def test_a_folder_that_cannot_be_written_does_not_end_the_study(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    observer = TensorBoardObserver(tmp_path / "file")
+    observer.on_event(TrialStarted("0001", Phase.SEARCH, CONFIG))
+    observer.on_event(ended("0001", TrialState.COMPLETED, score(1.0)))
+    observer.close()
+
+
 def test_lines_say_one_event_each() -> None:
     out = io.StringIO()
     observer = make_progress(out)
