@@ -45,12 +45,12 @@ def tally_grid(parameters: Sequence[Parameter], constraints: Sequence[Rule]) -> 
 
 def valid_points(parameters: Sequence[Parameter], constraints: Sequence[Rule]) -> NDArray[np.int64]:
     """The flat indices, in C order, of the raw points that stand for a Config."""
-    shape = tuple(parameter.size or 1 for parameter in parameters)
+    sizes = _sizes(parameters) or (1,)
     found = [np.empty(0, dtype=np.int64)]
     for starts, block in _blocks_of(parameters, constraints):
-        standing = np.broadcast_to(block.kept & block.first, block.shape)
-        indices = [axis + start for axis, start in zip(np.nonzero(standing), starts, strict=True)]
-        found.append(np.ravel_multi_index(indices, shape).astype(np.int64) if shape else np.zeros(1, dtype=np.int64))
+        standing = np.atleast_1d(np.broadcast_to(block.kept & block.first, block.shape))
+        indices = [axis + start for axis, start in zip(np.nonzero(standing), starts or (0,), strict=True)]
+        found.append(np.ravel_multi_index(indices, sizes).astype(np.int64))
     return np.concatenate(found)
 
 
@@ -100,14 +100,14 @@ class _Judge:
     ) -> _Block:
         active: dict[str, BoolArray] = {}
         first = TRUE
-        for axis, parameter in enumerate(parameters):
+        axes = _axes(parameters)
+        for parameter in parameters:
             condition = parameter.condition
             active[parameter.name] = TRUE if condition is None else self._met(condition, columns, active)
-            if condition is not None and starts:
-                along = [1] * len(shape)
-                along[axis] = shape[axis]
-                at_first = (np.arange(starts[axis], starts[axis] + shape[axis]) == 0).reshape(along)
-                first = first & (active[parameter.name] | at_first)
+            axis = axes.get(parameter.name)
+            if condition is not None and starts and axis is not None:
+                at_first = np.arange(starts[axis], starts[axis] + shape[axis]) == 0
+                first = first & (active[parameter.name] | at_first.reshape(_along(axis, shape)))
         rejected = tuple(self._rejected(rule, columns, active) for rule in self._constraints)
         kept = TRUE
         for mask in rejected:
@@ -160,17 +160,31 @@ def _blocks_of(
 ) -> Iterator[tuple[tuple[int, ...], _Block]]:
     """The grid in blocks, each with the index at which it starts along every axis."""
     judge = _Judge(constraints)
-    sizes = tuple(parameter.size or 1 for parameter in parameters)
-    whole = [_column(parameter, judge.coder) for parameter in parameters]
-    for slices in _slices(sizes):
-        columns = {}
-        for axis, (parameter, column, part) in enumerate(zip(parameters, whole, slices, strict=True)):
-            along = [1] * len(sizes)
-            along[axis] = part.stop - part.start
-            columns[parameter.name] = column.block(part).reshaped(tuple(along))
+    axes = _axes(parameters)
+    whole = {parameter.name: _column(parameter, judge.coder) for parameter in parameters}
+    for slices in _slices(_sizes(parameters)):
         starts = tuple(part.start for part in slices)
         shape = tuple(part.stop - part.start for part in slices)
+        columns = {}
+        for name, column in whole.items():
+            axis = axes.get(name)
+            columns[name] = (
+                column.reshaped(()) if axis is None else column.block(slices[axis]).reshaped(_along(axis, shape))
+            )
         yield starts, judge.judge(parameters, columns, shape, starts)
+
+
+def _axes(parameters: Sequence[Parameter]) -> dict[str, int]:
+    """The axis of each parameter that has several values; numpy has too few axes to waste them on the others."""
+    return {parameter.name: axis for axis, parameter in enumerate(p for p in parameters if p.size != 1)}
+
+
+def _sizes(parameters: Sequence[Parameter]) -> tuple[int, ...]:
+    return tuple(p.size for p in parameters if p.size is not None and p.size != 1)
+
+
+def _along(axis: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(length if index == axis else 1 for index, length in enumerate(shape))
 
 
 def _column(parameter: Parameter, coder: Coder) -> Column:

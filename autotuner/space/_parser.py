@@ -81,13 +81,18 @@ class _Parser:
 
     def _check_characters(self) -> None:
         """What Python would misread once the text stands in parentheses: its end, a comment."""
-        depth = 0
+        opened: list[int] = []
         for at, character in enumerate(self._without_texts()):
-            depth += (character == "(") - (character == ")")
-            if depth < 0:
-                raise self._error(at, "a ) without its (")
-            if character == "#":
+            if character == "(":
+                opened.append(at)
+            elif character == ")":
+                if not opened:
+                    raise self._error(at, "a ) without its (")
+                opened.pop()
+            elif character == "#":
                 raise self._error(at, "a comment can't stand in an expression")
+        if opened:
+            raise self._error(opened[-1], "a ( without its )")
 
     def _without_texts(self) -> str:
         return re.sub(r"\"[^\"]*\"|'[^']*'", lambda found: " " * len(found[0]), self._text)

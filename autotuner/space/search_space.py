@@ -163,11 +163,13 @@ class SearchSpace:
         if not len(self._valid_points):
             self.count()  # raises, with the constraint to blame
         flat = int(self._valid_points[int(fraction * len(self._valid_points))])
-        shape = tuple(parameter.size or 1 for parameter in self.parameters)
+        indices: dict[str, int] = {}
+        for parameter in reversed(self.parameters):
+            flat, indices[parameter.name] = divmod(flat, parameter.size or 1)
         values: dict[str, Any] = {}
-        for parameter, index in zip(self.parameters, np.unravel_index(flat, shape), strict=True):
+        for parameter in self.parameters:
             if parameter.is_active(values):
-                values[parameter.name] = parameter.value_at(int(index))
+                values[parameter.name] = parameter.value_at(indices[parameter.name])
         return Config(values)
 
     def _refuse(self, rejected: list[int], points: int, how: str) -> NoReturn:

@@ -64,7 +64,12 @@ def _problem(kind: type[BaseModel], details: Mapping[str, Any], prefix: str) -> 
         case "literal_error":
             return _wrong_choice(key, value, details["ctx"]["expected"])
     rule = _RULES.get(details["type"])
-    return Problem(key, value, rule.format(**details.get("ctx", {})) if rule else details["msg"])
+    bounds = {name: _plain(bound) for name, bound in details.get("ctx", {}).items()}
+    return Problem(key, value, rule.format(**bounds) if rule else details["msg"])
+
+
+def _plain(bound: Any) -> Any:
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _unknown_key(kind: type[BaseModel], place: Sequence[Any], key: str, value: Any) -> Problem:
