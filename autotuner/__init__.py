@@ -13,22 +13,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autotuner.api import (
-        CheckReport,
-        Result,
-        Workload,
-        bench,
-        check,
-        compare,
-        doctor,
-        init_study,
-        load_result,
-        load_study,
-        reap,
-        rescore,
-        resume,
-        run,
-    )
+    from autotuner.api.benching import bench
+    from autotuner.api.checking import CheckReport, check, load_study
+    from autotuner.api.comparing import compare
+    from autotuner.api.diagnosing import doctor
+    from autotuner.api.reaping import reap
+    from autotuner.api.rescoring import rescore
+    from autotuner.api.result import Result, load_result
+    from autotuner.api.running import resume, run
+    from autotuner.api.starting import init_study
+    from autotuner.study.model import Workload
+
+_HOMES = {
+    "CheckReport": "autotuner.api.checking",
+    "Result": "autotuner.api.result",
+    "Workload": "autotuner.study.model",
+    "bench": "autotuner.api.benching",
+    "check": "autotuner.api.checking",
+    "compare": "autotuner.api.comparing",
+    "doctor": "autotuner.api.diagnosing",
+    "init_study": "autotuner.api.starting",
+    "load_result": "autotuner.api.result",
+    "load_study": "autotuner.api.checking",
+    "reap": "autotuner.api.reaping",
+    "rescore": "autotuner.api.rescoring",
+    "resume": "autotuner.api.running",
+    "run": "autotuner.api.running",
+}
 
 __all__ = [
     "CheckReport",
@@ -51,6 +62,6 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        return getattr(import_module("autotuner.api"), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from autotuner.engines import get_engine
+from autotuner.engines import Deployment, get_engine
 from autotuner.errors import CapacityError, InputError
 from autotuner.space import SearchSpace, values_to_check
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.trial import reserved_cpus
 
 Resources = Mapping[str, float]
 
@@ -31,6 +30,11 @@ def bundle(study: Study, config: Config) -> dict[str, float]:
     if deployment.gpus:
         needs["GPU"] = float(deployment.gpus)
     return needs
+
+
+def reserved_cpus(study: Study, deployment: Deployment) -> int:
+    """CPUs of a trial's placement group: its servers' and its load driver's."""
+    return deployment.cpus + study.hardware.client_cpus
 
 
 def fitting(needs: Resources, nodes: Sequence[Resources]) -> int:

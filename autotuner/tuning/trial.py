@@ -19,6 +19,7 @@ from autotuner.scoring import Score, parse_objective, score_rung
 from autotuner.servers import CoreLease, LaunchRequest, RunningServer, resolve_headers
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
+from autotuner.tuning.capacity import reserved_cpus
 from autotuner.tuning.rig import Rig
 from autotuner.tuning.rung import RungResult, RungRunner
 from autotuner.tuning.trial_store import TrialStore
@@ -306,8 +307,3 @@ class TrialRun:
 
     def _stored_runs(self) -> list[PointRun]:
         return [run for _, run in self._store.runs(self._assignment.trial_id)] if self._stored else []
-
-
-def reserved_cpus(study: Study, deployment: Deployment) -> int:
-    """CPUs of a trial's placement group: its servers' and its load driver's."""
-    return deployment.cpus + study.hardware.client_cpus
