@@ -83,32 +83,39 @@ class RungRunner:
         ends_at = clock.monotonic_s() + deadline_s
         ended: list[PointOutcome] = []
         new_runs: list[PointRun] = []
+        failures: list[PointFailure] = []
         died: PointFailure | None = None
         timed_out = False
         while not (died or timed_out) and (point := plan.next(ended)) is not None:
             if point.level in self._failed:
                 ended.append(PointOutcome(point, failed=True, hopeless=False))
                 continue
+            if not self._runs[point.level]:
+                point = _from_the_start(point, rung)
             run = _run_point(driver, point, lambda: ends_at - clock.monotonic_s())
             timed_out = clock.monotonic_s() >= ends_at
             exit_code = server.exit_code()
             failure = point_failure(run, exit_code, lambda code: diagnose(code, server.log_tail()))
             if failure is None and timed_out:
                 failure = PointFailure(str(point.level), Failure.HANG, f"the rung did not end within {deadline_s:g} s")
-            if failure is not None:
-                self._failed[point.level] = failure
-                died = failure if exit_code is not None else None
-            else:
+            if failure is None:
                 self._runs[point.level].append(run)
+            else:
+                failures.append(failure)
+                died = failure if exit_code is not None else None
+                if failure.failure.blames_config:
+                    self._failed[point.level] = failure
             new_runs.append(run)
             hopeless = run.stopped_early is not None and not timed_out
             ended.append(PointOutcome(point, failed=failure is not None, hopeless=hopeless))
-        return self._result(tuple(new_runs), died, timed_out)
+        return self._result(tuple(new_runs), failures, died, timed_out)
 
     def _hopeless(self) -> list[LoadLevel]:
         return [level for level, runs in self._runs.items() if any(run.stopped_early for run in runs)]
 
-    def _result(self, new_runs: tuple[PointRun, ...], died: PointFailure | None, timed_out: bool) -> RungResult:
+    def _result(
+        self, new_runs: tuple[PointRun, ...], failures: list[PointFailure], died: PointFailure | None, timed_out: bool
+    ) -> RungResult:
         measurements = tuple(
             measure(level, self._runs[level], self._context)
             for level in self._levels
@@ -117,21 +124,39 @@ class RungRunner:
         measured = {m.level for m in measurements}
         unmeasured = [level for level in self._levels if level not in measured]
         score = score_rung(measurements, unmeasured, self._study.slo, self._objectives)
-        ending = died
-        if ending is None and self._failed and (timed_out or not measurements):
-            ending = list(self._failed.values())[-1 if timed_out else 0]
+        ending = died or _why_it_ends(score, failures, [*self._failed.values()], timed_out, bool(measurements))
         if ending is not None:
             score = dataclasses.replace(score, reason=score.reason or ending.message)
         return RungResult(
             score=score,
             measurements=measurements,
             runs=new_runs,
-            failures=tuple(self._failed.values()),
+            failures=tuple(failures),
             failure=ending.failure if ending else None,
             message=ending.message if ending else "",
             timed_out=timed_out,
             metrics=_told_metrics(score, measurements),
         )
+
+
+def _why_it_ends(
+    score: Score, new: list[PointFailure], known: list[PointFailure], timed_out: bool, measured: bool
+) -> PointFailure | None:
+    """The failure that ends a trial whose server lives, ``None`` when it can go on."""
+    if timed_out and new:
+        return new[-1]
+    innocent = next((f for f in new if not f.failure.blames_config), None)
+    if innocent is not None and not score.feasible:
+        return innocent  # else a client's trouble would be told as the Config's
+    return None if measured else next(iter([*known, *new]), None)
+
+
+def _from_the_start(point: LoadPoint, rung: int) -> LoadPoint:
+    """A level that earlier rungs could not measure gets all its requests, with prompts of its own."""
+    if point.first_index == 0:
+        return point
+    requests = point.first_index + point.requests
+    return dataclasses.replace(point, requests=requests, first_index=(rung + 1) * 2 * _REPEAT_OFFSET)
 
 
 def _run_point(driver: LoadDriver, point: LoadPoint, left_s: Callable[[], float]) -> PointRun:

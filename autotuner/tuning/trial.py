@@ -117,11 +117,7 @@ class TrialRun:
             return self._live
         if self._deployment is None:
             raise InputError(self._invalid)
-        started = self._rig.clock.monotonic_s()
-        try:
-            self._live = self._launch_patiently(self._deployment)
-        finally:
-            self._loading_s += self._rig.clock.monotonic_s() - started
+        self._live = self._launch_patiently(self._deployment)
         return self._live
 
     def _launch_patiently(self, deployment: Deployment) -> _Live:
@@ -154,8 +150,12 @@ class TrialRun:
                 gpu_ids=self._place.gpu_ids,
                 inherit_fds=fds,
             )
-            server = held.enter_context(self._rig.launcher.launch(request, self._engine.diagnose))
-            driver = held.enter_context(self._rig.open_driver(*self._driver_arguments(server, client_cores)))
+            started = self._rig.clock.monotonic_s()  # waiting for cores is not loading
+            try:
+                server = held.enter_context(self._rig.launcher.launch(request, self._engine.diagnose))
+                driver = held.enter_context(self._rig.open_driver(*self._driver_arguments(server, client_cores)))
+            finally:
+                self._loading_s += self._rig.clock.monotonic_s() - started
             self._store.launched(self._assignment.trial_id, server.startup_s, server.engine_version)
             self._held = held.pop_all()
         return _Live(launch_id, server, driver)
