@@ -1,15 +1,15 @@
 """What can go wrong, in two kinds: errors stop a command, failures are results of a trial.
 
-    AutotunerError
-    ├── InputError              what the user gave is wrong                     exit code 2
-    │   ├── StudyError          a key of the study file
-    │   ├── SpaceError          the search space: parameter, condition, constraint
-    │   ├── WorkloadError       a scenario, a dataset, a trace
-    │   ├── FolderError         an output folder that can't be used
-    │   └── MissingExtraError   an optional package that is not installed
-    └── InfrastructureError     Ray, a port, a disk, docker, a node            exit code 3
-        ├── CapacityError       the machine or cluster can't hold a trial
-        └── LaunchError         a server did not come up (carries the Failure)
+AutotunerError
+├── InputError              what the user gave is wrong                     exit code 2
+│   ├── StudyError          a key of the study file
+│   ├── SpaceError          the search space: parameter, condition, constraint
+│   ├── WorkloadError       a scenario, a dataset, a trace
+│   ├── FolderError         an output folder that can't be used
+│   └── MissingExtraError   an optional package that is not installed
+└── InfrastructureError     Ray, a port, a disk, docker, a node            exit code 3
+    ├── CapacityError       the machine or cluster can't hold a trial
+    └── LaunchError         a server did not come up (carries the Failure)
 """
 
 from __future__ import annotations

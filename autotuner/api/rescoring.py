@@ -9,7 +9,7 @@ from typing import Any
 
 from autotuner.results import StudyResults, TrialPoint, load_results
 from autotuner.results import rescore as rescore_results
-from autotuner.study.loader import load_slo
+from autotuner.study import load_slo
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from autotuner.results.folder import OutputFolder, open_folder, resolved_yaml, resume_folder
+from autotuner.results.kept_runs import kept_runs
 from autotuner.results.records import (
     FailureRecord,
     Phase,
@@ -47,6 +48,7 @@ __all__ = [
     "TrialState",
     "Usage",
     "compare",
+    "kept_runs",
     "load_results",
     "open_folder",
     "rescore",

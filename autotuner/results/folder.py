@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import yaml
-
 from autotuner.errors import FolderError, InfrastructureError
+from autotuner.study import dump_study, parse_study
 from autotuner.study.model import Study
 
 _ID_LINE = "# study_id: "
@@ -91,7 +90,7 @@ class OutputFolder:
         """The resolved study. Raises FolderError where the folder holds none."""
         if self.study_id is None:
             raise FolderError(f"{self.path} is not the output folder of a study: it has no resolved study.yaml")
-        return Study.model_validate(yaml.safe_load(self.study_yaml.read_text(encoding="utf-8")))
+        return parse_study(self.study_yaml.read_text(encoding="utf-8"), str(self.study_yaml))
 
     def prepare(self, study: Study, study_id: str, *, resume: bool = False) -> None:
         """Makes the folder and writes study.yaml.
@@ -153,7 +152,7 @@ class OutputFolder:
 
 def resolved_yaml(study: Study, study_id: str) -> str:
     """The study as YAML with every default shown; of secrets the names of their variables only."""
-    body = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    body = dump_study(study)
     return f"# Written by autotuner: the study as it was run, every default shown.\n{_ID_LINE}{study_id}\n{body}"
 
 

@@ -9,6 +9,7 @@ from autotuner.metrics.context import measure_context
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measure import measure
 from autotuner.metrics.request import PointRun
+from autotuner.results.kept_runs import kept_runs
 from autotuner.results.records import RungRecord, TrialRecord
 from autotuner.results.result import StudyResults
 from autotuner.results.store import Store
@@ -29,7 +30,7 @@ def rescore(results: StudyResults, slo: Slo, *, database: str | None = None) -> 
         for trial in results.trial_records:
             ended = results.rung_records.get(trial.trial_id, ())
             if ended:
-                runs = store.runs(trial.trial_id)
+                runs = kept_runs(ended, store.runs(trial.trial_id))
                 rescored[trial.trial_id] = tuple(_rescore_rung(study, trial, rung, runs) for rung in ended)
     return replace(results, study=study, rung_records=rescored)
 

@@ -62,7 +62,8 @@ class RungRunner:
     def recall(self, record: RungRecord) -> RungResult:
         """The result of a rung that ended in an earlier life, from the store."""
         by_name = {str(level): level for level in self._levels}
-        self._failed.update({by_name[f.level]: f for f in record.failures if f.level in by_name})
+        blamed = [f for f in record.failures if f.level in by_name and f.failure.blames_config]
+        self._failed.update({by_name[f.level]: f for f in blamed})
         return RungResult(
             score=record.score,
             measurements=record.measurements,

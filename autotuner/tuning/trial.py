@@ -14,6 +14,7 @@ from autotuner.engines import Engine, get_engine
 from autotuner.engines.deployment import Deployment
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError
 from autotuner.metrics.request import PointRun
+from autotuner.results import kept_runs
 from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.scoring import Score, parse_objective, score_rung
 from autotuner.servers import CoreLease, LaunchRequest, RunningServer, resolve_headers
@@ -306,4 +307,6 @@ class TrialRun:
         return reserved_cpus(self._study, self._deployment) if self._deployment else 0
 
     def _stored_runs(self) -> list[PointRun]:
-        return [run for _, run in self._store.runs(self._assignment.trial_id)] if self._stored else []
+        if not self._stored:
+            return []
+        return [run for _, run in kept_runs(self._stored.values(), self._store.runs(self._assignment.trial_id))]
