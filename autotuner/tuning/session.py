@@ -18,6 +18,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # we set CUDA_VISIBLE_DEVICES for every server ourselves
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results go into the study's own store
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "60",  # an actor that does not end is killed; its supervisor sees to the server
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # and a resumed study never reads Ray's snapshot
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     "TUNE_WARN_THRESHOLD_S": "10",
