@@ -1,7 +1,8 @@
 """llama.cpp's own HTTP server under llama-server's own flags, from the ``xllamacpp`` wheel.
 
-Stands in where the ``llama-server`` binary is missing: same flags (long, short and ``--no-`` forms),
-same defaults, same endpoints. It imports nothing of this package, so that it can be started by path
+Stands in where the ``llama-server`` binary is missing: its flags (long, short and ``--no-`` forms) as far as
+the catalogue lists them, its endpoints, and the library's defaults but for `--parallel`, whose automatic value
+is llama-server's. It imports nothing of this package, so that it can be started by path
 without paying for anything but the engine::
 
     python -P autotuner/servers/llamacpp_server.py -m model.gguf --port 8080 -c 4096 -np 4
