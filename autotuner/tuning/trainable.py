@@ -20,9 +20,10 @@ from autotuner.scoring import parse_objective, told_value
 from autotuner.servers import accelerator_name, tags
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.job import StudyJob
+from autotuner.tuning.launch import Place
 from autotuner.tuning.rig import make_rig
 from autotuner.tuning.store_actor import RemoteStore
-from autotuner.tuning.trial import Place, TrialRun
+from autotuner.tuning.trial import TrialRun
 
 ASSIGNMENT = "assignment"  # the only key of a Ray Tune config here
 REPORT = "report"

@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
-from autotuner.benchmark import DriverSettings, LoadDriver, Target
-from autotuner.engines import Engine, get_engine
-from autotuner.engines.deployment import Deployment
+from autotuner.engines import Deployment, Engine, get_engine
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError
 from autotuner.metrics.request import PointRun
 from autotuner.results import kept_runs
 from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.scoring import Score, parse_objective, score_rung
-from autotuner.servers import CoreLease, LaunchRequest, RunningServer, resolve_headers
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.capacity import reserved_cpus
+from autotuner.tuning.launch import Live, Place, TrialLaunch
 from autotuner.tuning.rig import Rig
 from autotuner.tuning.rung import RungResult, RungRunner
 from autotuner.tuning.trial_store import TrialStore
-
-_LAUNCH_ATTEMPTS = 3  # of what says nothing about a Config: a taken port, a busy node
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a trial runs. ``log_dir`` is the study's own folder, or ``None`` where this node does not see it."""
-
-    node: str
-    gpu_ids: tuple[str, ...]
-    accelerator: str
-    log_dir: Path | None
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class _Live:
-    """A launch that answers."""
-
-    launch_id: str
-    server: RunningServer
-    driver: LoadDriver
 
 
 class TrialRun:
@@ -63,9 +35,8 @@ class TrialRun:
         self._ends_at = ends_at
         self._engine: Engine = get_engine(study.engine.name)
         self._reserved_at = rig.clock.monotonic_s()
-        self._held = contextlib.ExitStack()
-        self._live: _Live | None = None
-        self._released = False
+        self._launch = TrialLaunch(study, assignment, place, rig, store)
+        self._released_at: float | None = None
         self._deployment: Deployment | None = None
         self._invalid = ""
         try:
@@ -74,7 +45,7 @@ class TrialRun:
             self._invalid = error.message
         record = store.begin_trial(self._record())
         self._before = record.usage
-        self._loading_s = 0.0
+        self._past_failure = record if record.state is TrialState.FAILED else None
         self._measuring_s = 0.0
         self._stored = {r.rung: r for r in store.rungs(assignment.trial_id)}
         self._rungs = RungRunner(study, assignment, self._deployment, self._stored_runs())
@@ -84,8 +55,12 @@ class TrialRun:
         known = self._stored.get(rung)
         if known is not None:
             return self._report(rung, self._rungs.recall(known))
+        if self._past_failure is not None and self._past_failure.failure is not None:
+            return self._fail(rung, self._past_failure.failure, self._past_failure.message)
+        if self._deployment is None:
+            return self._fail(rung, Failure.INVALID_CONFIG, self._invalid)
         try:
-            return self._measure(rung, self._ensure_launched())
+            return self._measure(rung, self._launch.ensure(self._deployment))
         except LaunchError as error:
             return self._fail(rung, error.failure, error.message, error.log_tail)
         except InputError as error:
@@ -95,103 +70,26 @@ class TrialRun:
 
     def release(self) -> None:
         """Ends the load driver and every server process, gives cores and folders back."""
-        if self._released:
+        if self._released_at is not None:
             return
-        self._released = True
         try:
-            self._held.close()
+            self._launch.close()
         finally:
+            self._released_at = self._rig.clock.monotonic_s()
             self._store.set_usage(self._assignment.trial_id, self.usage())
 
     def usage(self) -> Usage:
         """What the trial has used up to now, earlier lives included."""
+        until = self._rig.clock.monotonic_s() if self._released_at is None else self._released_at
         return Usage(
-            reserved_s=self._before.reserved_s + self._rig.clock.monotonic_s() - self._reserved_at,
-            loading_s=self._before.loading_s + self._loading_s,
+            reserved_s=self._before.reserved_s + until - self._reserved_at,
+            loading_s=self._before.loading_s + self._launch.loading_s,
             measuring_s=self._before.measuring_s + self._measuring_s,
         )
 
-    # ── launch ────────────────────────────────────────────────────────────────────────────────
-
-    def _ensure_launched(self) -> _Live:
-        if self._live is not None:
-            return self._live
-        if self._deployment is None:
-            raise InputError(self._invalid)
-        self._live = self._launch_patiently(self._deployment)
-        return self._live
-
-    def _launch_patiently(self, deployment: Deployment) -> _Live:
-        for _ in range(_LAUNCH_ATTEMPTS - 1):
-            try:
-                return self._launch(deployment)
-            except LaunchError as error:
-                if error.failure is not Failure.INFRASTRUCTURE:
-                    raise
-        return self._launch(deployment)
-
-    def _launch(self, deployment: Deployment) -> _Live:
-        launch_id = self._store.begin_launch(self._assignment.trial_id, self._place.node, self._place.accelerator)
-        with contextlib.ExitStack() as held:
-            work_dir = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="autotuner-")))
-            log_dir = self._place.log_dir
-            if log_dir is None:
-                log_dir = work_dir / "logs"
-                held.callback(self._ship_logs, log_dir)
-            log_dir.mkdir(parents=True, exist_ok=True)
-            server_cores, client_cores, fds = self._lease_cores(held, deployment)
-            request = LaunchRequest(
-                deployment=deployment,
-                launch_id=launch_id,
-                log_dir=log_dir,
-                work_dir=work_dir,
-                tags=self._place.tags,
-                start_timeout_s=self._study.timeouts.start_s,
-                cores=server_cores,
-                gpu_ids=self._place.gpu_ids,
-                inherit_fds=fds,
-            )
-            started = self._rig.clock.monotonic_s()  # waiting for cores is not loading
-            try:
-                server = held.enter_context(self._rig.launcher.launch(request, self._engine.diagnose))
-                driver = held.enter_context(self._rig.open_driver(*self._driver_arguments(server, client_cores)))
-            finally:
-                self._loading_s += self._rig.clock.monotonic_s() - started
-            self._store.launched(self._assignment.trial_id, server.startup_s, server.engine_version)
-            self._held = held.pop_all()
-        return _Live(launch_id, server, driver)
-
-    def _lease_cores(
-        self, held: contextlib.ExitStack, deployment: Deployment
-    ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        if not self._rig.leases_cores:
-            return (), (), ()
-        wanted = deployment.cpus + self._study.hardware.client_cpus
-        lease = held.enter_context(CoreLease(wanted, timeout_s=self._study.timeouts.start_s))
-        return lease.cores[: deployment.cpus], lease.cores[deployment.cpus :], tuple(lease.fds)
-
-    def _driver_arguments(self, server: RunningServer, cores: tuple[int, ...]) -> tuple[Target, DriverSettings]:
-        study = self._study
-        target = Target(
-            urls=server.urls,
-            served_name=self._deployment.served_name if self._deployment else "",
-            features=self._engine.features(study, self._assignment.config),
-            headers=resolve_headers(study),
-        )
-        return target, DriverSettings(
-            workload=study.workload,
-            request_timeout_s=study.timeouts.request_s,
-            seed=study.search.seed,
-            cores=cores,
-        )
-
-    def _ship_logs(self, log_dir: Path) -> None:
-        logs = {path.name: path.read_bytes() for path in sorted(log_dir.glob("*.log"))}
-        self._store.add_logs(self._assignment.trial_id, logs)
-
     # ── measure ───────────────────────────────────────────────────────────────────────────────
 
-    def _measure(self, rung: int, live: _Live) -> RungReport:
+    def _measure(self, rung: int, live: Live) -> RungReport:
         deadline_s, cut_by_study = self._deadline()
         if deadline_s <= 0:
             return self._out_of_time(rung)
@@ -227,7 +125,7 @@ class TrialRun:
 
     def _report(self, rung: int, result: RungResult) -> RungReport:
         if result.failure is not None:
-            log_tail = self._live.server.log_tail() if self._live else ""
+            log_tail = self._launch.live.server.log_tail() if self._launch.live else ""
             return self._fail(rung, result.failure, result.message, log_tail, result.score)
         last = rung == self._assignment.rungs - 1
         if last:

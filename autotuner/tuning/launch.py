@@ -1,0 +1,141 @@
+"""Launching a trial's servers: cores leased, servers ready, load driver open; and all of it given back."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autotuner.benchmark import DriverSettings, LoadDriver, Target
+from autotuner.engines import Deployment, get_engine
+from autotuner.errors import Failure, LaunchError
+from autotuner.servers import CoreLease, LaunchRequest, RunningServer, resolve_headers
+from autotuner.study.model import Study
+from autotuner.tuning.assignment import Assignment
+from autotuner.tuning.rig import Rig
+from autotuner.tuning.trial_store import TrialStore
+
+_ATTEMPTS = 3  # of what says nothing about a Config: a taken port, a busy node
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a trial runs. ``log_dir`` is the study's own folder, or ``None`` where this node does not see it."""
+
+    node: str
+    gpu_ids: tuple[str, ...]
+    accelerator: str
+    log_dir: Path | None
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Live:
+    """A launch that answers."""
+
+    launch_id: str
+    server: RunningServer
+    driver: LoadDriver
+
+
+class TrialLaunch:
+    """Brings up what a trial measures, at most once. ``close()`` is idempotent and must be called.
+
+    ``loading_s`` counts seconds of starting servers and load driver, failed attempts included; waiting for
+    cores is not loading.
+    """
+
+    def __init__(self, study: Study, assignment: Assignment, place: Place, rig: Rig, store: TrialStore) -> None:
+        self._study = study
+        self._assignment = assignment
+        self._place = place
+        self._rig = rig
+        self._store = store
+        self._engine = get_engine(study.engine.name)
+        self._held = contextlib.ExitStack()
+        self.live: Live | None = None
+        self.loading_s = 0.0
+
+    def ensure(self, deployment: Deployment) -> Live:
+        """The live launch. Raises LaunchError, CapacityError (no cores) and InputError (a secret is missing)."""
+        if self.live is None:
+            self.live = self._launch_patiently(deployment)
+        return self.live
+
+    def close(self) -> None:
+        """Ends the load driver and every server process, gives cores and folders back."""
+        self._held.close()
+
+    def _launch_patiently(self, deployment: Deployment) -> Live:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._launch(deployment)
+            except LaunchError as error:
+                if error.failure is not Failure.INFRASTRUCTURE:
+                    raise
+        return self._launch(deployment)
+
+    def _launch(self, deployment: Deployment) -> Live:
+        launch_id = self._store.begin_launch(self._assignment.trial_id, self._place.node, self._place.accelerator)
+        with contextlib.ExitStack() as held:
+            work_dir = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="autotuner-")))
+            log_dir = self._place.log_dir
+            if log_dir is None:
+                log_dir = work_dir / "logs"
+                held.callback(self._ship_logs, log_dir)
+            log_dir.mkdir(parents=True, exist_ok=True)
+            server_cores, client_cores, fds = self._lease_cores(held, deployment)
+            request = LaunchRequest(
+                deployment=deployment,
+                launch_id=launch_id,
+                log_dir=log_dir,
+                work_dir=work_dir,
+                tags=self._place.tags,
+                start_timeout_s=self._study.timeouts.start_s,
+                cores=server_cores,
+                gpu_ids=self._place.gpu_ids,
+                inherit_fds=fds,
+            )
+            started = self._rig.clock.monotonic_s()  # waiting for cores is not loading
+            try:
+                server = held.enter_context(self._rig.launcher.launch(request, self._engine.diagnose))
+                driver = held.enter_context(
+                    self._rig.open_driver(*self._driver_arguments(deployment, server, client_cores))
+                )
+            finally:
+                self.loading_s += self._rig.clock.monotonic_s() - started
+            self._store.launched(self._assignment.trial_id, server.startup_s, server.engine_version)
+            self._held = held.pop_all()
+        return Live(launch_id, server, driver)
+
+    def _lease_cores(
+        self, held: contextlib.ExitStack, deployment: Deployment
+    ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        if not self._rig.leases_cores:
+            return (), (), ()
+        wanted = deployment.cpus + self._study.hardware.client_cpus
+        lease = held.enter_context(CoreLease(wanted, timeout_s=self._study.timeouts.start_s))
+        return lease.cores[: deployment.cpus], lease.cores[deployment.cpus :], tuple(lease.fds)
+
+    def _driver_arguments(
+        self, deployment: Deployment, server: RunningServer, cores: tuple[int, ...]
+    ) -> tuple[Target, DriverSettings]:
+        study = self._study
+        target = Target(
+            urls=server.urls,
+            served_name=deployment.served_name,
+            features=self._engine.features(study, self._assignment.config),
+            headers=resolve_headers(study),
+        )
+        return target, DriverSettings(
+            workload=study.workload,
+            request_timeout_s=study.timeouts.request_s,
+            seed=study.search.seed,
+            cores=cores,
+        )
+
+    def _ship_logs(self, log_dir: Path) -> None:
+        logs = {path.name: path.read_bytes() for path in sorted(log_dir.glob("*.log"))}
+        self._store.add_logs(self._assignment.trial_id, logs)
