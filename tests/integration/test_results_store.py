@@ -6,9 +6,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 from autotuner.errors import Failure, FolderError, InfrastructureError
 from autotuner.metrics import LoadKind, LoadLevel, Measurement, PointRun, RequestError, RequestRecord
@@ -26,6 +28,7 @@ from autotuner.results import (
     Usage,
 )
 from autotuner.scoring import PointScore, Score, Tier, Violation
+from tests.integration.postgresql import postgresql
 
 LEVEL = LoadLevel(LoadKind.CONCURRENCY, 8)
 VIOLATION = Violation("ttft_p90_ms", 110.0, 100.0, 0.1, 2.718, Tier.MINOR)
@@ -74,25 +77,45 @@ def folder(tmp_path: Path) -> OutputFolder:
     return OutputFolder(tmp_path / "a folder? with #odd%20 ünd 'signs'")
 
 
-def open_store(folder: OutputFolder, study_id: str = "s1") -> Store:
+def open_store(folder: OutputFolder, study_id: str = "s1", url: str | None = None) -> Store:
     folder.path.mkdir(exist_ok=True)
-    store = Store(folder.database_url, folder.requests)
+    store = Store(url or folder.database_url, folder.requests)
     store.open_study("name: a\n", study_id, "a", now=1.0)
     return store
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, folder: OutputFolder) -> str:
+    """Each database in turn, empty."""
+    if request.param == "sqlite":
+        return folder.database_url
+    found: str = request.getfixturevalue("server")
+    engine = sqlalchemy.create_engine(found)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    engine.dispose()
+    return found
+
+
 @pytest.fixture
-def store(folder: OutputFolder) -> Store:
-    return open_store(folder)
+def store(folder: OutputFolder, url: str) -> Iterator[Store]:
+    with open_store(folder, url=url) as opened:
+        yield opened
 
 
-def test_what_is_written_is_read_back(store: Store, folder: OutputFolder) -> None:
+def test_what_is_written_is_read_back(store: Store, folder: OutputFolder, url: str) -> None:
     assert store.add_trial(trial())
     assert store.add_rung(rung(0))
     assert store.add_rung(rung(1))
     store.close()
-    assert folder.database.is_file()
-    again = open_store(folder)
+    again = open_store(folder, url=url)
     (record,) = again.trials()
     assert record == dataclasses.replace(trial(), usage=Usage(10, 4, 5))
     assert again.rungs("0000") == [dataclasses.replace(rung(n), runs=()) for n in (0, 1)]
@@ -167,11 +190,11 @@ def test_trials_keep_their_order(store: Store) -> None:
     assert [t.trial_id for t in store.trials()] == names
 
 
-def test_a_studys_life(store: Store, folder: OutputFolder) -> None:
+def test_a_studys_life(store: Store, folder: OutputFolder, url: str) -> None:
     store.end_study(StudyStatus.INTERRUPTED, "SIGTERM", now=2.0)
-    record = Store(folder.database_url, folder.requests).read_study()
+    record = Store(url, folder.requests).read_study()
     assert (record.study_id, record.status, record.stop_reason) == ("s1", StudyStatus.INTERRUPTED, "SIGTERM")
-    open_store(folder)
+    open_store(folder, url=url)
     record = store.read_study("s1")
     assert (record.status, record.stop_reason, record.created_at, record.ended_at) == (
         StudyStatus.RUNNING,
@@ -181,13 +204,26 @@ def test_a_studys_life(store: Store, folder: OutputFolder) -> None:
     )
 
 
-def test_another_study_is_refused(store: Store, folder: OutputFolder) -> None:
+def test_a_database_server_is_shared_by_studies(store: Store, folder: OutputFolder, url: str) -> None:
+    if url == folder.database_url:
+        with pytest.raises(FolderError, match="another study"):
+            open_store(folder, "s2", url)
+        return
+    store.add_trial(trial())
+    other = open_store(folder, "s2", url)
+    assert other.trials() == []
+    assert other.add_trial(trial())
+    assert len(store.trials()) == 1
+
+
+def test_another_study_is_refused(folder: OutputFolder) -> None:
+    open_store(folder).close()
     with pytest.raises(FolderError, match="another study"):
         open_store(folder, "s2")
 
 
-def test_another_schema_is_refused(store: Store, folder: OutputFolder) -> None:
-    store.close()
+def test_another_schema_is_refused(folder: OutputFolder) -> None:
+    open_store(folder).close()
     with sqlite3.connect(folder.database) as connection:
         connection.execute("UPDATE schema_info SET version = 99")
     with pytest.raises(FolderError, match="schema version 99"):
@@ -207,8 +243,8 @@ def test_no_database_is_told(tmp_path: Path) -> None:
         Store("nonsense://x", tmp_path)
 
 
-def test_sqlite_uses_a_rollback_journal(store: Store, folder: OutputFolder) -> None:
-    store.close()
+def test_sqlite_uses_a_rollback_journal(folder: OutputFolder) -> None:
+    open_store(folder).close()
     with sqlite3.connect(folder.database) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
@@ -217,7 +253,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 sys.path[:0] = [sys.argv[2]]
-from test_results_store import open_store, rung, trial
+from tests.integration.test_results_store import open_store, rung, trial
 from autotuner.results import OutputFolder
 store = open_store(OutputFolder(Path(sys.argv[1])))
 store.add_trial(trial())
@@ -229,7 +265,7 @@ for number in range(10_000):
 
 def test_a_killed_writer_loses_no_rung_that_it_said_was_stored(folder: OutputFolder) -> None:
     folder.path.mkdir()
-    argv = [sys.executable, "-c", _WRITER, str(folder.path), str(Path(__file__).parent)]
+    argv = [sys.executable, "-c", _WRITER, str(folder.path), str(Path(__file__).parents[2])]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         said = [int(next(writer.stdout)) for _ in range(15)]
