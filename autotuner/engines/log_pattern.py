@@ -24,7 +24,7 @@ class LogPattern:
 def diagnose_log(patterns: Sequence[LogPattern], exit_code: int | None, log_tail: str) -> FailureReport:
     """The failure of the first pattern, in the order given, that a line of the log matches.
 
-    Where none does: CRASH, or HANG for a server that still lives (``exit_code`` None).
+    Where none does: CRASH, told with the log's last line, or HANG for a server that still lives (``exit_code`` None).
     """
     lines = [line.strip() for line in log_tail.splitlines() if line.strip()]
     for pattern in patterns:
@@ -33,7 +33,8 @@ def diagnose_log(patterns: Sequence[LogPattern], exit_code: int | None, log_tail
                 return FailureReport(pattern.failure, line[:_MESSAGE_CHARS])
     if exit_code is None:
         return FailureReport(Failure.HANG, "the server lives but does not answer")
-    return FailureReport(Failure.CRASH, f"the server {describe_exit(exit_code)}")
+    last_words = f": {lines[-1][:_MESSAGE_CHARS]}" if lines else ""
+    return FailureReport(Failure.CRASH, f"the server {describe_exit(exit_code)}{last_words}")
 
 
 def describe_exit(exit_code: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +12,8 @@ from autotuner.results.improvement import Improvement
 from autotuner.results.points import TrialPoint
 from autotuner.results.result import StudyResults
 from autotuner.scoring.score import Violation
+
+_MOST_FAILURES = 5
 
 
 class Tone(StrEnum):
@@ -97,9 +100,18 @@ def _nothing_feasible(results: StudyResults) -> Verdict:
         return Verdict(Tone.BAD, "No trial has started.")
     closest = results.closest
     if closest is None:
-        return Verdict(Tone.BAD, "No trial has a measurement: see the failures.")
+        return Verdict(Tone.BAD, "No Config is feasible: no trial came to its end.", tuple(_failures(results)))
     details = (*(violation_text(v) for v in closest.violations), *((closest.reason,) if closest.reason else ()))
     return Verdict(Tone.BAD, f"No Config is feasible. Trial {closest.trial_id} came closest{_at(closest)}.", details)
+
+
+def _failures(results: StudyResults) -> Iterator[str]:
+    """What failed in the first few trials; the report has them all, and the ends of their logs."""
+    failed = [trial for trial in results.trial_records if trial.failure is not None]
+    for trial in failed[:_MOST_FAILURES]:
+        yield f"Trial {trial.trial_id}: {trial.failure}: {trial.message}"
+    if len(failed) > _MOST_FAILURES:
+        yield f"… and {len(failed) - _MOST_FAILURES} more."
 
 
 def _at(point: TrialPoint) -> str:
