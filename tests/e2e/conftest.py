@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from autotuner.results import OutputFolder
-from autotuner.servers.ports import is_listened_on
-from autotuner.servers.tags import STUDY
-from tests.e2e.studies import Workplace, leased_ports, living, locked_files, wait_until
-
-_GONE_WITHIN_S = 60.0  # Ray's own processes need some seconds to notice a dead driver
+from autotuner.cli.main import main
+from tests.e2e.studies import Ended, Told, Workplace, assert_nothing_left, paced_study
 
 
 @pytest.fixture
@@ -24,15 +22,54 @@ def workplace(tiny_model: Path) -> Iterator[Workplace]:
     place.close()
 
 
+@pytest.fixture(scope="module")
+def shared_place(tiny_model: Path) -> Iterator[Workplace]:
+    """As ``workplace``, for all tests of a module."""
+    place = Workplace(tiny_model, f"e2e-{uuid.uuid4().hex[:12]}")
+    yield place
+    place.close()
+
+
 @pytest.fixture
 def nothing_left_behind(workplace: Workplace) -> Callable[..., None]:
     """Checks that no process, port or lock of this test's studies is left; call it with their folders."""
 
     def check(*folders: Path) -> None:
-        ids = [study for folder in folders if (study := OutputFolder(folder).study_id)]
-        wait_until(lambda: not any(living(STUDY, study) for study in ids), "servers to end", _GONE_WITHIN_S)
-        wait_until(lambda: not workplace.left(), f"the end of {workplace.left()}", _GONE_WITHIN_S)
-        assert not locked_files(workplace.folder)
-        assert not [port for port in leased_ports(workplace.folder) if is_listened_on("127.0.0.1", port)]
+        assert_nothing_left(workplace, *folders)
 
     return check
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[..., Told]:
+    """Runs ``autotuner ARGUMENTS`` in this process: for what needs no Ray."""
+
+    def run(*arguments: str | Path) -> Told:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Told(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def ask(tell: Callable[..., Told]) -> Callable[..., Any]:
+    """Runs ``autotuner ARGUMENTS --json``, which must succeed: the document."""
+
+    def run(*arguments: str | Path) -> Any:
+        told = tell(*arguments, "--json")
+        assert told.code == 0, told.errors
+        return json.loads(told.output)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def ended_study(tiny_model: Path) -> Iterator[Ended]:
+    """A study that has ended, for all who only look at what it left."""
+    place = Workplace(tiny_model, f"e2e-{uuid.uuid4().hex[:12]}")
+    folder = place.folder / "out"
+    done = place.run("run", paced_study(place), "--out", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    yield Ended(folder, place, done.stdout, done.stderr)
+    place.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -20,11 +21,15 @@ import psutil
 import yaml
 
 from autotuner.results import OutputFolder
+from autotuner.servers.ports import is_listened_on
+from autotuner.servers.tags import STUDY
 
 AUTOTUNER = (sys.executable, "-m", "autotuner.cli.main")
 MARK = "E2E_MARK"
 WAIT_S = 120.0  # generous: other studies of this machine may hold its cores
+_GONE_WITHIN_S = 60.0  # Ray's own processes need some seconds to notice a dead driver
 _POLL_S = 0.1
+PROGRAMS = Path(__file__).parent / "programs"
 
 
 def study_keys(model: Path, mark: str) -> dict[str, Any]:
@@ -40,6 +45,27 @@ def study_keys(model: Path, mark: str) -> dict[str, Any]:
         "search": {"algorithm": "random", "trials": 3, "baseline": {"parallel": 1}, "confirm": 1},
         "fidelity": {"trial_scheduler": "none", "rungs": 2, "eta": 2},
     }
+
+
+def mock_engine(fault: str = "") -> dict[str, Any]:
+    """An ``engine`` section whose server is a program of known times and faults, told by its environment."""
+    return {"command": [sys.executable, str(PROGRAMS / "mock_engine.py")], "env": {"FAULT": fault}}
+
+
+def paced_study(place: Workplace, **overrides: Any) -> Path:
+    """A study of servers with known times: 400 ms to the first token by default, 200 and 300 in the space.
+
+    Times are long beside what a busy machine adds, so that who wins is certain.
+    """
+    keys: dict[str, Any] = {
+        "name": "paced",
+        "engine": mock_engine(),
+        "space": {"parameters": {"parallel": [1], "batch-size": [512], "env.TTFT_MS": ["200", "300"]}},
+        "workload": {"requests": {"per_slot": 4, "min": 24}},
+        "slo": {"ttft": {"p50": {"threshold_ms": 350}}},
+        "search": {"algorithm": "grid", "baseline": {"env.TTFT_MS": "400"}, "confirm": 2},
+    }
+    return place.study_file(place.folder, **merged(keys, overrides))
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,6 +161,44 @@ class Workplace:
         for started in self.processes:
             started.communicate()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command gave back: exit code, standard output, standard error."""
+
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def document(self) -> Any:
+        """Standard output, which must be one JSON document."""
+        return json.loads(self.output)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A study that has ended: its folder, and what ``run --json`` printed."""
+
+    folder: Path
+    place: Workplace
+    output: str
+    errors: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        return document
+
+
+def assert_nothing_left(place: Workplace, *folders: Path) -> None:
+    """No process, port or lock of these studies is left, and none that this workplace's commands started."""
+    ids = [study for folder in folders if (study := OutputFolder(folder).study_id)]
+    wait_until(lambda: not any(living(STUDY, study) for study in ids), "servers to end", _GONE_WITHIN_S)
+    wait_until(lambda: not place.left(), f"the end of {place.left()}", _GONE_WITHIN_S)
+    assert not locked_files(place.folder)
+    assert not [port for port in leased_ports(place.folder) if is_listened_on("127.0.0.1", port)]
 
 
 def is_running(process: psutil.Process) -> bool:
