@@ -25,6 +25,11 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see '{self.prog} --help'", rule=message)
 
 
+class _InternalError(AutotunerError):
+    exit_code = 3
+    code = "internal"
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="autotuner",
@@ -72,6 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:  # the outermost boundary: a defect of ours is told in a line, like all else
+        if debug:
+            raise
+        _tell(_InternalError(f"internal error: {type(error).__name__}: {error} (--debug shows where)"), as_json)
+        return _InternalError.exit_code
 
 
 def _tell(error: AutotunerError, as_json: bool) -> None:

@@ -24,7 +24,7 @@ def handle(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"studies": frame.to_dict("records")})
     else:  # one column a study: people compare downwards, and configs are long
-        names = [str(name) for name in frame["name"]]
-        rows = [(column, *frame[column].tolist()) for column in frame.columns if column != "name"]
+        names = [str(name) for name in frame["study"]]
+        rows = [(column, *frame[column].tolist()) for column in frame.columns if column != "study"]
         print_table(("", *names), rows)
     return 0
