@@ -62,6 +62,7 @@ def check_space_fits(study: Study, space: SearchSpace, baseline: Config, nodes: 
 
     A parameter's value is tried on top of the baseline: a study is refused when one of them alone is too much.
     """
+    count = check_capacity(bundle(study, baseline), nodes)  # first, so that no parameter is blamed for the hardware
     for name, value in values_to_check(space):
         config = Config({**baseline.values, name: value})
         try:
@@ -73,7 +74,7 @@ def check_space_fits(study: Study, space: SearchSpace, baseline: Config, nodes: 
                 value=value,
                 rule=error.rule,
             ) from error
-    return check_capacity(bundle(study, baseline), nodes)
+    return count
 
 
 def _listed(resources: Resources) -> str:
