@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import count
 from typing import Literal
 
 from autotuner.errors import Failure
@@ -40,6 +41,7 @@ class KnownTrial:
     failure: Failure | None
     scores: tuple[Score, ...]
     seconds: float  # that it held its place
+    gpus: int = 0  # that it held meanwhile
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ class Conductor:
             self._stop("budget: " + self._budget.what_is_spent(spent))
             return Pause.FINISHED if not self.running() else Pause.WAIT
         if not self._search_is_over(spent):
-            return self._next_searched()
+            searched = self._next_searched()
+            if searched is not None:
+                return searched
         if self._running_in(Phase.BASELINE, Phase.SEARCH):
             return Pause.WAIT
         return self._next_confirmation()
@@ -141,10 +145,9 @@ class Conductor:
     def _search_is_over(self, spent: Spent) -> bool:
         if self._unfinished:
             return False
-        if self._searched() >= self._rules.trials:
-            self._stop("all trials done")
+        if self._exhausted or self._searched() >= self._rules.trials:
             return True
-        return self._exhausted or self._no_time_to_search(spent)
+        return self._no_time_to_search(spent)
 
     def _no_time_to_search(self, spent: Spent) -> bool:
         if not self._budget.is_spent(spent, keep=self._confirmation_cost()):
@@ -152,20 +155,26 @@ class Conductor:
         self._stop("budget: " + self._budget.what_is_spent(spent, keep=self._confirmation_cost()))
         return True
 
-    def _next_searched(self) -> Assignment | Pause:
+    def _next_searched(self) -> Assignment | Pause | None:
+        """``None`` when the space is exhausted."""
         if self._rules.max_running is not None and len(self.running()) >= self._rules.max_running:
             return Pause.WAIT
         if self._unfinished:
             return self._start(self._unfinished.pop(0))
-        trial_id = f"{self._searched():04d}"
+        trial_id = self._unused_id()
         if trial_id == "0000":
             return self._start(Assignment(trial_id, Phase.BASELINE, self._rules.baseline, self._rules.rungs))
         config = self._proposer.propose(trial_id)
         if config is None:
             self._exhausted = True
             self._stop("the space has no further Config")
-            return Pause.WAIT
+            return None
         return self._start(Assignment(trial_id, Phase.SEARCH, config, self._rules.rungs))
+
+    def _unused_id(self) -> str:
+        """The lowest free number: a driver that was killed may have stored trial 0004 before 0003, or before 0000."""
+        used = {*self._followed, *(a.trial_id for a in self._unfinished)}
+        return next(name for name in (f"{number:04d}" for number in count()) if name not in used)
 
     def _searched(self) -> int:
         waiting = sum(a.phase is not Phase.CONFIRM for a in self._unfinished)
@@ -183,6 +192,7 @@ class Conductor:
         for assignment in self._confirmations():
             if assignment.trial_id not in self._followed:
                 return self._start(assignment)
+        self._stop("all trials done")
         return Pause.FINISHED
 
     def _confirmations(self) -> list[Assignment]:
@@ -215,7 +225,7 @@ class Conductor:
         ended = trial.state.is_terminal
         if ended:
             self._followed[trial.trial_id] = _Followed(
-                assignment, list(trial.scores), trial.state, seconds=trial.seconds
+                assignment, list(trial.scores), trial.state, trial.seconds, trial.seconds * trial.gpus
             )
         else:
             self._unfinished.append(assignment)

@@ -157,6 +157,7 @@ def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[
             failure=record.failure,
             scores=tuple(rung.score for rung in rungs if rung.trial_id == record.trial_id),
             seconds=record.usage.reserved_s,
+            gpus=record.gpus,
         )
         for record in records
     ]

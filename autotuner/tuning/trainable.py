@@ -29,7 +29,7 @@ ASSIGNMENT = "assignment"  # the only key of a Ray Tune config here
 REPORT = "report"
 SCORE = "score"
 RESOURCE = "resource"  # eta^rung: what ASHA's milestones 1, eta, eta² are compared with
-HYPERBAND_TIME = "hyperband_time"  # running sum of it: Ray's HyperBand adds its milestones up
+HYPERBAND_TIME = "hyperband_time"  # its running sum: reaches the milestones of Ray's HyperBand, summed up or not
 
 
 class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type stubs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,8 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
-from autotuner.results.records import Phase
-from autotuner.scoring import parse_objective, told_value
+from autotuner.results.records import Phase, TrialState
+from autotuner.scoring import infeasible_score, parse_objective, told_value
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.conductor import KnownTrial
@@ -104,7 +105,12 @@ def _make_inner(study: Study) -> TrialScheduler:
             return HyperBandScheduler(time_attr=HYPERBAND_TIME, max_t=full, reduction_factor=fidelity.eta, **judged)
         case "median" if fidelity.rungs > 1:
             return MedianStoppingRule(
-                time_attr=RESOURCE, grace_period=1, min_samples_required=3, hard_stop=True, **judged
+                time_attr=RESOURCE,
+                grace_period=1,
+                min_samples_required=3,
+                min_time_slice=math.inf,  # else it pauses trials in favour of waiting ones: a relaunch each
+                hard_stop=True,
+                **judged,
             )
         case _:
             return FIFOScheduler()
@@ -119,20 +125,31 @@ class _PastTrial:
 
 
 def _retell(inner: TrialScheduler, study: Study, known: Iterable[KnownTrial]) -> None:
-    direction = parse_objective(study.objectives[0]).direction
+    """Tells ended trials as they were told when they ended, so that a resumed study decides as one that lived on."""
     for trial in known:
         if trial.phase is not Phase.SEARCH or not trial.state.is_terminal:
             continue
         past = _PastTrial(trial.trial_id)
         inner.on_trial_add(None, past)
-        for rung, score in enumerate(trial.scores):
-            result = {
-                RESOURCE: study.fidelity.eta**rung,
-                SCORE: told_value(score.score, direction),
-                "training_iteration": rung + 1,
-                "time_total_s": float(rung + 1),
-            }
+        results = _past_results(trial, study)
+        # A stopped trial was judged at every rung; of the others, the last rung ended the trial before that.
+        for result in results if trial.state is TrialState.STOPPED else results[:-1]:
             inner.on_trial_result(None, past, result)
+        if results and (trial.failure is None or trial.failure.blames_config):
+            inner.on_trial_complete(None, past, results[-1])
+        else:
+            inner.on_trial_remove(None, past)
+
+
+def _past_results(trial: KnownTrial, study: Study) -> list[dict[str, Any]]:
+    """What Ray was given for each rung of an ended trial; the rung that one failed in has the worst score."""
+    direction = parse_objective(study.objectives[0]).direction
+    scores = [score.score for score in trial.scores]
+    if trial.state is TrialState.FAILED:
+        scores[max(len(scores) - 1, 0) :] = [infeasible_score(direction)]
+    return [
+        {RESOURCE: study.fidelity.eta**rung, SCORE: told_value(score, direction)} for rung, score in enumerate(scores)
+    ]
 
 
 def _is_searched(trial: Trial) -> bool:
