@@ -35,7 +35,7 @@ class EndpointServer:
     def urls(self) -> tuple[str, ...]:
         return (self.url,)
 
-    def exit_code(self) -> int | None:
+    def exit_code(self, within_s: float = 0.0) -> int | None:
         """Always ``None``: its death shows in refused requests only."""
         return None
 

@@ -54,8 +54,11 @@ class RunningServer(Protocol):
     @property
     def engine_version(self) -> str: ...
 
-    def exit_code(self) -> int | None:
-        """``None`` while every rank lives, else the exit code of the first that ended (negative: signal)."""
+    def exit_code(self, within_s: float = 0.0) -> int | None:
+        """``None`` while every rank lives, else the exit code of the first that ended (negative: signal).
+
+        Waits up to ``within_s`` for an end that is suspected: a dying server refuses before it is gone.
+        """
         ...
 
     def log_tail(self, max_bytes: int = 16384) -> str: ...

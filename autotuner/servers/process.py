@@ -23,6 +23,7 @@ from autotuner.servers.supervision import GRACE_S, RankProcess, Supervision
 
 HOST = "127.0.0.1"
 _PORT_ATTEMPTS = 4
+_POLL_S = 0.02
 # Ray's own variables would make an engine join the cluster and ask it for GPUs again.
 _DROPPED_PREFIXES = ("RAY_", "AUTOTUNER_")
 
@@ -80,8 +81,11 @@ class ProcessServer:
     def engine_version(self) -> str:
         return self._engine_version
 
-    def exit_code(self) -> int | None:
-        return self._supervision.exit_code()
+    def exit_code(self, within_s: float = 0.0) -> int | None:
+        ends_at = time.monotonic() + within_s
+        while (code := self._supervision.exit_code()) is None and time.monotonic() < ends_at:
+            time.sleep(_POLL_S)
+        return code
 
     def log_tail(self, max_bytes: int = 16384) -> str:
         return tail_of(self._logs, max_bytes)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autotuner.benchmark import LoadDriver, LoadPoint, PointOutcome, levels, make_plan
 from autotuner.engines.deployment import Deployment
 from autotuner.engines.engine import FailureReport
 from autotuner.errors import Failure, InfrastructureError
-from autotuner.metrics import LoadLevel, Measurement, PointRun, measure, measure_context
+from autotuner.metrics import LoadLevel, Measurement, PointRun, RequestError, measure, measure_context
+from autotuner.results import kept_runs
 from autotuner.results.records import PointFailure, RungRecord
 from autotuner.scoring import Score, parse_objective, score_rung
 from autotuner.servers import RunningServer
@@ -22,6 +23,7 @@ from autotuner.tuning.rig import Clock
 
 # Prompts are numbered; a point that the client itself spoiled is repeated with numbers no plan reaches.
 _REPEAT_OFFSET = 10_000_000
+_DEATH_IS_TOLD_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,14 @@ class RungRunner:
     """Keeps the raw requests of a trial's rungs, since each Measurement is cumulative over them."""
 
     def __init__(
-        self, study: Study, assignment: Assignment, deployment: Deployment | None, runs: Iterable[PointRun]
+        self,
+        study: Study,
+        assignment: Assignment,
+        deployment: Deployment | None,
+        records: Sequence[RungRecord] = (),
+        runs: Sequence[tuple[int, PointRun]] = (),
     ) -> None:
+        """``records`` and ``runs`` (with the rung of each) are those of rungs that ended in an earlier life."""
         self._study = study
         self._assignment = assignment
         self._levels = levels(study.workload)
@@ -55,15 +63,17 @@ class RungRunner:
             replicas=deployment.replicas if deployment else 1,
         )
         self._runs: dict[LoadLevel, list[PointRun]] = defaultdict(list)
-        for run in runs:
+        for _, run in kept_runs(records, runs):
             self._runs[run.level].append(run)
-        self._failed: dict[LoadLevel, PointFailure] = {}
+        by_name = {str(level): level for level in self._levels}
+        self._failed: dict[LoadLevel, PointFailure] = {
+            by_name[f.level]: f for r in records for f in r.failures if f.level in by_name and f.failure.blames_config
+        }
+        stopped = {run.level for _, run in runs if run.stopped_early is not None}
+        self._given_up = {level for level in stopped if level in self._failed or self._runs[level]}
 
     def recall(self, record: RungRecord) -> RungResult:
         """The result of a rung that ended in an earlier life, from the store."""
-        by_name = {str(level): level for level in self._levels}
-        blamed = [f for f in record.failures if f.level in by_name and f.failure.blames_config]
-        self._failed.update({by_name[f.level]: f for f in blamed})
         return RungResult(
             score=record.score,
             measurements=record.measurements,
@@ -80,7 +90,7 @@ class RungRunner:
         diagnose: Callable[[int | None, str], FailureReport],
     ) -> RungResult:
         """Measures every load point that the plan asks for, until it ends, the server dies or time is up."""
-        plan = make_plan(self._study.workload, rung, self._assignment.rungs, self._study.fidelity.eta, self._hopeless())
+        plan = make_plan(self._study.workload, rung, self._assignment.rungs, self._study.fidelity.eta, self._given_up)
         ends_at = clock.monotonic_s() + deadline_s
         ended: list[PointOutcome] = []
         new_runs: list[PointRun] = []
@@ -93,9 +103,15 @@ class RungRunner:
                 continue
             if not self._runs[point.level]:
                 point = _from_the_start(point, rung)
-            run = _run_point(driver, point, lambda: ends_at - clock.monotonic_s())
+            try:
+                run = _run_point(driver, point, lambda: ends_at - clock.monotonic_s())
+            except InfrastructureError as error:  # what was measured before it stays
+                died = PointFailure(str(point.level), Failure.INFRASTRUCTURE, error.message)
+                failures.append(died)
+                timed_out = clock.monotonic_s() >= ends_at
+                break
             timed_out = clock.monotonic_s() >= ends_at
-            exit_code = server.exit_code()
+            exit_code = server.exit_code(_DEATH_IS_TOLD_WITHIN_S if _may_be_dead(run) else 0.0)
             failure = point_failure(run, exit_code, lambda code: diagnose(code, server.log_tail()))
             if failure is None and timed_out:
                 failure = PointFailure(str(point.level), Failure.HANG, f"the rung did not end within {deadline_s:g} s")
@@ -108,11 +124,10 @@ class RungRunner:
                     self._failed[point.level] = failure
             new_runs.append(run)
             hopeless = run.stopped_early is not None and not timed_out
+            if hopeless and (failure is None or failure.failure.blames_config):
+                self._given_up.add(point.level)
             ended.append(PointOutcome(point, failed=failure is not None, hopeless=hopeless))
         return self._result(tuple(new_runs), failures, died, timed_out)
-
-    def _hopeless(self) -> list[LoadLevel]:
-        return [level for level, runs in self._runs.items() if any(run.stopped_early for run in runs)]
 
     def _result(
         self, new_runs: tuple[PointRun, ...], failures: list[PointFailure], died: PointFailure | None, timed_out: bool
@@ -171,6 +186,13 @@ def _run_point(driver: LoadDriver, point: LoadPoint, left_s: Callable[[], float]
             raise
     again = dataclasses.replace(point, first_index=point.first_index + _REPEAT_OFFSET)
     return driver.run(again, deadline_s=left_s())
+
+
+def _may_be_dead(run: PointRun) -> bool:
+    """Whether the last request met a closed door: a server's connections end before its process does."""
+    ended = [r for r in run.records if r.error is not RequestError.CANCELLED]
+    last = max(ended, key=lambda record: record.end_s, default=None)
+    return last is not None and last.error in (RequestError.REFUSED, RequestError.CUT)
 
 
 def _told_metrics(score: Score, measurements: tuple[Measurement, ...]) -> Mapping[str, float]:
