@@ -10,6 +10,8 @@ from autotuner.tuning.proposers.proposer import Proposer
 
 def make_proposer(study: Study, space: SearchSpace) -> Proposer:
     """Raises MissingExtraError when the searcher's package is not installed."""
+    if not space.parameters:
+        return GridProposer(space)  # one Config: nothing to search, and HyperOpt can't draw from nothing
     match study.search.algorithm:
         case "grid":
             return GridProposer(space)
