@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 from autotuner.engines import Deployment, Engine, get_engine
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError
-from autotuner.metrics.request import PointRun
-from autotuner.results import kept_runs
 from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.scoring import Score, parse_objective, score_rung
 from autotuner.study.model import Study
@@ -48,17 +46,21 @@ class TrialRun:
         self._past_failure = record if record.state is TrialState.FAILED else None
         self._measuring_s = 0.0
         self._stored = {r.rung: r for r in store.rungs(assignment.trial_id)}
-        self._rungs = RungRunner(study, assignment, self._deployment, self._stored_runs())
+        runs = store.runs(assignment.trial_id) if self._stored else ()
+        self._rungs = RungRunner(study, assignment, self._deployment, [*self._stored.values()], runs)
 
     def run_rung(self, rung: int) -> RungReport:
         """Runs one rung, or hands back the stored one. Everything reported is committed first."""
         known = self._stored.get(rung)
-        if known is not None:
+        past = self._past_failure
+        if known is not None and (past is None or not self._is_last(rung)):
             return self._report(rung, self._rungs.recall(known))
-        if self._past_failure is not None and self._past_failure.failure is not None:
-            return self._fail(rung, self._past_failure.failure, self._past_failure.message)
+        if past is not None and past.failure is not None:
+            return self._fail(rung, past.failure, past.message)
         if self._deployment is None:
             return self._fail(rung, Failure.INVALID_CONFIG, self._invalid)
+        if self._deadline()[0] <= 0:
+            return self._out_of_time(rung)
         try:
             return self._measure(rung, self._launch.ensure(self._deployment))
         except LaunchError as error:
@@ -113,6 +115,9 @@ class TrialRun:
         )
         return self._report(rung, result)
 
+    def _is_last(self, rung: int) -> bool:
+        return rung == self._assignment.rungs - 1
+
     def _deadline(self) -> tuple[float, bool]:
         """Seconds this rung may take, and whether it is the study's end that sets them."""
         rung_s = self._study.timeouts.rung_s
@@ -127,7 +132,7 @@ class TrialRun:
         if result.failure is not None:
             log_tail = self._launch.live.server.log_tail() if self._launch.live else ""
             return self._fail(rung, result.failure, result.message, log_tail, result.score)
-        last = rung == self._assignment.rungs - 1
+        last = self._is_last(rung)
         if last:
             self.release()
             self._end(TrialState.COMPLETED)
@@ -203,8 +208,3 @@ class TrialRun:
 
     def _reserved_cpus(self) -> int:
         return reserved_cpus(self._study, self._deployment) if self._deployment else 0
-
-    def _stored_runs(self) -> list[PointRun]:
-        if not self._stored:
-            return []
-        return [run for _, run in kept_runs(self._stored.values(), self._store.runs(self._assignment.trial_id))]
