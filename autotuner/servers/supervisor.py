@@ -14,6 +14,11 @@ How every descendant is found, sessions of their own or not: the supervisor is a
 (prctl(2), PR_SET_CHILD_SUBREAPER), so that an orphan becomes its child instead of init's, and it walks
 /proc until it has no descendant left. Its direct children ask for SIGKILL at its own death
 (PR_SET_PDEATHSIG: set here, in the only thread there is, since the signal follows the thread).
+
+It is two processes, each of which ends everything when the other is killed: the trial's child is a guardian,
+a subreaper too, that only waits for the supervisor proper. Ray, for one, kills the children of a worker that
+exits, and a supervisor alone would leave its orphans to init.
+
 File descriptors handed to it stay open in it and in the ranks: locks on cores and ports hold until all
 of them are gone.
 """
@@ -29,6 +34,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
@@ -75,6 +81,55 @@ def signal_all(pids: list[int], number: int) -> None:
             os.kill(pid, number)
 
 
+def ended_children() -> Iterator[tuple[int, int]]:
+    """Pid and status of every child that has ended, adopted ones too; collects them."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            yield ended
+
+
+def wait_until_gone(patience_s: float, reap: Callable[[], None], *, insist: bool) -> list[int]:
+    """The descendants still there after ``patience_s`` seconds, each sent SIGKILL all along if ``insist``."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        reap()
+        left = descendants(os.getpid())
+        if not left or time.monotonic() > deadline:
+            return left
+        if insist:
+            signal_all(left, signal.SIGKILL)
+        time.sleep(POLL_S)
+
+
+def watch_parent(pid: int) -> list[int]:
+    """A descriptor that gets readable when the parent, which is to be ``pid``, ends, whoever else holds its pipe.
+
+    None on an old kernel: there the pipe alone has to tell. Raises ProcessLookupError when it has ended already.
+    """
+    watched = []
+    with contextlib.suppress(OSError):
+        watched.append(os.pidfd_open(pid))
+    if os.getppid() != pid:
+        raise ProcessLookupError(pid)
+    return watched
+
+
+def guard(supervisor: int) -> None:
+    """Waits for the supervisor, kills what it left, if anything, and ends as it did."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda number, _: signal_all([supervisor], number))
+    _, status = os.waitpid(supervisor, 0)
+
+    def reap() -> None:
+        for _ in ended_children():
+            pass
+
+    wait_until_gone(KILL_DEADLINE_S, reap, insist=True)
+    if os.WIFSIGNALED(status):
+        os.kill(os.getpid(), signal.SIGKILL)
+    sys.exit(os.WEXITSTATUS(status))
+
+
 def tell(**event: Any) -> None:
     """One event to the trial; it may be gone."""
     with contextlib.suppress(OSError):
@@ -84,9 +139,11 @@ def tell(**event: Any) -> None:
 class Supervisor:
     """One launch: starts the ranks, waits for a reason to end, ends everything."""
 
-    def __init__(self, launch: dict[str, Any], inherited: list[int]) -> None:
+    def __init__(self, launch: dict[str, Any], inherited: list[int], parents: list[int]) -> None:
+        """``parents`` are descriptors that get readable when one ends whose end must end everything."""
         self._launch = launch
         self._inherited = inherited
+        self._parents = parents
         self._ranks: dict[int, int] = {}  # pid → rank
         self._stopping = False
 
@@ -105,22 +162,21 @@ class Supervisor:
         with selectors.DefaultSelector() as selector:
             selector.register(0, selectors.EVENT_READ)
             selector.register(wakeup, selectors.EVENT_READ)
-            parent = self._watch_parent()
-            if parent is not None:
+            for parent in self._parents:
                 selector.register(parent, selectors.EVENT_READ)
             while not self._stopping:
                 ready = {key.fd for key, _ in selector.select()}
                 if wakeup in ready:
                     self._on_signals(os.read(wakeup, 4096))
-                if (0 in ready and self._is_told_to_stop()) or parent in ready:
+                if (0 in ready and self._is_told_to_stop()) or ready.intersection(self._parents):
                     self._stopping = True
 
     def end_all(self) -> None:
         """SIGTERM, the grace time, then SIGKILL for whatever is left, again and again until nothing is."""
         signal_all(descendants(os.getpid()), signal.SIGTERM)
-        left = self._wait_until_gone(self._launch["grace_s"], insist=False)
+        left = wait_until_gone(self._launch["grace_s"], self._reap, insist=False)
         if left:
-            left = self._wait_until_gone(KILL_DEADLINE_S, insist=True)
+            left = wait_until_gone(KILL_DEADLINE_S, self._reap, insist=True)
         self._reap()
         tell(event="gone", stuck=left)
 
@@ -152,19 +208,6 @@ class Supervisor:
         process.returncode = 0  # reaped below, with the adopted ones: Popen must not wait for it
         return process.pid
 
-    def _watch_parent(self) -> int | None:
-        """A descriptor that gets readable when the trial's process ends, whoever else holds its pipe."""
-        try:
-            parent = os.pidfd_open(self._launch["parent"])
-        except ProcessLookupError:
-            self._stopping = True
-            return None
-        except OSError:
-            return None  # an old kernel: the pipe alone has to tell
-        if os.getppid() != self._launch["parent"]:
-            self._stopping = True
-        return parent
-
     def _is_told_to_stop(self) -> bool:
         """Whatever comes after the launch, the end of the stream included, means stop."""
         os.read(0, 4096)
@@ -177,28 +220,10 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Collects every ended child, adopted ones too; the end of a rank is told and ends the launch."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in ended_children():
             if pid in self._ranks:
                 tell(event="ended", rank=self._ranks.pop(pid), exit_code=os.waitstatus_to_exitcode(status))
                 self._stopping = True
-
-    def _wait_until_gone(self, patience_s: float, *, insist: bool) -> list[int]:
-        """Those still there after ``patience_s`` seconds, each sent SIGKILL all along if ``insist``."""
-        deadline = time.monotonic() + patience_s
-        while True:
-            self._reap()
-            left = descendants(os.getpid())
-            if not left or time.monotonic() > deadline:
-                return left
-            if insist:
-                signal_all(left, signal.SIGKILL)
-            time.sleep(POLL_S)
 
 
 def read_launch() -> dict[str, Any] | None:
@@ -214,23 +239,39 @@ def read_launch() -> dict[str, Any] | None:
     return None if rest else launch
 
 
-def main() -> int:
-    become_subreaper()
+def supervise(launch: dict[str, Any], parents: list[int]) -> int:
     wakeup, signalled = os.pipe()
     os.set_blocking(wakeup, False)
     os.set_blocking(signalled, False)
     signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
     for number in (*STOP_SIGNALS, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    launch = read_launch()
-    if launch is None:
-        return 0
-    supervisor = Supervisor(launch, [int(fd) for fd in sys.argv[1:]])
+    supervisor = Supervisor(launch, [int(fd) for fd in sys.argv[1:]], parents)
     supervisor.start_all()
     supervisor.wait_for_a_reason(wakeup)
     supervisor.end_all()
     return 0
+
+
+def main() -> int:
+    become_subreaper()
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    launch = read_launch()
+    if launch is None:
+        return 0
+    try:
+        trial = watch_parent(launch["parent"])
+    except ProcessLookupError:
+        return 0
+    guardian = os.getpid()
+    supervisor = os.fork()
+    if supervisor:
+        guard(supervisor)
+    become_subreaper()  # fork(2) does not pass it on
+    try:
+        return supervise(launch, trial + watch_parent(guardian))
+    except ProcessLookupError:
+        return 0
 
 
 if __name__ == "__main__":

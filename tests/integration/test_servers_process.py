@@ -196,19 +196,33 @@ def test_killing_one_rank_ends_all(launch: Launch, alive: Alive) -> None:
         assert comes_true(lambda: alive() == [])
 
 
-def test_killing_the_supervisor_ends_the_server_and_stop_its_orphans(launch: Launch, alive: Alive) -> None:
+def supervisors(url: str) -> list[psutil.Process]:
+    """The supervisor of a launch and its guardian, whose child it is."""
+    return psutil.Process(told(url)["pid"]).parents()[:2]
+
+
+@pytest.mark.parametrize("victim", [0, 1], ids=["supervisor", "guardian"])
+def test_killing_one_of_the_supervisors_ends_the_server_and_its_orphans(
+    victim: int, launch: Launch, alive: Alive
+) -> None:
     with launch("--grandchild") as server:
-        pid = told(server.urls[0])["pid"]
-        supervisor = psutil.Process(pid).parent()
-        assert supervisor is not None
-        supervisor.kill()
+        supervisors(server.urls[0])[victim].kill()
+        assert comes_true(lambda: alive() == [])
         assert comes_true(lambda: server.exit_code() is not None)
-        assert comes_true(lambda: not psutil.pid_exists(pid))
+    assert can_listen(server.urls[0])
+
+
+def test_killing_both_supervisors_ends_the_server_and_stop_its_orphans(launch: Launch, alive: Alive) -> None:
+    with launch("--grandchild") as server:
+        for supervisor in reversed(supervisors(server.urls[0])):
+            supervisor.suspend()  # or it would be done before it is killed
+            supervisor.kill()
+        assert comes_true(lambda: server.exit_code() is not None)
     assert alive() == []
     assert can_listen(server.urls[0])
 
 
-@pytest.mark.parametrize("victim", ["trial", "trial and supervisor"])
+@pytest.mark.parametrize("victim", ["trial", "trial and guardian", "trial and supervisors"])
 def test_killing_the_trial_leaves_nothing(
     victim: str, mark: str, alive: Alive, programs: Path, own_locks: Path, tmp_path: Path
 ) -> None:
@@ -229,15 +243,18 @@ def test_killing_the_trial_leaves_nothing(
         place = json.loads(trial.stdout.readline())
         with pytest.raises(Exception, match="cores got free"), CoreLease(1, timeout_s=0, allowed=place["cores"]):
             pass
-        assert len(alive()) == 3
-        if victim == "trial and supervisor":
-            supervisor = psutil.Process(told(place["url"])["pid"]).parent()
-            assert supervisor is not None
+        assert len(alive()) == 4
+        supervisor, guardian = supervisors(place["url"])
+        if victim == "trial and supervisors":
+            supervisor.suspend()
+        if victim != "trial":
+            guardian.kill()  # as Ray does when a trial's process exits
+        if victim == "trial and supervisors":
             supervisor.kill()
         trial.kill()
         trial.wait()
-        if victim == "trial and supervisor":
-            # The server died with the supervisor; its orphan is the reaper's.
+        if victim == "trial and supervisors":
+            # The server died with its supervisor; its orphan is the reaper's.
             assert comes_true(lambda: can_listen(place["url"]))
             assert [left.command for left in reap(mark)] == ["sleep 300"]
         # Although a fork of the trial lives on and holds its end of the pipe.
