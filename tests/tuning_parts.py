@@ -1,0 +1,107 @@
+"""Small parts that the tests of tuning share: scores, reports, a searcher that counts, studies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autotuner.errors import Failure
+from autotuner.results.records import Usage
+from autotuner.scoring import Score, infeasible_score, parse_objective
+from autotuner.space.config import Config
+from autotuner.study.model import Study
+from autotuner.tuning.assignment import RungReport
+from autotuner.tuning.conductor import Rules
+from autotuner.tuning.proposers import Outcome
+
+LATENCY = parse_objective("ttft_p90")  # less is better; the score is of all levels together
+THROUGHPUT = parse_objective("throughput")
+
+
+def score(value: float, *, slo_met: bool = True) -> Score:
+    return Score(value, True, slo_met, None, value, {"ttft_p90": value})
+
+
+def infeasible() -> Score:
+    worst = infeasible_score(LATENCY.direction)
+    return Score(worst, False, False, None, None, {"ttft_p90": worst}, reason="too many errors")
+
+
+def report(
+    trial_id: str,
+    rung: int,
+    value: float | Score | None = 1.0,
+    *,
+    last: bool = False,
+    failure: Failure | None = None,
+    reserved_s: float = 10.0,
+    gpus: int = 0,
+    out_of_time: bool = False,
+) -> RungReport:
+    scored = score(value) if isinstance(value, int | float) else value
+    return RungReport(
+        trial_id,
+        rung,
+        last,
+        scored,
+        usage=Usage(reserved_s=reserved_s),
+        gpus=gpus,
+        cpus=2,
+        failure=failure,
+        message="it broke" if failure else "",
+        out_of_time=out_of_time,
+    )
+
+
+@dataclass
+class CountingProposer:
+    """Proposes {"n": 0}, {"n": 1}, … up to ``size`` Configs, and remembers what it hears."""
+
+    size: int = 1000
+    proposed: list[tuple[str, Config]] = field(default_factory=list)
+    told: list[tuple[str, Outcome]] = field(default_factory=list)
+    replayed: list[tuple[str, Config, Outcome | None]] = field(default_factory=list)
+
+    def propose(self, trial_id: str) -> Config | None:
+        seen = {c for _, c in self.proposed} | {c for _, c, _ in self.replayed}
+        config = next((c for n in range(self.size) if (c := Config({"n": n})) not in seen), None)
+        if config is not None:
+            self.proposed.append((trial_id, config))
+        return config
+
+    def tell(self, trial_id: str, outcome: Outcome) -> None:
+        self.told.append((trial_id, outcome))
+
+    def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
+        self.replayed.append((trial_id, config, outcome))
+
+
+def rules(*, trials: int = 4, rungs: int = 2, confirm: int = 2, max_running: int | None = 2) -> Rules:
+    return Rules(trials, rungs, confirm, (LATENCY,), Config({"default": True}), max_running, "slo_met")
+
+
+def study(
+    *,
+    objective: str | Sequence[str] = "ttft_p90",
+    parameters: dict[str, Any] | None = None,
+    args: dict[str, Any] | None = None,
+    **sections: Any,
+) -> Study:
+    """A llama.cpp study over two load levels and two rungs; ``sections`` replace whole sections."""
+    return Study.model_validate(
+        {
+            "name": "t",
+            "model": {"id": "m.gguf"},
+            "engine": {"name": "llamacpp", "args": args or {}},
+            "space": {"parameters": parameters or {"ubatch-size": [32, 64, 128]}},
+            "workload": {
+                "scenario": "D(8,4)",
+                "load": {"concurrency": [1, 2]},
+                "requests": {"per_slot": 4, "min": 16},
+            },
+            "objective": objective if isinstance(objective, str) else list(objective),
+            "fidelity": {"rungs": 2, "eta": 2},
+            **sections,
+        }
+    )

@@ -1,0 +1,310 @@
+"""Which trial comes next, and when a study is over."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from autotuner.errors import Failure
+from autotuner.results.records import Phase, TrialState
+from autotuner.space.config import Config
+from autotuner.tuning.assignment import Assignment
+from autotuner.tuning.budget import Budget, Spent
+from autotuner.tuning.conductor import Conductor, KnownTrial, Pause, Rules
+from autotuner.tuning.proposers import OutcomeKind
+from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
+
+NOTHING = Spent()
+C, S, F, R = TrialState.COMPLETED, TrialState.STOPPED, TrialState.FAILED, TrialState.RUNNING
+
+
+def conductor(
+    given: Rules | None = None,
+    proposer: CountingProposer | None = None,
+    budget: Budget | None = None,
+    known: tuple[KnownTrial, ...] = (),
+) -> Conductor:
+    return Conductor(given or rules(), proposer or CountingProposer(), budget or Budget(), known)
+
+
+def start(conductor: Conductor, spent: Spent = NOTHING) -> Assignment:
+    assignment = conductor.next(spent)
+    assert isinstance(assignment, Assignment), assignment
+    return assignment
+
+
+def complete(conductor: Conductor, assignment: Assignment, value: float, *, seconds: float = 10, gpus: int = 0) -> None:
+    last = assignment.rungs - 1
+    for rung in range(assignment.rungs):
+        ended = report(assignment.trial_id, rung, value, last=rung == last, reserved_s=seconds * (rung + 1), gpus=gpus)
+        conductor.rung_ended(ended)
+    conductor.trial_ended(assignment.trial_id, C, None)
+
+
+def run_all(conductor: Conductor, values: dict[str, float], otherwise: float = 5.0) -> list[str]:
+    """Completes each trial as soon as it starts; returns the ids in order."""
+    order: list[str] = []
+    for _ in range(100):
+        decision = conductor.next(NOTHING)
+        if decision is Pause.FINISHED:
+            return order
+        assert isinstance(decision, Assignment), "a study with nothing running must not wait"
+        order.append(decision.trial_id)
+        complete(conductor, decision, values.get(decision.trial_id, otherwise))
+    raise AssertionError(f"no end: {order}")
+
+
+def known(number: int, state: TrialState = C, *values: float, **more: object) -> KnownTrial:
+    phase = Phase.SEARCH if number else Phase.BASELINE
+    config = Config({"n": number - 1}) if number else rules().baseline
+    scores = tuple(score(value) for value in values)
+    made = KnownTrial(f"{number:04d}", phase, config, state, None, scores, 20.0)
+    return dataclasses.replace(made, **more)  # type: ignore[arg-type]
+
+
+# ── order ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_baseline_then_search_then_confirmation_in_turn() -> None:
+    proposer = CountingProposer()
+    study = conductor(rules(trials=3, confirm=3), proposer)
+    order = run_all(study, {"0002": 1.0})
+    confirmations = ["0002-c1", "0000-c1", "0000-c2", "0002-c2", "0002-c3", "0000-c3"]
+    assert order == ["0000", "0001", "0002", *confirmations]
+    assert study.stop_reason == "all trials done"
+    assert [trial_id for trial_id, _ in proposer.proposed] == ["0001", "0002"]
+
+
+def test_what_is_handed_out() -> None:
+    study = conductor(rules(trials=2, rungs=3, confirm=1))
+    baseline = start(study)
+    assert baseline == Assignment("0000", Phase.BASELINE, rules().baseline, 3)
+    searched = start(study)
+    assert searched == Assignment("0001", Phase.SEARCH, Config({"n": 0}), 3)
+    complete(study, baseline, 2.0)
+    complete(study, searched, 1.0)
+    first, second = start_and_complete(study), start_and_complete(study)
+    assert first == Assignment("0001-c1", Phase.CONFIRM, searched.config, rungs=1)
+    assert second == Assignment("0000-c1", Phase.CONFIRM, baseline.config, rungs=1)
+
+
+def start_and_complete(study: Conductor) -> Assignment:
+    assignment = start(study)
+    complete(study, assignment, 1.0)
+    return assignment
+
+
+def test_no_more_at_a_time_than_allowed_and_confirmations_alone() -> None:
+    study = conductor(rules(trials=3, max_running=2))
+    first, second = start(study), start(study)
+    assert study.next(NOTHING) is Pause.WAIT
+    complete(study, first, 5.0)
+    third = start(study)
+    assert study.next(NOTHING) is Pause.WAIT
+    complete(study, second, 1.0)
+    assert study.next(NOTHING) is Pause.WAIT, "confirmation begins when every searched trial has ended"
+    complete(study, third, 3.0)
+    assert start(study).trial_id == "0001-c1"
+    assert study.next(NOTHING) is Pause.WAIT
+
+
+def test_default_that_is_best_needs_no_confirmation() -> None:
+    study = conductor(rules(trials=3))
+    assert run_all(study, {"0000": 1.0}) == ["0000", "0001", "0002"]
+    assert study.best() == "0000"
+
+
+def test_without_confirmation_rounds() -> None:
+    assert run_all(conductor(rules(trials=2, confirm=0)), {"0001": 1.0}) == ["0000", "0001"]
+
+
+def test_failed_baseline_leaves_nothing_to_compare_with() -> None:
+    study = conductor(rules(trials=2))
+    baseline = start(study)
+    study.rung_ended(report("0000", 0, infeasible(), failure=Failure.CRASH))
+    study.trial_ended(baseline.trial_id, F, Failure.CRASH)
+    assert run_all(study, {}) == ["0001"]
+    assert study.best() == "0001"
+
+
+def test_nothing_feasible_no_best() -> None:
+    study = conductor(rules(trials=2))
+    for _ in range(2):
+        trial_id = start(study).trial_id
+        study.rung_ended(report(trial_id, 0, infeasible()))
+        study.rung_ended(report(trial_id, 1, infeasible(), last=True))
+        study.trial_ended(trial_id, C, None)
+    assert study.next(NOTHING) is Pause.FINISHED
+    assert study.best() is None
+
+
+def test_a_stopped_trial_is_never_the_best() -> None:
+    study = conductor(rules(trials=2))
+    baseline, searched = start(study), start(study)
+    study.rung_ended(report(searched.trial_id, 0, 0.001))
+    study.trial_ended(searched.trial_id, S, None)
+    complete(study, baseline, 5.0)
+    assert study.best() == "0000"
+
+
+def test_exhausted_space_ends_the_search_early() -> None:
+    study = conductor(rules(trials=10, confirm=1), CountingProposer(size=2))
+    assert run_all(study, {"0002": 1.0}) == ["0000", "0001", "0002", "0002-c1", "0000-c1"]
+    assert study.stop_reason == "the space has no further Config"
+
+
+def test_an_exhausted_space_waits_for_what_runs() -> None:
+    study = conductor(rules(trials=10, max_running=5), CountingProposer(size=1))
+    start(study), start(study)
+    assert study.next(NOTHING) is Pause.WAIT
+
+
+# ── events ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_rungs_and_ends_told_twice_count_once() -> None:
+    proposer = CountingProposer()
+    study = conductor(proposer=proposer)
+    start(study)
+    searched = start(study)
+    for value in (3.0, 9.0):
+        study.rung_ended(report(searched.trial_id, 0, value))
+    study.trial_ended(searched.trial_id, S, None)
+    study.trial_ended(searched.trial_id, F, Failure.CRASH)
+    assert study.score_of(searched.trial_id) == score(3.0)
+    assert [(trial_id, outcome.kind) for trial_id, outcome in proposer.told] == [("0001", OutcomeKind.PRUNED)]
+
+
+def test_baseline_and_confirmations_are_not_told_to_the_searcher() -> None:
+    proposer = CountingProposer()
+    run_all(conductor(rules(trials=3), proposer), {"0002": 1.0})
+    assert [trial_id for trial_id, _ in proposer.told] == ["0001", "0002"]
+
+
+def test_a_lost_node_is_told_as_unknown() -> None:
+    proposer = CountingProposer()
+    study = conductor(proposer=proposer)
+    start(study)
+    searched = start(study)
+    study.rung_ended(report(searched.trial_id, 0, 3.0))
+    study.trial_ended(searched.trial_id, F, Failure.INFRASTRUCTURE)
+    assert [outcome.kind for _, outcome in proposer.told] == [OutcomeKind.UNKNOWN]
+
+
+# ── budgets ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_wall_clock_keeps_room_for_confirmation() -> None:
+    """2 rounds × 2 trials × 20 s, the longest so far: nothing new is searched after 20 of 100 s."""
+    study = conductor(rules(trials=100, max_running=1), budget=Budget(wall_s=100))
+    complete(study, start(study), 5.0)
+    searched = start(study, Spent(wall_s=19))
+    assert not study.must_stop(searched.trial_id, Spent(wall_s=19))
+    complete(study, searched, 1.0)
+    assert start(study, Spent(wall_s=20)).trial_id == "0001-c1"
+    assert study.stop_reason == "budget: wall_clock_h"
+
+
+def test_a_searched_trial_gives_way_to_confirmation_and_the_baseline_does_not() -> None:
+    study = conductor(rules(trials=3), budget=Budget(wall_s=100))
+    baseline = start(study)
+    first = start(study)
+    complete(study, first, 1.0)
+    second = start(study)
+    late = Spent(wall_s=50)
+    assert study.must_stop(second.trial_id, late)
+    assert not study.must_stop(baseline.trial_id, late)
+    assert study.must_stop(baseline.trial_id, Spent(wall_s=100))
+
+
+def test_gpu_hours_keep_room_for_confirmation() -> None:
+    study = conductor(rules(trials=100, max_running=1), budget=Budget(gpu_s=400))
+    complete(study, start(study), 5.0, gpus=4)  # 20 s × 4 GPUs; four of these are kept
+    assert study.next(Spent(gpu_s=79)) != Pause.FINISHED
+    complete(study, study.running()[0], 1.0, gpus=4)
+    assert start(study, Spent(gpu_s=80)).phase is Phase.CONFIRM
+    assert study.stop_reason == "budget: gpu_hours"
+
+
+def test_gpu_hours_keep_room_for_confirmation_after_a_resume() -> None:
+    past = (known(0, C, 5.0, 5.0, gpus=4), known(1, C, 1.0, 1.0, gpus=4))
+    study = conductor(rules(trials=100), budget=Budget(gpu_s=400), known=past)
+    assert start(study, Spent(gpu_s=160)).phase is Phase.CONFIRM
+
+
+def test_a_spent_budget_ends_it_once_what_runs_has_ended() -> None:
+    study = conductor(rules(trials=100), budget=Budget(wall_s=100))
+    baseline = start(study)
+    assert study.next(Spent(wall_s=100)) is Pause.WAIT
+    study.trial_ended(baseline.trial_id, S, None)
+    assert study.next(Spent(wall_s=100)) is Pause.FINISHED
+    assert study.stop_reason == "budget: wall_clock_h"
+
+
+def test_a_budget_that_cuts_confirmation_short_is_named() -> None:
+    study = conductor(rules(trials=2, max_running=1), budget=Budget(wall_s=1000))
+    complete(study, start(study), 5.0)
+    complete(study, start(study), 1.0)
+    complete(study, start(study), 1.0)
+    assert study.next(Spent(wall_s=1000)) is Pause.FINISHED
+    assert study.stop_reason == "budget: wall_clock_h"
+
+
+# ── resume ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_resume_retells_ended_trials_and_starts_unfinished_ones_first() -> None:
+    proposer = CountingProposer()
+    failed = known(3, F, failure=Failure.CRASH)
+    lost = known(4, F, failure=Failure.INFRASTRUCTURE)
+    past = (known(0, C, 5.0, 5.0), known(1, R, 4.0), known(2, S, 9.0), failed, lost, known(5, C, 3.0, 2.0), known(6, R))
+    study = conductor(rules(trials=9, max_running=1), proposer, known=past)
+    kinds = [outcome and outcome.kind for _, _, outcome in proposer.replayed]
+    assert kinds == [
+        None,
+        OutcomeKind.PRUNED,
+        OutcomeKind.INFEASIBLE,
+        OutcomeKind.UNKNOWN,
+        OutcomeKind.COMPLETED,
+        None,
+    ]
+    assert [(trial_id, config) for trial_id, config, _ in proposer.replayed] == [
+        (f"{n:04d}", Config({"n": n - 1})) for n in range(1, 7)
+    ]
+    first = start(study)
+    assert first == Assignment("0001", Phase.SEARCH, Config({"n": 0}), 2)
+    complete(study, first, 3.5)
+    order = run_all(study, {"0006": 9.0})
+    assert order == ["0006", "0007", "0008", "0005-c1", "0000-c1", "0000-c2", "0005-c2"]
+    assert [trial_id for trial_id, _ in proposer.told] == ["0001", "0006", "0007", "0008"]
+
+
+def test_unfinished_trials_are_finished_even_at_the_trial_budget() -> None:
+    past = (known(0, C, 5.0, 5.0), known(1, R), known(2, R))
+    assert run_all(conductor(rules(trials=3, confirm=0), known=past), {}) == ["0001", "0002"]
+
+
+def test_resume_with_more_trials_than_the_budget_starts_none() -> None:
+    past = tuple(known(n, C, 5.0, 5.0 - n) for n in range(5))
+    assert run_all(conductor(rules(trials=3, confirm=0), known=past), {}) == []
+
+
+def test_resume_goes_on_where_confirmation_was() -> None:
+    past = (known(0, C, 5.0, 5.0), known(1, C, 1.0, 1.0))
+    done = dataclasses.replace(past[1], trial_id="0001-c1", phase=Phase.CONFIRM, scores=(score(1.0),))
+    cut = dataclasses.replace(past[0], trial_id="0000-c1", phase=Phase.CONFIRM, state=R, scores=())
+    study = conductor(rules(trials=2), known=(*past, done, cut))
+    first = start(study)
+    assert first == Assignment("0000-c1", Phase.CONFIRM, past[0].config, rungs=1)
+    complete(study, first, 5.0)
+    assert run_all(study, {}) == ["0000-c2", "0001-c2"]
+
+
+@pytest.mark.parametrize("stored", [(0, 1, 3), (1, 2), (2,)], ids=str)
+def test_no_id_is_given_out_twice_where_a_kill_left_gaps(stored: tuple[int, ...]) -> None:
+    """Trials start side by side, so a later one may be in the store when an earlier one is not."""
+    past = tuple(known(n, C, 5.0, 5.0) for n in stored)
+    started = run_all(conductor(rules(trials=5, confirm=0), known=past), {})
+    ids = [f"{n:04d}" for n in stored] + started
+    assert sorted(ids) == ["0000", "0001", "0002", "0003", "0004"]
