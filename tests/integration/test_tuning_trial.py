@@ -1,0 +1,394 @@
+"""A trial's life on a simulated machine, with the real store on SQLite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autotuner.errors import Failure
+from autotuner.results import OutputFolder, Store, resolved_yaml
+from autotuner.results.records import FailureRecord, Phase, TrialRecord, TrialState
+from autotuner.space.config import Config
+from autotuner.study.model import Study
+from autotuner.tuning.assignment import Assignment, RungReport
+from autotuner.tuning.launch import Place
+from autotuner.tuning.store_actor import StoreService
+from autotuner.tuning.trial import TrialRun
+from tests.integration.tuning_rig import START_S, Incident, VirtualClock, World
+from tests.tuning_parts import study
+
+# Two levels, 1 and 2 slots: 8 requests each in rung 0, 8 more in rung 1. At 0.1 s to the first token and
+# 0.03 s for the rest, 8 requests take 1.04 s on one slot and 4 × 0.23 s on two.
+FIRST_S, SECOND_S = 8 * 0.13, 4 * 0.23
+CONFIG = Config({"ubatch-size": 64})
+
+
+class Lab:
+    """One study's folder and store, on a machine that may change between lives."""
+
+    def __init__(self, path: Path, given: Study) -> None:
+        self.study = given
+        self.folder = OutputFolder(path)
+        path.mkdir(exist_ok=True)
+        self.service = StoreService(str(path), resolved_yaml(given, "s1"), "s1", given.name)
+
+    def trial(
+        self, world: World, config: Config = CONFIG, *, ends_in_s: float | None = None, logs_seen: bool = True
+    ) -> TrialRun:
+        """A new actor's TrialRun of trial 0001."""
+        log_dir = self.folder.trial_logs("0001") if logs_seen else None
+        ends_at = None if ends_in_s is None else world.clock.epoch_s() + ends_in_s
+        assignment = Assignment("0001", Phase.SEARCH, config, self.study.fidelity.rungs)
+        place = Place("node", (), "", log_dir, {"AUTOTUNER_STUDY": "s1"})
+        return TrialRun(self.study, assignment, place, world.rig, self.service, ends_at)
+
+    def stored(self) -> TrialRecord:
+        return self.service.trials()[0]
+
+    def failures(self) -> list[FailureRecord]:
+        with Store(self.folder.database_url, self.folder.requests) as store:
+            store.read_study()
+            return store.failures()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path / "study", study())
+
+
+def measured(lab: Lab, rung: int) -> dict[str, int]:
+    """Level → requests of a stored rung's measurements."""
+    return {str(m.level): m.requests for m in lab.service.rungs("0001")[rung].measurements}
+
+
+def sent(world: World) -> list[tuple[str, int, int]]:
+    return [(str(p.level), p.first_index, p.requests) for p in world.points]
+
+
+def gone(world: World) -> bool:
+    return world.live_servers == 0 and world.open_drivers == 0
+
+
+# ── a life ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_rungs_add_load_on_one_launch_and_measure_cumulatively(lab: Lab) -> None:
+    world = World()
+    trial = lab.trial(world)
+    first = trial.run_rung(0)
+    assert (first.last, first.failure, first.is_final) == (False, None, False)
+    assert world.live_servers == world.open_drivers == 1
+    second = trial.run_rung(1)
+    assert (second.last, second.is_final) == (True, True)
+    assert gone(world), "a trial that has ended holds nothing"
+    assert sent(world)[:2] == [("concurrency 1", 0, 8), ("concurrency 2", 0, 8)]
+    assert sent(world)[2:] == [("concurrency 1", 8, 8), ("concurrency 2", 8, 8)]
+    assert measured(lab, 0) == {"concurrency 1": 8, "concurrency 2": 8}
+    assert measured(lab, 1) == {"concurrency 1": 16, "concurrency 2": 16}
+    assert [request.launch_id for request in world.launches] == ["0001-l1"]
+    stored = lab.stored()
+    assert (stored.state, stored.startup_s, stored.engine_version) == (TrialState.COMPLETED, START_S, "simulated-1")
+    assert stored.usage.loading_s == pytest.approx(START_S)
+    assert stored.usage.measuring_s == pytest.approx(2 * (FIRST_S + SECOND_S))
+    assert stored.usage.reserved_s == pytest.approx(START_S + 2 * (FIRST_S + SECOND_S))
+
+
+def test_scores_are_a_function_of_the_config(lab: Lab, tmp_path: Path) -> None:
+    """The mean over both levels of TTFT p90, 0.1 and 0.2 s; half of that at twice the ubatch size."""
+    slow = lab.trial(World()).run_rung(0)
+    fast = Lab(tmp_path / "other", study()).trial(World(), Config({"ubatch-size": 128})).run_rung(0)
+    assert slow.score is not None
+    assert fast.score is not None
+    assert slow.score.score == pytest.approx(150)
+    assert fast.score.score == pytest.approx(75)
+
+
+def test_each_rung_is_committed_when_it_is_reported(lab: Lab) -> None:
+    trial = lab.trial(World())
+    report = trial.run_rung(0)
+    [stored] = lab.service.rungs("0001")
+    assert report.score is not None
+    assert stored.score.score == report.score.score
+    assert stored.usage == report.usage
+    assert sum(len(run.records) for _, run in lab.service.runs("0001")) == 16
+
+
+def test_release_ends_everything_once_and_keeps_the_usage(lab: Lab) -> None:
+    world = World()
+    trial = lab.trial(world)
+    trial.run_rung(0)
+    trial.release()
+    assert gone(world)
+    usage = lab.stored().usage
+    world.clock.now_s += 100
+    trial.release()
+    assert trial.usage() == usage == lab.stored().usage
+
+
+def test_logs_travel_where_the_node_does_not_see_the_folder(lab: Lab) -> None:
+    trial = lab.trial(World(), logs_seen=False)
+    trial.run_rung(0)
+    trial.release()
+    [log] = lab.folder.trial_logs("0001").glob("*.log")
+    assert log.read_text() == "launch 0001-l1\n"
+
+
+# ── another life ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_ended_rungs_are_taken_from_the_store(lab: Lab) -> None:
+    before = lab.trial(World()).run_rung(0)  # and then its actor is killed: nothing is released
+    world = World()
+    trial = lab.trial(world)
+    again = trial.run_rung(0)
+    assert (again.score, again.metrics) == (before.score, before.metrics)
+    assert not world.launches
+    assert not world.points
+    trial.run_rung(1)
+    assert [request.launch_id for request in world.launches] == ["0001-l2"]
+    assert sent(world) == [("concurrency 1", 8, 8), ("concurrency 2", 8, 8)]
+    assert measured(lab, 1) == {"concurrency 1": 16, "concurrency 2": 16}
+    usage = lab.stored().usage
+    assert usage.loading_s == pytest.approx(2 * START_S)
+    assert usage.measuring_s == pytest.approx(2 * (FIRST_S + SECOND_S))
+    assert usage.reserved_s == pytest.approx(2 * START_S + 2 * (FIRST_S + SECOND_S))
+
+
+def test_a_cut_rung_is_measured_again_from_its_start(lab: Lab) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        lab.trial(World(incidents={1: Incident.KILLED})).run_rung(0)
+    world = World()
+    report = lab.trial(world).run_rung(0)
+    assert report.failure is None
+    assert sent(world) == [("concurrency 1", 0, 8), ("concurrency 2", 0, 8)]
+    assert measured(lab, 0) == {"concurrency 1": 8, "concurrency 2": 8}
+
+
+def test_a_trial_that_ended_in_failure_stays_failed(lab: Lab) -> None:
+    """Its actor was lost after the failure was stored and before it was told: even if that was the last rung."""
+    trial = lab.trial(World(incidents={3: Incident.SERVER_DIES}))
+    trial.run_rung(0)
+    told = trial.run_rung(1)
+    world = World()
+    again = lab.trial(world)
+    assert again.run_rung(0).failure is None
+    report = again.run_rung(1)
+    assert (report.failure, report.message) == (told.failure, told.message) == (Failure.CRASH, told.message)
+    assert report.score is not None
+    assert not report.score.feasible
+    assert not world.launches
+
+
+@pytest.mark.parametrize("recalled", [True, False], ids=["from rung 0", "from a checkpoint"])
+def test_a_failed_level_is_not_tried_again_in_another_life(tmp_path: Path, recalled: bool) -> None:
+    lab = Lab(tmp_path / "study", study(objective="throughput"))
+    lab.trial(World(incidents={1: Incident.ALL_FAIL})).run_rung(0)
+    world = World()
+    trial = lab.trial(world)
+    if recalled:
+        trial.run_rung(0)
+    trial.run_rung(1)
+    assert sent(world) == [("concurrency 1", 8, 8)]
+    assert measured(lab, 1) == {"concurrency 1": 16}
+
+
+# ── the end of time ───────────────────────────────────────────────────────────────────────────
+
+
+def test_a_rung_that_does_not_end_is_a_hang_and_keeps_what_it_measured(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "study", study(timeouts={"rung_s": 30}))
+    world = World(incidents={1: Incident.NO_ANSWER})
+    report = lab.trial(world).run_rung(0)
+    assert (report.failure, report.is_final) == (Failure.HANG, True)
+    assert report.score is not None
+    assert not report.score.feasible
+    assert measured(lab, 0) == {"concurrency 1": 8}
+    assert lab.stored().state is TrialState.FAILED
+    assert gone(world)
+    assert world.clock.now_s == pytest.approx(1000 + START_S + 30)
+
+
+def test_the_studys_end_cuts_a_rung_which_is_then_not_recorded(lab: Lab) -> None:
+    world = World(incidents={3: Incident.NO_ANSWER})
+    trial = lab.trial(world, ends_in_s=60)
+    assert trial.run_rung(0).out_of_time is False
+    report = trial.run_rung(1)
+    assert (report.out_of_time, report.is_final, report.score, report.failure) == (True, True, None, None)
+    assert len(lab.service.rungs("0001")) == 1
+    assert lab.stored().state is TrialState.STOPPED
+    assert gone(world)
+    assert world.clock.now_s == pytest.approx(1060)
+
+
+def test_no_server_is_launched_when_the_time_is_spent(lab: Lab) -> None:
+    world = World()
+    report = lab.trial(world, ends_in_s=0).run_rung(0)
+    assert report.out_of_time
+    assert not world.launches
+
+
+def test_a_client_lost_at_the_studys_end_is_no_failure(lab: Lab) -> None:
+    world = World(incidents={0: Incident.CLIENT_LOST})
+    world.clock = _LeapingClock(world)
+    assert lab.trial(world, ends_in_s=60).run_rung(0).out_of_time
+
+
+class _LeapingClock(VirtualClock):
+    """Leaps over the study's end with the first load point."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+
+    def monotonic_s(self) -> float:
+        return self.now_s + 100 * len(self._world.points)
+
+
+# ── failures under load ───────────────────────────────────────────────────────────────────────
+
+
+def test_a_server_that_dies_takes_its_load_point_alone(lab: Lab) -> None:
+    world = World(incidents={1: Incident.SERVER_DIES})
+    report = lab.trial(world).run_rung(0)
+    assert report.failure is Failure.CRASH
+    assert "died under load" in report.message
+    assert "SIGKILL" in report.message
+    assert measured(lab, 0) == {"concurrency 1": 8}
+    at_point, at_trial = lab.failures()
+    assert (at_point.rung, at_point.level, at_point.failure) == (0, "concurrency 2", Failure.CRASH)
+    assert (at_trial.rung, at_trial.failure, at_trial.log_tail) == (None, Failure.CRASH, "the server's last words")
+    assert gone(world)
+
+
+def test_a_saturated_client_is_given_a_second_try_with_other_prompts(lab: Lab) -> None:
+    world = World(incidents={0: Incident.SATURATED})
+    report = lab.trial(world).run_rung(0)
+    assert report.failure is None
+    [first, again, other] = world.points
+    assert (again.level, again.requests) == (first.level, first.requests)
+    assert again.first_index >= first.first_index + 1000
+    assert other.level != first.level
+    assert measured(lab, 0) == {"concurrency 1": 8, "concurrency 2": 8}
+    assert lab.failures() == []
+
+
+def test_a_client_that_stays_saturated_is_no_fault_of_the_config(lab: Lab) -> None:
+    """A latency objective needs every level: without this one the trial has no score."""
+    report = lab.trial(World(incidents={1: Incident.SATURATED, 2: Incident.SATURATED})).run_rung(0)
+    assert report.failure is Failure.CLIENT_SATURATED
+    assert measured(lab, 0) == {"concurrency 1": 8}
+
+
+def test_a_level_that_saturated_the_client_is_left_aside_where_another_can_be_scored(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "study", study(objective="throughput"))
+    world = World(incidents={1: Incident.SATURATED, 2: Incident.SATURATED})
+    trial = lab.trial(world)
+    assert trial.run_rung(0).failure is None
+    assert trial.run_rung(1).last
+    assert [m.requests for m in lab.service.rungs("0001")[1].measurements] == [16, 16], "all of it at the second try"
+    assert len({p.first_index for p in world.points if str(p.level) == "concurrency 2"}) == 3
+
+
+def test_a_lost_client_is_no_fault_of_the_config_and_keeps_what_was_measured(lab: Lab) -> None:
+    world = World(incidents={1: Incident.CLIENT_LOST, 2: Incident.CLIENT_LOST})
+    report = lab.trial(world).run_rung(0)
+    assert report.failure is Failure.INFRASTRUCTURE
+    assert measured(lab, 0) == {"concurrency 1": 8}
+    assert gone(world)
+
+
+def test_a_client_lost_once_is_replaced(lab: Lab) -> None:
+    world = World(incidents={1: Incident.CLIENT_LOST})
+    assert lab.trial(world).run_rung(0).failure is None
+    assert measured(lab, 0) == {"concurrency 1": 8, "concurrency 2": 8}
+
+
+def test_a_level_without_any_good_request_does_not_void_the_others(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "study", study(objective="throughput"))
+    trial = lab.trial(World(incidents={1: Incident.ALL_FAIL}))
+    report = trial.run_rung(0)
+    assert report.failure is None
+    assert report.score is not None
+    assert str(report.score.level) == "concurrency 1"
+    [failure] = lab.failures()
+    assert (failure.failure, failure.level) == (Failure.BAD_RESPONSES, "concurrency 2")
+    assert trial.run_rung(1).last
+
+
+def test_no_level_measured_fails_the_trial(lab: Lab) -> None:
+    world = World(incidents={0: Incident.ALL_FAIL})
+    report = lab.trial(world).run_rung(0)
+    assert report.failure is Failure.BAD_RESPONSES
+    assert len(world.points) == 1, "what is above a hopeless level is not tried"
+    assert gone(world)
+
+
+@pytest.mark.parametrize("incident", [Incident.HOPELESS, Incident.ALL_FAIL])
+@pytest.mark.parametrize("lives", [1, 2])
+def test_a_hopeless_level_and_those_above_it_are_given_up_for_good(
+    tmp_path: Path, incident: Incident, lives: int
+) -> None:
+    workload = {"scenario": "D(8,4)", "load": {"concurrency": [1, 2, 4]}, "requests": {"per_slot": 4, "min": 16}}
+    lab = Lab(tmp_path / "study", study(objective="throughput", workload=workload))
+    world = World(incidents={1: incident})
+    trial = lab.trial(world)
+    assert trial.run_rung(0).failure is None
+    if lives == 2:
+        trial.release()
+        trial = lab.trial(world)
+        trial.run_rung(0)
+    assert trial.run_rung(1).last
+    assert [str(p.level) for p in world.points] == ["concurrency 1", "concurrency 2", "concurrency 1"]
+
+
+# ── failures at the start ─────────────────────────────────────────────────────────────────────
+
+
+def test_a_busy_machine_is_tried_again(lab: Lab) -> None:
+    world = World([Failure.INFRASTRUCTURE, Failure.INFRASTRUCTURE])
+    assert lab.trial(world).run_rung(0).failure is None
+    assert [request.launch_id for request in world.launches] == ["0001-l1", "0001-l2", "0001-l3"]
+    assert lab.service.rungs("0001")[0].launch_id == "0001-l3"
+
+
+def test_a_machine_that_stays_sick_is_no_fault_of_the_config(lab: Lab) -> None:
+    world = World([Failure.INFRASTRUCTURE] * 9)
+    report = lab.trial(world).run_rung(0)
+    assert report.failure is Failure.INFRASTRUCTURE
+    assert len(world.launches) == 3
+    assert lab.stored().usage.loading_s == pytest.approx(3 * START_S)
+
+
+@pytest.mark.parametrize(
+    "failure", [Failure.INVALID_CONFIG, Failure.OUT_OF_MEMORY_AT_START, Failure.STARTUP_TIMEOUT, Failure.CRASH]
+)
+def test_a_failed_launch_is_a_result(lab: Lab, failure: Failure) -> None:
+    world = World([failure])
+    report = lab.trial(world).run_rung(0)
+    assert (report.failure, report.is_final, report.last) == (failure, True, False)
+    assert report.score is not None
+    assert not report.score.feasible
+    assert report.score.reason == f"no start: {failure}"
+    assert len(world.launches) == 1
+    [stored] = lab.failures()
+    assert (stored.failure, stored.log_tail) == (failure, "last words")
+    assert lab.stored().usage.loading_s == pytest.approx(START_S)
+
+
+def test_a_config_that_the_engine_refuses_is_told_without_a_launch(lab: Lab) -> None:
+    world = World()
+    report = lab.trial(world, Config({"ubatch-sizes": 64})).run_rung(0)
+    assert report.failure is Failure.INVALID_CONFIG
+    assert "ubatch-size" in report.message
+    assert not world.launches
+    assert lab.stored().state is TrialState.FAILED
+
+
+def test_a_failed_trial_says_so_each_time_it_is_asked(lab: Lab) -> None:
+    trial = lab.trial(World([Failure.CRASH]))
+    first: RungReport = trial.run_rung(0)
+    world = World()
+    again = lab.trial(world).run_rung(0)
+    assert (again.failure, again.message) == (first.failure, first.message)
+    assert not world.launches
