@@ -9,7 +9,8 @@ AutotunerError
 │   └── MissingExtraError   an optional package that is not installed
 └── InfrastructureError     Ray, a port, a disk, docker, a node            exit code 3
     ├── CapacityError       the machine or cluster can't hold a trial
-    └── LaunchError         a server did not come up (carries the Failure)
+    ├── LaunchError         a server did not come up (carries the Failure)
+    └── ServerLostError     a server was ended by what says nothing about its Config
 """
 
 from __future__ import annotations
@@ -39,17 +40,6 @@ class Failure(StrEnum):
     def blames_config(self) -> bool:
         """Whether the Config is at fault, so that the searcher must hear of it."""
         return self not in (Failure.CLIENT_SATURATED, Failure.INFRASTRUCTURE)
-
-    @property
-    def is_repeated(self) -> bool:
-        """Whether the failure is tried once more before it is believed."""
-        return self in (
-            Failure.CRASH,
-            Failure.HANG,
-            Failure.STARTUP_TIMEOUT,
-            Failure.CLIENT_SATURATED,
-            Failure.INFRASTRUCTURE,
-        )
 
 
 class AutotunerError(Exception):
@@ -136,6 +126,12 @@ class LaunchError(InfrastructureError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _launch_error, (self.message, self.failure, self.log_tail)
+
+
+class ServerLostError(InfrastructureError):
+    """A server is gone because what owns it was ended from outside: its launch is to be repeated."""
+
+    code = "server_lost"
 
 
 def _launch_error(message: str, failure: Failure, log_tail: str) -> LaunchError:

@@ -41,11 +41,18 @@ def verdict(results: StudyResults) -> Verdict:
         return Verdict(Tone.NEUTRAL, "Nothing that was tried beats the default: keep it.", _where(best))
     gain = gain_text(improvement)
     changes = f": {metric_label(results, improvement.metric)} {gain}" if gain else ""
-    if improvement.recommended:
+    if improvement.recommended and _excludes_no_gain(improvement):
         return Verdict(
             Tone.GOOD,
             f"Recommended: trial {best.trial_id} beats the default{changes}.",
             (*_where(best), _basis(improvement)),
+        )
+    if improvement.recommended:
+        gained = (f"{metric_label(results, improvement.metric)} {gain}.",) if gain else ()
+        return Verdict(
+            Tone.GOOD,
+            f"Recommended: trial {best.trial_id}: {improvement.reason}.",
+            (*_where(best), _basis(improvement), *gained),
         )
     if improvement.rounds < 2:
         return Verdict(
@@ -59,6 +66,10 @@ def verdict(results: StudyResults) -> Verdict:
         f"better{changes}.",
         (*_where(best), _basis(improvement)),
     )
+
+
+def _excludes_no_gain(improvement: Improvement) -> bool:
+    return improvement.ci95 is not None and not improvement.ci95[0] <= 1 <= improvement.ci95[1]
 
 
 def violation_text(violation: Violation) -> str:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from autotuner.engines.deployment import Address, Deployment, Rank, SecretEnv
-from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError
+from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
 from autotuner.servers._tail import tail_of
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.launcher import Diagnose, LaunchRequest
@@ -115,7 +115,7 @@ class ProcessLauncher:
             except _PortTakenError as error:
                 if attempt == _PORT_ATTEMPTS:
                     raise LaunchError(str(error), Failure.INFRASTRUCTURE) from error
-            except (InputError, OSError) as error:
+            except (InputError, OSError, ServerLostError) as error:
                 raise LaunchError(str(error), Failure.INFRASTRUCTURE) from error
         raise AssertionError("unreachable")
 

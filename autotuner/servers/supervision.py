@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 
+from autotuner.errors import ServerLostError
 from autotuner.servers.tags import LAUNCH, kill_processes_with
 
 GRACE_S = 5.0
@@ -80,11 +81,15 @@ class Supervision:
         return self._process.poll() is None
 
     def exit_code(self) -> int | None:
-        """Of the first rank that ended (negative: signal), else of the supervisor if it died; ``None``: all live."""
+        """Of the first rank that ended (negative: signal); ``None``: all live.
+
+        Raises ServerLostError when it was the supervisor that was ended.
+        """
         self._hear()
         if self._exit_code is None and not self.is_alive:
             self._hear()  # what it said last
-            return self._process.returncode if self._exit_code is None else self._exit_code
+            if self._exit_code is None:
+                raise ServerLostError("the server's supervisor was ended from outside, and the server with it")
         return self._exit_code
 
     def pids(self) -> list[int]:

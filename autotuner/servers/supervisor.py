@@ -8,7 +8,7 @@ object a line. The first command is the launch itself::
 after which ``{"stop": true}``, the end of stdin, the death of the parent, SIGTERM, SIGINT or SIGHUP ends
 everything, and so does the end of any rank: ranks live or die together. Events: ``{"event": "started",
 "rank": 0, "pid": 4712}``, ``{"event": "failed", "rank": 0, "error": "…"}`` (could not be executed),
-``{"event": "ended", "rank": 0, "exit_code": -9}``, and at last ``{"event": "gone", "stuck": []}``.
+``{"event": "ended", "rank": 0, "exit_code": -9}`` for the rank that ended first, and at last ``{"event": "gone", "stuck": []}``.
 
 How every descendant is found, sessions of their own or not: the supervisor is a child subreaper
 (prctl(2), PR_SET_CHILD_SUBREAPER), so that an orphan becomes its child instead of init's, and it walks
@@ -219,9 +219,12 @@ class Supervisor:
         self._reap()
 
     def _reap(self) -> None:
-        """Collects every ended child, adopted ones too; the end of a rank is told and ends the launch."""
+        """Collects every ended child, adopted ones too; the end of a rank ends the launch.
+
+        It is told unless everything is ending already: then it says nothing about the server.
+        """
         for pid, status in ended_children():
-            if pid in self._ranks:
+            if pid in self._ranks and not self._stopping:
                 tell(event="ended", rank=self._ranks.pop(pid), exit_code=os.waitstatus_to_exitcode(status))
                 self._stopping = True
 

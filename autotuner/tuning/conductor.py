@@ -66,6 +66,13 @@ class _Followed:
     state: TrialState = TrialState.RUNNING
     seconds: float = 0.0
     gpu_seconds: float = 0.0
+    failure: Failure | None = None
+
+    @property
+    def is_spoiled(self) -> bool:
+        """Whether it is a confirmation that failed through no fault of its Config."""
+        innocent = self.failure is not None and not self.failure.blames_config
+        return innocent and self.assignment.phase is Phase.CONFIRM
 
 
 class Conductor:
@@ -123,6 +130,7 @@ class Conductor:
         if trial.state.is_terminal:
             return
         trial.state = state
+        trial.failure = failure
         if trial.assignment.phase is Phase.SEARCH:
             self._proposer.tell(trial_id, outcome(state, failure, trial.scores, self._rules.objectives))
 
@@ -201,12 +209,17 @@ class Conductor:
         if best is None or best == default or self._followed[default].state is not TrialState.COMPLETED:
             return []
         planned = []
-        for round_number in range(1, self._rules.confirm + 1):
+        for round_number in range(1, self._rules.confirm + self._spoiled_rounds() + 1):
             pair = (best, default) if round_number % 2 else (default, best)
             for trial_id in pair:
                 config = self._followed[trial_id].assignment.config
                 planned.append(Assignment(f"{trial_id}-c{round_number}", Phase.CONFIRM, config, rungs=1))
         return planned
+
+    def _spoiled_rounds(self) -> int:
+        """Rounds that say nothing about a Config, for the client's or a node's sake: run again, within bounds."""
+        spoiled = {f.assignment.trial_id.rpartition("-c")[2] for f in self._followed.values() if f.is_spoiled}
+        return min(len(spoiled), self._rules.confirm)
 
     def _confirmation_cost(self) -> Spent:
         """What the confirmation rounds are expected to take, from the longest trials so far."""
@@ -225,7 +238,7 @@ class Conductor:
         ended = trial.state.is_terminal
         if ended:
             self._followed[trial.trial_id] = _Followed(
-                assignment, list(trial.scores), trial.state, trial.seconds, trial.seconds * trial.gpus
+                assignment, list(trial.scores), trial.state, trial.seconds, trial.seconds * trial.gpus, trial.failure
             )
         else:
             self._unfinished.append(assignment)

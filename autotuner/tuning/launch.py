@@ -41,7 +41,7 @@ class Live:
 
 
 class TrialLaunch:
-    """Brings up what a trial measures, at most once. ``close()`` is idempotent and must be called.
+    """Brings up what a trial measures, once at a time. ``close()`` is idempotent and must be called.
 
     ``loading_s`` counts seconds of starting servers and load driver, failed attempts included; waiting for
     cores is not loading.
@@ -65,7 +65,8 @@ class TrialLaunch:
         return self.live
 
     def close(self) -> None:
-        """Ends the load driver and every server process, gives cores and folders back."""
+        """Ends the load driver and every server process, gives cores and folders back; another launch may follow."""
+        self.live = None
         self._held.close()
 
     def _launch_patiently(self, deployment: Deployment) -> Live:

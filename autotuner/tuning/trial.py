@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from autotuner.engines import Deployment, Engine, get_engine
-from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError
+from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
 from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.scoring import Score, parse_objective, score_rung
 from autotuner.study.model import Study
@@ -45,9 +45,8 @@ class TrialRun:
         self._before = record.usage
         self._past_failure = record if record.state is TrialState.FAILED else None
         self._measuring_s = 0.0
-        self._stored = {r.rung: r for r in store.rungs(assignment.trial_id)}
-        runs = store.runs(assignment.trial_id) if self._stored else ()
-        self._rungs = RungRunner(study, assignment, self._deployment, [*self._stored.values()], runs)
+        self._stored: dict[int, RungRecord] = {}
+        self._rungs = self._recall()
 
     def run_rung(self, rung: int) -> RungReport:
         """Runs one rung, or hands back the stored one. Everything reported is committed first."""
@@ -62,7 +61,7 @@ class TrialRun:
         if self._deadline()[0] <= 0:
             return self._out_of_time(rung)
         try:
-            return self._measure(rung, self._launch.ensure(self._deployment))
+            return self._measure_patiently(rung, self._deployment)
         except LaunchError as error:
             return self._fail(rung, error.failure, error.message, error.log_tail)
         except InputError as error:
@@ -90,6 +89,22 @@ class TrialRun:
         )
 
     # ── measure ───────────────────────────────────────────────────────────────────────────────
+
+    def _recall(self) -> RungRunner:
+        """What is in the store, as the start of what comes next."""
+        trial_id = self._assignment.trial_id
+        self._stored = {r.rung: r for r in self._store.rungs(trial_id)}
+        runs = self._store.runs(trial_id) if self._stored else ()
+        return RungRunner(self._study, self._assignment, self._deployment, [*self._stored.values()], runs)
+
+    def _measure_patiently(self, rung: int, deployment: Deployment) -> RungReport:
+        """A rung whose server was lost through no fault of its own is measured anew, once."""
+        try:
+            return self._measure(rung, self._launch.ensure(deployment))
+        except ServerLostError:
+            self._launch.close()
+            self._rungs = self._recall()
+            return self._measure(rung, self._launch.ensure(deployment))
 
     def _measure(self, rung: int, live: Live) -> RungReport:
         deadline_s, cut_by_study = self._deadline()

@@ -119,6 +119,28 @@ def test_without_confirmation_rounds() -> None:
     assert run_all(conductor(rules(trials=2, confirm=0)), {"0001": 1.0}) == ["0000", "0001"]
 
 
+def test_a_confirmation_round_that_the_client_spoiled_is_run_again_within_bounds() -> None:
+    study = conductor(rules(trials=2, confirm=2))
+    order: list[str] = []
+    while (decision := study.next(NOTHING)) is not Pause.FINISHED:
+        assert isinstance(decision, Assignment)
+        order.append(decision.trial_id)
+        if decision.trial_id in ("0001-c1", "0000-c2", "0001-c3"):
+            study.trial_ended(decision.trial_id, F, Failure.CLIENT_SATURATED)
+        else:
+            complete(study, decision, 1.0 if decision.trial_id.startswith("0001") else 5.0)
+    assert sorted(order[2:]) == sorted(f"{trial}-c{number}" for trial in ("0000", "0001") for number in (1, 2, 3, 4))
+
+
+def test_a_confirmation_that_failed_by_its_own_fault_is_not_run_again() -> None:
+    study = conductor(rules(trials=2, confirm=1))
+    complete(study, start(study), 5.0)
+    complete(study, start(study), 1.0)
+    study.trial_ended(start(study).trial_id, F, Failure.CRASH)
+    complete(study, start(study), 5.0)
+    assert study.next(NOTHING) is Pause.FINISHED
+
+
 def test_failed_baseline_leaves_nothing_to_compare_with() -> None:
     study = conductor(rules(trials=2))
     baseline = start(study)

@@ -7,6 +7,7 @@ autotuner init --model /models/llama-8b.gguf --gpus 1 --out study.yaml
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import autotuner as at
@@ -30,7 +31,8 @@ def handle(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     if out.exists() and not arguments.force:
         raise InputError(f"{out} exists: choose another --out, or --force", key="out", value=str(out))
-    text = at.init_study(engine=arguments.engine, model=arguments.model, gpus=arguments.gpus, name=arguments.name)
+    model = _seen_from(out.parent, arguments.model)
+    text = at.init_study(engine=arguments.engine, model=model, gpus=arguments.gpus, name=arguments.name)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     if arguments.json:
@@ -39,3 +41,10 @@ def handle(arguments: argparse.Namespace) -> int:
         print(out)
         note(f"next: autotuner check {out}, then autotuner run {out}")
     return 0
+
+
+def _seen_from(folder: Path, model: str) -> str:
+    """A local path as the study file must name it: relative to itself. A hub id stays."""
+    path = Path(model)
+    is_local = path.exists() or path.suffix == ".gguf"
+    return os.path.relpath(path, folder) if is_local and not path.is_absolute() else model
