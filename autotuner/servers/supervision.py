@@ -54,6 +54,7 @@ class Supervision:
         self._launch_id = launch_id
         self._exit_code: int | None = None
         self._error = ""
+        self._is_told_to_stop = False
         self._unread = b""
         script = str(Path(__file__).with_name("supervisor.py"))
         with log.open("ab") as stderr:
@@ -81,13 +82,15 @@ class Supervision:
         return self._process.poll() is None
 
     def exit_code(self) -> int | None:
-        """Of the first rank that ended (negative: signal); ``None``: all live.
+        """Of the first rank that ended (negative: signal); ``None``: all live. After ``stop``, the supervisor's.
 
         Raises ServerLostError when it was the supervisor that was ended.
         """
         self._hear()
         if self._exit_code is None and not self.is_alive:
             self._hear()  # what it said last
+            if self._exit_code is None and self._is_told_to_stop:
+                return self._process.returncode
             if self._exit_code is None:
                 raise ServerLostError("the server's supervisor was ended from outside, and the server with it")
         return self._exit_code
@@ -104,6 +107,7 @@ class Supervision:
 
         The supervisor does it. What it may have left, having been killed itself, is found by its tag.
         """
+        self._is_told_to_stop = True
         self._send({"stop": True})
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:

@@ -8,7 +8,8 @@ object a line. The first command is the launch itself::
 after which ``{"stop": true}``, the end of stdin, the death of the parent, SIGTERM, SIGINT or SIGHUP ends
 everything, and so does the end of any rank: ranks live or die together. Events: ``{"event": "started",
 "rank": 0, "pid": 4712}``, ``{"event": "failed", "rank": 0, "error": "…"}`` (could not be executed),
-``{"event": "ended", "rank": 0, "exit_code": -9}`` for the rank that ended first, and at last ``{"event": "gone", "stuck": []}``.
+``{"event": "ended", "rank": 0, "exit_code": -9}`` (before anything asked for it), and at last
+``{"event": "gone", "stuck": []}``.
 
 How every descendant is found, sessions of their own or not: the supervisor is a child subreaper
 (prctl(2), PR_SET_CHILD_SUBREAPER), so that an orphan becomes its child instead of init's, and it walks

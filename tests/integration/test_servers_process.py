@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from autotuner.engines import Deployment, FailureReport, Rank, SecretEnv, ServerGroup, VersionProbe
-from autotuner.errors import Failure, LaunchError
+from autotuner.errors import Failure, LaunchError, ServerLostError
 from autotuner.servers import CoreLease, LaunchRequest, ProcessLauncher, owner_tag, reap, tags
 
 Launch = Callable[..., Any]
@@ -208,7 +208,8 @@ def test_killing_one_of_the_supervisors_ends_the_server_and_its_orphans(
     with launch("--grandchild") as server:
         supervisors(server.urls[0])[victim].kill()
         assert comes_true(lambda: alive() == [])
-        assert comes_true(lambda: server.exit_code() is not None)
+        with pytest.raises(ServerLostError):
+            server.exit_code(within_s=20)
     assert can_listen(server.urls[0])
 
 
@@ -217,7 +218,8 @@ def test_killing_both_supervisors_ends_the_server_and_stop_its_orphans(launch: L
         for supervisor in reversed(supervisors(server.urls[0])):
             supervisor.suspend()  # or it would be done before it is killed
             supervisor.kill()
-        assert comes_true(lambda: server.exit_code() is not None)
+        with pytest.raises(ServerLostError):
+            server.exit_code(within_s=20)
     assert alive() == []
     assert can_listen(server.urls[0])
 
