@@ -16,8 +16,9 @@ import ray
 from ray import tune
 
 from autotuner.results import OutputFolder
-from autotuner.scoring import parse_objective, told_value
+from autotuner.scoring import Score, parse_objective, told_value
 from autotuner.servers import accelerator_name, tags
+from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.job import StudyJob
 from autotuner.tuning.launch import Place
@@ -83,14 +84,13 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
         )
 
     def _as_result(self, report: RungReport) -> dict[str, Any]:
-        eta = self._job.study.fidelity.eta
-        result: dict[str, Any] = {
-            REPORT: report,
-            RESOURCE: eta**report.rung,
-            HYPERBAND_TIME: (eta ** (report.rung + 1) - 1) // (eta - 1),
-            "done": report.is_final,
-        }
-        if report.score is not None:
-            direction = parse_objective(self._job.study.objectives[0]).direction
-            result[SCORE] = told_value(report.score.score, direction)
-        return result
+        return {REPORT: report, "done": report.is_final, **judged(self._job.study, report.rung, report.score)}
+
+
+def judged(study: Study, rung: int, score: Score | None) -> dict[str, Any]:
+    """What the trial schedulers read of a rung; without a score there is nothing to compare."""
+    eta = study.fidelity.eta
+    result: dict[str, Any] = {RESOURCE: eta**rung, HYPERBAND_TIME: (eta ** (rung + 1) - 1) // (eta - 1)}
+    if score is not None:
+        result[SCORE] = told_value(score.score, parse_objective(study.objectives[0]).direction)
+    return result

@@ -17,12 +17,12 @@ from ray.tune.schedulers import (
 )
 
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import infeasible_score, parse_objective, told_value
+from autotuner.scoring import parse_objective, score_rung
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.conductor import KnownTrial
 from autotuner.tuning.study_run import StudyRun
-from autotuner.tuning.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, RESOURCE, SCORE
+from autotuner.tuning.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, RESOURCE, SCORE, judged
 
 
 class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no type stubs
@@ -143,13 +143,11 @@ def _retell(inner: TrialScheduler, study: Study, known: Iterable[KnownTrial]) ->
 
 def _past_results(trial: KnownTrial, study: Study) -> list[dict[str, Any]]:
     """What Ray was given for each rung of an ended trial; the rung that one failed in has the worst score."""
-    direction = parse_objective(study.objectives[0]).direction
-    scores = [score.score for score in trial.scores]
+    scores = [*trial.scores]
     if trial.state is TrialState.FAILED:
-        scores[max(len(scores) - 1, 0) :] = [infeasible_score(direction)]
-    return [
-        {RESOURCE: study.fidelity.eta**rung, SCORE: told_value(score, direction)} for rung, score in enumerate(scores)
-    ]
+        objectives = [parse_objective(name) for name in study.objectives]
+        scores[max(len(scores) - 1, 0) :] = [score_rung([], [], study.slo, objectives)]
+    return [judged(study, rung, score) for rung, score in enumerate(scores)]
 
 
 def _is_searched(trial: Trial) -> bool:

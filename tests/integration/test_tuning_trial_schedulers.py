@@ -1,0 +1,321 @@
+"""Ray's own trial schedulers behind ours, with Ray's own trials; no cluster is needed to decide."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from autotuner.errors import Failure
+from autotuner.results import OutputFolder, resolved_yaml
+from autotuner.results.records import Phase, TrialState
+from autotuner.scoring import Score, infeasible_score, parse_objective
+from autotuner.space.config import Config
+from autotuner.study.model import Study
+from autotuner.tuning.assignment import Assignment, RungReport
+from autotuner.tuning.budget import Budget, Spent
+from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
+from autotuner.tuning.store_actor import StoreService
+from autotuner.tuning.study_run import StudyRun
+from autotuner.tuning.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, judged
+from autotuner.tuning.trial_schedulers import StudyTrialScheduler, make_trial_scheduler
+from tests.integration.tuning_rig import VirtualClock
+from tests.tuning_parts import CountingProposer, study
+
+CONTINUE, STOP, PAUSE = TrialScheduler.CONTINUE, TrialScheduler.STOP, TrialScheduler.PAUSE
+
+
+def given(kind: str, *, rungs: int = 3, eta: int = 2, objective: str = "ttft_p90") -> Study:
+    return study(objective=objective, fidelity={"trial_scheduler": kind, "rungs": rungs, "eta": eta})
+
+
+def score(study: Study, value: float | None) -> Score:
+    """A rung's score; ``None`` is infeasible."""
+    objective = parse_objective(study.objectives[0])
+    number = infeasible_score(objective.direction) if value is None else value
+    return Score(number, value is not None, value is not None, None, value, {objective.name: number})
+
+
+@dataclass
+class Stage:
+    """Calls a trial scheduler in the order in which Ray's controller does; it is the controller, too."""
+
+    study: Study
+    path: Path
+    known: Sequence[KnownTrial] = ()
+    wall_s: float | None = None
+    trials: dict[str, Trial] = field(default_factory=dict)
+    clock: VirtualClock = field(default_factory=VirtualClock)
+
+    def __post_init__(self) -> None:
+        folder = OutputFolder(self.path)
+        self.path.mkdir(exist_ok=True)
+        store = StoreService(str(folder.path), resolved_yaml(self.study, "s1"), "s1", "t")
+        objectives = tuple(parse_objective(name) for name in self.study.objectives)
+        rules = Rules(999, self.study.fidelity.rungs, 1, objectives, Config(), None, "slo_met")
+        conductor = Conductor(rules, CountingProposer(), Budget(wall_s=self.wall_s), self.known)
+        self.run = StudyRun(conductor, store, [], self.clock, 0, Spent(), lambda: None)
+        self.scheduler: StudyTrialScheduler = make_trial_scheduler(self.study, self.run, self.known)
+
+    def add(self) -> str:
+        """The next trial that the conductor hands out: the baseline first."""
+        ray_id = f"ray{len(self.trials)}"
+        assignment = self.run.next(ray_id)
+        assert isinstance(assignment, Assignment)
+        trial = Trial("trial", config={ASSIGNMENT: assignment}, trial_id=ray_id, stub=True)
+        self.trials[assignment.trial_id] = trial
+        self.scheduler.on_trial_add(self, trial)
+        return assignment.trial_id
+
+    def report(self, trial_id: str, rung: int, value: float | None, failure: Failure | None = None) -> str:
+        """What is decided after a rung; the trial then ends where it must."""
+        trial = self.trials[trial_id]
+        trial.set_status(Trial.RUNNING)
+        last = rung == self.study.fidelity.rungs - 1 and failure is None
+        report = RungReport(trial_id, rung, last, score(self.study, value), failure=failure)
+        result = {REPORT: report, **judged(self.study, rung, report.score), "training_iteration": rung + 1}
+        decision = STOP
+        if not report.is_final:
+            decision = self.scheduler.on_trial_result(self, trial, result)
+        if decision == STOP:
+            self.scheduler.on_trial_complete(self, trial, result)
+            self.run.rung_ended(trial.trial_id, report)
+            self.run.trial_ended(trial.trial_id, actor_lost=False)
+            trial.set_status(Trial.TERMINATED)
+        if decision == PAUSE:
+            trial.set_status(Trial.PAUSED)
+        return str(decision)
+
+    def stop_trial(self, trial: Trial) -> None:
+        """Ray's controller ends a paused trial."""
+        self.scheduler.on_trial_remove(self, trial)
+        self.run.trial_ended(trial.trial_id, actor_lost=False)
+        trial.set_status(Trial.TERMINATED)
+
+    def get_trials(self) -> list[Trial]:
+        return [*self.trials.values()]
+
+    def get_live_trials(self) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.status != Trial.TERMINATED]
+
+
+Stages = Callable[..., Stage]
+
+
+@pytest.fixture
+def stages(tmp_path: Path) -> Stages:
+    numbers = iter(range(1000))
+    return lambda study, **more: Stage(study, tmp_path / str(next(numbers)), **more)
+
+
+def searched(stage: Stage, *values: float | None) -> list[str]:
+    """New searched trials, each with its first rung; returns what was decided."""
+    if not stage.trials and not stage.known:
+        stage.add()
+    return [stage.report(stage.add(), 0, value) for value in values]
+
+
+# ── ASHA ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_asha_stops_the_worse_half_at_eta_2(stages: Stages) -> None:
+    assert searched(stages(given("asha")), 100, 200, 50, 120, 60) == [CONTINUE, STOP, CONTINUE, STOP, CONTINUE]
+
+
+def test_asha_of_a_maximised_objective(stages: Stages) -> None:
+    assert searched(stages(given("asha", objective="throughput")), 100, 50, 200, 60) == [CONTINUE, STOP, CONTINUE, STOP]
+
+
+@pytest.mark.parametrize("objective", ["ttft_p90", "throughput"])
+def test_an_infeasible_trial_is_stopped_among_feasible_ones(stages: Stages, objective: str) -> None:
+    values = (10, 20) if objective == "ttft_p90" else (20, 10)
+    assert searched(stages(given("asha", objective=objective)), *values, None) == [CONTINUE, STOP, STOP]
+
+
+def test_the_baseline_is_neither_stopped_nor_compared_with(stages: Stages) -> None:
+    stage = stages(given("asha"))
+    baseline = stage.add()
+    assert stage.report(baseline, 0, 1.0) == CONTINUE
+    assert searched(stage, 50, 40, 30) == [CONTINUE, CONTINUE, CONTINUE]
+    assert stage.report(baseline, 1, 1e9) == CONTINUE
+    assert stage.report(baseline, 2, None) == STOP, "its own end"
+    assert searched(stage, 20) == [CONTINUE]
+
+
+def test_milestones_fall_on_every_rung(stages: Stages) -> None:
+    """Each rung is judged against the trials that reached it, at eta 3 and four rungs, too."""
+    for rung in range(3):
+        stage = stages(given("asha", rungs=4, eta=3))
+        stage.add()
+        good, bad = stage.add(), stage.add()
+        for earlier in range(rung):
+            assert stage.report(good, earlier, 100 - earlier) == CONTINUE
+            assert stage.report(bad, earlier, 1) == CONTINUE
+        assert stage.report(good, rung, 50) == CONTINUE
+        assert stage.report(bad, rung, 60) == STOP
+
+
+def test_a_failure_that_is_not_the_configs_is_not_compared_with(stages: Stages) -> None:
+    stage = stages(given("asha"))
+    assert searched(stage, 10) == [CONTINUE]
+    for _ in range(3):
+        assert stage.report(stage.add(), 0, None, Failure.INFRASTRUCTURE) == STOP
+    assert searched(stage, 20) == [STOP], "else three infeasible scores would make 20 look good"
+
+
+def test_a_failure_of_the_config_is_compared_with(stages: Stages) -> None:
+    stage = stages(given("asha"))
+    assert searched(stage, 10) == [CONTINUE]
+    for _ in range(3):
+        assert stage.report(stage.add(), 0, None, Failure.CRASH) == STOP
+    assert searched(stage, 20) == [CONTINUE]
+
+
+def test_a_spent_budget_stops_even_the_baseline(stages: Stages) -> None:
+    stage = stages(given("none"), wall_s=60)
+    baseline = stage.add()
+    assert stage.report(baseline, 0, 1.0) == CONTINUE
+    stage.clock.now_s += 60
+    assert stage.report(baseline, 1, 1.0) == STOP
+
+
+@pytest.mark.parametrize("kind", ["asha", "hyperband", "median", "none"])
+def test_one_rung_leaves_nothing_to_stop(stages: Stages, kind: str) -> None:
+    stage = stages(given(kind, rungs=1))
+    stage.add()
+    assert stage.report(stage.add(), 0, 5.0) == STOP
+    assert stage.scheduler.debug_string()
+
+
+def test_without_a_trial_scheduler_none_is_stopped(stages: Stages) -> None:
+    assert searched(stages(given("none")), 1, 1e9, None, 2) == [CONTINUE] * 4
+
+
+def test_baseline_and_confirmations_start_before_searched_trials(stages: Stages) -> None:
+    stage = stages(given("asha"))
+    baseline, one = stage.add(), stage.add()
+    assert stage.scheduler.choose_trial_to_run(stage) is stage.trials[baseline]
+    stage.trials[baseline].set_status(Trial.RUNNING)
+    stage.trials[one].config[ASSIGNMENT] = Assignment("0001-c1", Phase.CONFIRM, Config(), 1)
+    two = stage.add()
+    assert stage.trials[two].status == Trial.PENDING
+    assert stage.scheduler.choose_trial_to_run(stage) is stage.trials[one]
+
+
+# ── median ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_median_stops_what_is_worse_than_the_median_of_three_others(stages: Stages) -> None:
+    assert searched(stages(given("median")), 10, 20, 30, 25, 15) == [CONTINUE, CONTINUE, CONTINUE, STOP, CONTINUE]
+
+
+def test_median_never_pauses_a_trial_for_one_that_waits(stages: Stages) -> None:
+    """A pause would end its server, and launch it again later."""
+    stage = stages(given("median"))
+    stage.add()
+    first, _ = stage.add(), stage.add()
+    assert stage.report(first, 0, 10) == CONTINUE
+
+
+# ── a second life ─────────────────────────────────────────────────────────────────────────────
+
+
+def live_through(stage: Stage, rng: random.Random, count: int) -> list[KnownTrial]:
+    """``count`` searched trials with random scores and failures to their ends, as a resume would find them."""
+    stage.add()
+    ended = []
+    for _ in range(count):
+        trial_id = stage.add()
+        assignment: Assignment = stage.trials[trial_id].config[ASSIGNMENT]
+        scores: list[Score] = []
+        state, failure = TrialState.STOPPED, None
+        for rung in range(stage.study.fidelity.rungs):
+            value = rng.choice([None, rng.uniform(1, 100), rng.uniform(1, 100), rng.uniform(1, 100)])
+            failure = rng.choice([*[None] * 8, Failure.CRASH, Failure.INFRASTRUCTURE])
+            decision = stage.report(trial_id, rung, None if failure else value, failure)
+            if failure is None or rung:  # the store has what was measured before a server died, but no failed launch
+                scores.append(score(stage.study, value))
+            if failure is not None:
+                state = TrialState.FAILED
+            elif rung == stage.study.fidelity.rungs - 1:
+                state = TrialState.COMPLETED
+            if decision == STOP:
+                break
+        ended.append(KnownTrial(trial_id, Phase.SEARCH, assignment.config, state, failure, tuple(scores), 1.0))
+    return ended
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("objective", ["ttft_p90", "throughput"])
+@pytest.mark.parametrize("kind", ["asha", "median"])
+def test_a_resumed_study_decides_as_one_that_lived_on(stages: Stages, kind: str, objective: str, seed: int) -> None:
+    first = stages(given(kind, objective=objective))
+    ended = live_through(first, random.Random(seed), 12)
+    assert {trial.state for trial in ended} >= {TrialState.STOPPED, TrialState.FAILED}
+    baseline = KnownTrial("0000", Phase.BASELINE, Config(), TrialState.COMPLETED, None, (), 1.0)
+    second = stages(first.study, known=[baseline, *ended])
+    decisions = []
+    for stage in (first, second):
+        rng = random.Random(seed + 100)
+        later = []
+        for _ in range(12):
+            trial_id = stage.add()
+            for rung in range(3):
+                later.append(stage.report(trial_id, rung, rng.uniform(1, 100)))
+                if later[-1] == STOP:
+                    break
+        decisions.append(later)
+    assert decisions[0] == decisions[1]
+    assert {CONTINUE, STOP} == set(decisions[0])
+
+
+def test_an_empty_past_with_median_or_asha_or_hyperband(stages: Stages) -> None:
+    past = KnownTrial("0001", Phase.SEARCH, Config({"n": 0}), TrialState.STOPPED, None, (), 1.0)
+    base = KnownTrial("0000", Phase.BASELINE, Config(), TrialState.COMPLETED, None, (), 1.0)
+    for kind in ("asha", "median", "hyperband", "none"):
+        stage = stages(given(kind), known=[base, past])
+        assert stage.add() == "0002"
+        assert stage.report("0002", 0, 5.0) in (CONTINUE, PAUSE)
+
+
+# ── HyperBand ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("rungs", [2, 3, 4])
+@pytest.mark.parametrize("eta", [2, 3])
+def test_hyperband_judges_at_rungs_and_every_trial_ends(stages: Stages, eta: int, rungs: int) -> None:
+    """No milestone of a bracket falls between two rungs, and no trial stays paused for ever."""
+    stage = stages(given("hyperband", eta=eta, rungs=rungs))
+    stage.report(stage.add(), 0, 5.0)
+    trials = [stage.add() for _ in range(60)]
+    rng = random.Random(0)
+    reached = dict.fromkeys(trials, -1)
+    first_pause: dict[str, int] = {}
+    milestones: set[int] = set()
+    stage.trials["0000"].set_status(Trial.TERMINATED)
+    while (trial := stage.scheduler.choose_trial_to_run(stage)) is not None:
+        trial_id = trial.config[ASSIGNMENT].trial_id
+        decision = CONTINUE
+        while decision == CONTINUE:
+            reached[trial_id] += 1
+            milestones |= {int(found) for found in re.findall(r"\(r\)=(\d+)", stage.scheduler.debug_string())}
+            decision = stage.report(trial_id, reached[trial_id], rng.uniform(1, 100))
+            if decision == PAUSE:
+                first_pause.setdefault(trial_id, reached[trial_id])
+    assert {t.status for t in stage.trials.values()} == {Trial.TERMINATED}
+    assert {rung_at(stage.study, milestone) for milestone in milestones} == set(range(rungs))
+    assert milestones == {eta**rung for rung in range(rungs)}
+    assert set(first_pause.values()) >= set(range(rungs - 1)), "a bracket for each rung"
+    finished = [trial_id for trial_id in trials if reached[trial_id] == rungs - 1]
+    assert 0 < len(finished) < len(trials), "some are stopped, some are not"
+
+
+def rung_at(study: Study, milestone: int) -> int:
+    """The first rung whose time reaches the milestone."""
+    return next(rung for rung in range(9) if judged(study, rung, None)[HYPERBAND_TIME] >= milestone)
