@@ -1,0 +1,221 @@
+"""What observers and store hear while a study runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from autotuner.errors import Failure
+from autotuner.results import OutputFolder, resolved_yaml
+from autotuner.results.records import Phase, TrialRecord, TrialState
+from autotuner.tuning.assignment import Assignment
+from autotuner.tuning.budget import Budget, Spent
+from autotuner.tuning.conductor import Conductor, Pause
+from autotuner.tuning.events import Event, PhaseStarted, RungEnded, TrialEnded, TrialStarted
+from autotuner.tuning.store_actor import StoreService
+from autotuner.tuning.study_run import StudyRun
+from tests.integration.tuning_rig import VirtualClock
+from tests.tuning_parts import CountingProposer, report, rules, study
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def on_event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def close(self) -> None: ...
+
+    def short(self) -> list[str]:
+        return [_short(event) for event in self.events]
+
+
+def _short(event: Event) -> str:
+    match event:
+        case PhaseStarted():
+            return f"{event.phase}:"
+        case TrialStarted():
+            return f"{event.trial_id} starts"
+        case RungEnded():
+            return f"{event.trial_id} rung {event.rung}"
+        case TrialEnded():
+            return f"{event.trial_id} {event.state}"
+    raise AssertionError(event)
+
+
+class Scene:
+    """A StudyRun with a real conductor and store. Ray's id of trial 0001 is ``ray-0001``."""
+
+    def __init__(self, path: Path, *, budget: Budget | None = None, gpus: int = 0, spent_gpu_s: float = 0.0) -> None:
+        folder = OutputFolder(path)
+        path.mkdir(exist_ok=True)
+        given = study()
+        self.store = StoreService(str(folder.path), resolved_yaml(given, "s1"), "s1", "t")
+        self.clock = VirtualClock()
+        self.seen = Recorder()
+        self.interrupts = 0
+        conductor = Conductor(rules(trials=2, confirm=1, max_running=1), CountingProposer(), budget or Budget())
+        self.run = StudyRun(conductor, self.store, [self.seen], self.clock, gpus, Spent(gpu_s=spent_gpu_s), self._heed)
+
+    def _heed(self) -> None:
+        if self.interrupts:
+            raise KeyboardInterrupt
+
+    def start(self) -> Assignment:
+        number = sum(isinstance(event, TrialStarted) for event in self.seen.events)
+        assignment = self.run.next(f"ray{number}")
+        assert isinstance(assignment, Assignment)
+        record = TrialRecord(assignment.trial_id, assignment.phase, assignment.config.values, self.clock.epoch_s())
+        self.store.begin_trial(record)
+        return assignment
+
+    def stored(self, trial_id: str) -> TrialRecord:
+        return next(record for record in self.store.trials() if record.trial_id == trial_id)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path / "study")
+
+
+def test_a_whole_study_in_order(scene: Scene) -> None:
+    for number, value in enumerate((5.0, 1.0, 1.1, 5.1)):
+        assignment = scene.start()
+        for rung in range(assignment.rungs):
+            last = rung == assignment.rungs - 1
+            scene.run.rung_ended(f"ray{number}", report(assignment.trial_id, rung, value, last=last))
+        scene.run.trial_ended(f"ray{number}", actor_lost=False)
+    assert not scene.run.finished
+    assert scene.run.next("ray4") is Pause.FINISHED
+    assert scene.run.finished
+    assert scene.run.stop_reason == "all trials done"
+    assert scene.seen.short() == [
+        "baseline:",
+        "0000 starts",
+        "0000 rung 0",
+        "0000 rung 1",
+        "0000 completed",
+        "search:",
+        "0001 starts",
+        "0001 rung 0",
+        "0001 rung 1",
+        "0001 completed",
+        "confirm:",
+        "0001-c1 starts",
+        "0001-c1 rung 0",
+        "0001-c1 completed",
+        "0000-c1 starts",
+        "0000-c1 rung 0",
+        "0000-c1 completed",
+    ]
+
+
+def test_what_an_event_carries(scene: Scene) -> None:
+    assignment = scene.start()
+    scene.clock.now_s += 30
+    scene.run.rung_ended("ray0", report("0000", 0, 5.0))
+    scene.run.trial_ended("ray0", actor_lost=False)
+    phase, started, rung, ended = scene.seen.events
+    assert isinstance(phase, PhaseStarted)
+    assert isinstance(started, TrialStarted)
+    assert isinstance(rung, RungEnded)
+    assert isinstance(ended, TrialEnded)
+    assert dict(started.config) == dict(assignment.config.values)
+    assert rung.score.score == 5.0
+    assert ended.score is not None
+    assert (ended.state, ended.score.score, ended.cpu_seconds) == (TrialState.STOPPED, 5.0, 60.0)
+
+
+def test_reports_repeated_after_an_actors_death_are_told_once(scene: Scene) -> None:
+    scene.start()
+    for rung in (0, 0, 1, 0, 1):
+        scene.run.rung_ended("ray0", report("0000", rung, 5.0, last=rung == 1))
+    for _ in range(2):
+        scene.run.trial_ended("ray0", actor_lost=False)
+    assert scene.seen.short()[2:] == ["0000 rung 0", "0000 rung 1", "0000 completed"]
+
+
+def test_a_failed_rung_is_no_rung_that_ended(scene: Scene) -> None:
+    scene.start()
+    scene.run.rung_ended("ray0", report("0000", 0, 5.0, failure=Failure.CRASH))
+    scene.run.trial_ended("ray0", actor_lost=False)
+    assert scene.seen.short()[2:] == ["0000 failed"]
+    ended = scene.seen.events[-1]
+    assert isinstance(ended, TrialEnded)
+    assert (ended.failure, ended.message) == (Failure.CRASH, "it broke")
+
+
+def test_a_stopped_trial_is_stored_as_stopped(scene: Scene) -> None:
+    scene.start()
+    scene.run.rung_ended("ray0", report("0000", 0, 5.0, reserved_s=12.0))
+    scene.run.trial_ended("ray0", actor_lost=False)
+    stored = scene.stored("0000")
+    assert (stored.state, stored.failure, stored.usage.reserved_s) == (TrialState.STOPPED, None, 12.0)
+
+
+def test_a_lost_actor_is_infrastructure(scene: Scene) -> None:
+    scene.start()
+    scene.clock.now_s += 7
+    scene.run.trial_ended("ray0", actor_lost=True)
+    stored = scene.stored("0000")
+    assert (stored.state, stored.failure) == (TrialState.FAILED, Failure.INFRASTRUCTURE)
+    assert stored.usage.reserved_s == 7.0
+
+
+def test_an_actor_lost_after_the_last_rung_has_completed(scene: Scene) -> None:
+    scene.start()
+    scene.run.rung_ended("ray0", report("0000", 0, 5.0))
+    scene.run.rung_ended("ray0", report("0000", 1, 5.0, last=True))
+    scene.run.trial_ended("ray0", actor_lost=True)
+    assert scene.stored("0000").state is TrialState.COMPLETED
+    assert scene.seen.short()[-1] == "0000 completed"
+
+
+def test_out_of_time_is_stopped_and_no_rung(scene: Scene) -> None:
+    scene.start()
+    scene.run.rung_ended("ray0", report("0000", 0, None, out_of_time=True))
+    scene.run.trial_ended("ray0", actor_lost=False)
+    assert scene.seen.short()[2:] == ["0000 stopped"]
+
+
+def test_what_is_unknown_to_this_life_is_ignored(scene: Scene) -> None:
+    scene.run.rung_ended("another", report("0009", 0, 5.0))
+    scene.run.trial_ended("another", actor_lost=False)
+    assert scene.seen.events == []
+
+
+def test_an_interrupt_is_heeded_before_anything_starts(scene: Scene) -> None:
+    scene.interrupts = 1
+    with pytest.raises(KeyboardInterrupt):
+        scene.run.next("ray0")
+    assert scene.seen.events == []
+
+
+def test_spent_counts_running_and_ended_trials_and_earlier_lives(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "study", gpus=4, spent_gpu_s=1000)
+    scene.clock.now_s += 5
+    scene.start()
+    scene.clock.now_s += 10
+    assert scene.run.spent() == Spent(wall_s=15, gpu_s=1040)
+    scene.run.trial_ended("ray0", actor_lost=False)
+    scene.clock.now_s += 100
+    assert scene.run.spent() == Spent(wall_s=115, gpu_s=1040)
+    ended = scene.seen.events[-1]
+    assert isinstance(ended, TrialEnded)
+    assert ended.gpu_seconds == 40
+
+
+def test_the_wall_clock_ends_it(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "study", budget=Budget(wall_s=100))
+    scene.start()
+    assert not scene.run.must_stop(report("0000", 0))
+    scene.clock.now_s += 100
+    assert scene.run.must_stop(report("0000", 0))
+    assert scene.run.next("ray1") is Pause.WAIT
+    assert not scene.run.finished
+    scene.run.trial_ended("ray0", actor_lost=False)
+    assert scene.run.next("ray1") is Pause.FINISHED
+    assert (scene.run.finished, scene.run.stop_reason) == (True, "budget: wall_clock_h")
+    assert Phase.SEARCH not in {event.phase for event in scene.seen.events if isinstance(event, TrialStarted)}

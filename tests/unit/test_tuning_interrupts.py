@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import signal
+import threading
+
+import pytest
+
+from autotuner.tuning.interrupts import Interrupts
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_both_signals_interrupt_and_are_told_apart(number: signal.Signals, exit_code: int) -> None:
+    interrupts = Interrupts()
+    with pytest.raises(KeyboardInterrupt), interrupts.watch():
+        signal.raise_signal(number)
+    assert interrupts.exit_code == exit_code
+
+
+def test_the_first_signal_counts() -> None:
+    interrupts = Interrupts()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with pytest.raises(KeyboardInterrupt), interrupts.watch():
+            signal.raise_signal(number)
+    assert interrupts.exit_code == 143
+
+
+def test_handlers_are_given_back_however_it_ends() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), Interrupts().watch():
+        signal.raise_signal(signal.SIGTERM)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_signal_that_was_swallowed_interrupts_again() -> None:
+    interrupts = Interrupts()
+    with interrupts.watch():
+        interrupts.heed()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.heed()
+    assert interrupts.exit_code == 143
+
+
+def test_off_the_main_thread_nothing_is_watched() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def enter() -> None:
+        with Interrupts().watch():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert seen == [before]
