@@ -35,6 +35,7 @@ def ray_session(address: str | None) -> Iterator[None]:
         os.environ.setdefault(name, value)
     for noisy in ("ray", "ray.tune", "ray.data"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.getLogger("ray.tune.execution.tune_controller").addFilter(_without_traceback)
     wanted = address or os.environ.get("RAY_ADDRESS")
     try:
         if wanted:
@@ -54,6 +55,13 @@ def ray_session(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """A trial's actor that died is repeated, and told in a line; the traceback is for ``--debug``."""
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        record.exc_info = None
+    return True
 
 
 def node_resources() -> Sequence[Resources]:

@@ -34,8 +34,8 @@ def shared_place(tiny_model: Path) -> Iterator[Workplace]:
 def nothing_left_behind(workplace: Workplace) -> Callable[..., None]:
     """Checks that no process, port or lock of this test's studies is left; call it with their folders."""
 
-    def check(*folders: Path) -> None:
-        assert_nothing_left(workplace, *folders)
+    def check(*folders: Path, agents_too: bool = True) -> None:
+        assert_nothing_left(workplace, *folders, agents_too=agents_too)
 
     return check
 

@@ -27,7 +27,8 @@ from autotuner.servers.tags import STUDY
 AUTOTUNER = (sys.executable, "-m", "autotuner.cli.main")
 MARK = "E2E_MARK"
 WAIT_S = 120.0  # generous: other studies of this machine may hold its cores
-_GONE_WITHIN_S = 60.0  # Ray's own processes need some seconds to notice a dead driver
+_RAY_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+_GONE_WITHIN_S = 90.0  # Ray's own processes need some seconds to notice a dead driver
 _POLL_S = 0.1
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -192,11 +193,18 @@ class Ended:
         return document
 
 
-def assert_nothing_left(place: Workplace, *folders: Path) -> None:
-    """No process, port or lock of these studies is left, and none that this workplace's commands started."""
+def assert_nothing_left(place: Workplace, *folders: Path, agents_too: bool = True) -> None:
+    """No process, port or lock of these studies is left, and none that this workplace's commands started.
+
+    Ray's agents take a minute to end after a kill -9 of the driver: unless ``agents_too`` they may be there yet.
+    """
     ids = [study for folder in folders if (study := OutputFolder(folder).study_id)]
     wait_until(lambda: not any(living(STUDY, study) for study in ids), "servers to end", _GONE_WITHIN_S)
-    wait_until(lambda: not place.left(), f"the end of {place.left()}", _GONE_WITHIN_S)
+
+    def are_gone() -> bool:
+        return all(is_ray_agent(process) and not agents_too for process in place.left())
+
+    wait_until(are_gone, f"the end of {place.left()}", _GONE_WITHIN_S)
     assert not locked_files(place.folder)
     assert not [port for port in leased_ports(place.folder) if is_listened_on("127.0.0.1", port)]
 
@@ -205,6 +213,13 @@ def is_running(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
+        return False
+
+
+def is_ray_agent(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[0].strip() in _RAY_AGENTS
+    except (psutil.Error, IndexError):
         return False
 
 
