@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -12,6 +14,8 @@ import ray
 from autotuner.errors import InfrastructureError
 from autotuner.tuning.capacity import Resources
 
+_CONNECT_S = 10.0
+_HOST_AND_PORT = re.compile(r"(?:ray://)?(?P<host>.+):(?P<port>\d+)")
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -37,6 +41,8 @@ def ray_session(address: str | None) -> Iterator[None]:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.getLogger("ray.tune.execution.tune_controller").addFilter(_without_traceback)
     wanted = address or os.environ.get("RAY_ADDRESS")
+    if wanted:
+        _check_that_someone_listens(wanted)
     try:
         if wanted:
             ray.init(address=wanted, log_to_driver=False, logging_level=logging.ERROR)
@@ -62,6 +68,18 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         record.exc_info = None
     return True
+
+
+def _check_that_someone_listens(address: str) -> None:
+    """Ray itself would try for minutes. Addresses such as ``auto`` are Ray's to find."""
+    found = _HOST_AND_PORT.fullmatch(address)
+    if found is None:
+        return
+    try:
+        socket.create_connection((found["host"].strip("[]"), int(found["port"])), timeout=_CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        message = f"can't reach the Ray cluster at {address}: {error}"
+        raise InfrastructureError(message, key="address", value=address) from error
 
 
 def node_resources() -> Sequence[Resources]:
