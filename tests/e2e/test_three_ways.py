@@ -1,0 +1,245 @@
+"""Where a study can run besides a Ray of its own: on a cluster that is there, as a Ray job, on a running server."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from autotuner.benchmark.mock_process import mock_server
+from autotuner.results import OutputFolder
+from autotuner.servers.ports import lease_port
+from autotuner.servers.tags import STUDY
+from tests.e2e.studies import (
+    AUTOTUNER,
+    Workplace,
+    assert_nothing_left,
+    living,
+    paced_study,
+    rows,
+    study_keys,
+    wait_until,
+)
+
+RAY = str(Path(sys.executable).with_name("ray"))
+QUICK: dict[str, Any] = {"search": {"trials": 2, "confirm": 0}, "fidelity": {"rungs": 1}}
+
+
+@dataclass(frozen=True)
+class Head:
+    """A Ray cluster of one node with two CPUs.
+
+    It has a token of its own, which it asks everybody for: whether Ray does so by itself depends on the machine.
+    """
+
+    place: Workplace
+    address: str
+    dashboard: str
+    token: str = field(repr=False)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a client of this cluster needs in its environment."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """``autotuner ARGUMENTS --address …`` on this cluster."""
+        return self.place.run(*arguments, "--address", self.address, timeout_s=240, **self.variables)
+
+    def ray(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [RAY, *arguments],
+            env={**self.place.environment, **self.variables},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def job(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.ray("job", verb, "--address", self.dashboard, *arguments)
+
+    def submit(self, job: str, *arguments: str | Path, wait: bool = True) -> subprocess.CompletedProcess[str]:
+        """``autotuner ARGUMENTS`` as a Ray job; the interpreter's path is absolute, for the head has its own."""
+        options = ["--submission-id", job, *([] if wait else ["--no-wait"])]
+        return self.job("submit", *options, "--", *AUTOTUNER, *map(str, arguments))
+
+    def listed(self, kind: str) -> list[dict[str, Any]]:
+        """What the cluster's state API tells of ``actors``, ``placement_groups`` or ``nodes``."""
+        url = f"{self.dashboard}/api/v0/{kind}?limit=1000"
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.token}"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["data"]["result"]["result"]
+        return found
+
+    def is_up(self) -> bool:
+        try:
+            return [node["state"] for node in self.listed("nodes")] == ["ALIVE"]
+        except OSError:
+            return False
+
+    def is_idle(self) -> bool:
+        actors = [actor for actor in self.listed("actors") if actor["state"] != "DEAD"]
+        groups = [group for group in self.listed("placement_groups") if group["state"] != "REMOVED"]
+        return not actors and not groups
+
+
+@pytest.fixture(scope="module")
+def head(shared_place: Workplace) -> Iterator[Head]:
+    with ray_head(shared_place) as running:
+        yield running
+    assert_nothing_left(shared_place)
+
+
+@contextmanager
+def ray_head(place: Workplace) -> Iterator[Head]:
+    """Starts Ray's processes on ports of their own, and ends these alone: ``ray stop`` would end everybody's."""
+    names = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port", "metrics-export-port")
+    leases = [lease_port("127.0.0.1") for _ in names]
+    ports = {name: lease.port for name, lease in zip(names, leases, strict=True)}
+    options = [f"--{name}={port}" for name, port in ports.items()]
+    here = ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", "--num-cpus=2", "--include-dashboard=true"]
+    dashboard = f"http://127.0.0.1:{ports['dashboard-port']}"
+    running = Head(place, f"127.0.0.1:{ports['port']}", dashboard, secrets.token_hex(32))
+    with (place.folder / "head.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            [RAY, "start", "--head", "--block", "--disable-usage-stats", *here, *options],
+            env={**place.environment, **running.variables, "RAY_process_group_cleanup_enabled": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_until(running.is_up, "the Ray head to answer")
+        yield running
+    finally:
+        place.look()
+        process.terminate()
+        process.wait(60)
+        for lease in leases:
+            lease.close()
+
+
+def assert_done(head: Head, out: Path, trials: int) -> None:
+    """The study has ended well, its servers are gone, the cluster is up and nobody's."""
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary["status"] == "completed"
+    assert summary["trials"]["total"] == trials
+    assert (out / "report.html").is_file()
+    assert not living(STUDY, OutputFolder(out).study_id or "")
+    assert head.is_up()
+    wait_until(head.is_idle, "the cluster to be idle")
+
+
+def test_a_study_runs_on_a_cluster_that_is_there_and_leaves_it_up_and_clean(head: Head) -> None:
+    place, out = head.place, head.place.folder / "cluster"
+    study = paced_study(place, **QUICK)
+    done = head.run("run", study, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["best"]["trial_id"] == "0001"
+    assert_done(head, out, trials=2)
+
+
+def test_a_study_runs_as_a_ray_job_whose_log_has_its_result(head: Head) -> None:
+    place, out = head.place, head.place.folder / "job"
+    done = head.submit("well", "run", paced_study(place, **QUICK), "--out", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    log = head.job("logs", "well").stdout
+    assert "Best trial: 0001" in log
+    assert "trial 0000 rung 0: score" in log
+    assert_done(head, out, trials=2)
+
+
+def test_a_study_that_finds_nothing_fails_its_ray_job(head: Head) -> None:
+    slo = {"ttft": {"p50": {"threshold_ms": 5}}}
+    study = paced_study(head.place, slo=slo, search={"trials": 1, "confirm": 0}, fidelity={"rungs": 1})
+    done = head.submit("badly", "run", study, "--out", head.place.folder / "badly")
+    assert done.returncode == 1
+    assert "No Config meets the SLOs" in done.stdout
+    assert "exit code 1" in done.stdout
+
+
+def test_a_stopped_ray_job_leaves_no_server_and_is_resumed(head: Head) -> None:
+    place, out = head.place, head.place.folder / "stopped"
+    study = paced_study(place, search={"trials": 2, "confirm": 0})
+    assert head.submit("stopped", "run", study, "--out", out, wait=False).returncode == 0
+    (before,) = wait_until(lambda: rows(out, "SELECT * FROM rungs LIMIT 1"), "the first rung")
+    study_id = OutputFolder(out).study_id or ""
+    assert living(STUDY, study_id)
+    assert head.job("stop", "stopped").returncode == 0
+    wait_until(lambda: not living(STUDY, study_id), "the servers to end", 30)
+    wait_until(head.is_idle, "the cluster to be idle")
+    measured = rows(out, "SELECT * FROM rungs")
+
+    resumed = head.run("resume", out)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_done(head, out, trials=2)
+    after = rows(out, "SELECT * FROM rungs")
+    assert before in after
+    assert all(rung in after for rung in measured)
+    assert sorted((rung["trial_id"], rung["rung"]) for rung in after) == [
+        (trial, rung) for trial in ("0000", "0001") for rung in (0, 1)
+    ]
+
+
+def test_what_no_node_of_the_cluster_can_hold_is_refused_by_check_and_run(head: Head) -> None:
+    study = paced_study(head.place, hardware={"server_cpus": 2})
+    for command in (["check"], ["run", "--out", str(head.place.folder / "too-big")]):
+        told = head.run(*command, study, "--json")
+        assert told.returncode == 3
+        document = json.loads(told.stdout)
+        assert (document["code"], document["key"]) == ("capacity", "hardware")
+        assert document["value"] == {"CPU": 3.0}
+    fits = head.run("check", paced_study(head.place), "--json")
+    assert (fits.returncode, json.loads(fits.stdout)["fits"]) == (0, 1)
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(workplace: Workplace) -> None:
+    with closing(lease_port("127.0.0.1")) as unused:
+        address = f"127.0.0.1:{unused.port}"
+        told = workplace.run("check", paced_study(workplace), "--address", address, "--json", timeout_s=60)
+    assert told.returncode == 3
+    document = json.loads(told.stdout)
+    assert (document["code"], document["key"], document["value"]) == ("infrastructure", "address", address)
+    assert len(told.stderr.splitlines()) == 1
+
+
+def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -> None:
+    place, out = head.place, head.place.folder / "endpoint"
+    with mock_server(ttft_ms=200, itl_ms=5) as url:
+        study = place.folder / "endpoint.yaml"
+        study.write_text(json.dumps({**study_keys(place.model, place.mark), **_endpoint(url)}), encoding="utf-8")
+        done = head.run("run", study, "--out", out, "--json")
+        assert done.returncode == 0, done.stderr
+        with urllib.request.urlopen(f"{url}/health", timeout=30) as answer:
+            assert answer.status == 200  # it is somebody's: it goes on running
+    summary = json.loads(done.stdout)
+    assert (summary["best"]["level"], summary["best"]["config"]) == (4, {})
+    assert summary["trials"]["total"] == 1
+    measured = pd.read_csv(out / "measurements.csv")
+    assert measured["level"].tolist() == [1, 2, 4]
+    assert measured["ttft_p50_ms"].between(200, 300).all()
+    assert_done(head, out, trials=1)
+
+
+def _endpoint(url: str) -> dict[str, Any]:
+    return {
+        "name": "endpoint",
+        "launcher": {"kind": "endpoint", "url": url},
+        "space": {},
+        "workload": {"scenario": "D(32,8)", "load": {"concurrency": [1, 2, 4]}, "requests": {"per_slot": 4, "min": 4}},
+        "objective": "throughput",
+        "search": {"algorithm": "random", "trials": 1, "confirm": 0},
+        "fidelity": {"rungs": 1},
+    }
