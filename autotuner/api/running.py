@@ -57,6 +57,8 @@ def _run(
 
     with _observers(folder, progress, observers) as watching:
         ending = run_study(study, study_id(study), folder, address, watching)
+    if ending.interrupted_by is not None and not folder.database.exists():
+        raise SystemExit(ending.interrupted_by)  # so early that there is nothing to tell
     return write_outputs(folder.path, ending.interrupted_by)
 
 

@@ -187,11 +187,6 @@ class Store:
         """A trial that is to be gone on with, after a resume or a failure that is not its own, is RUNNING again."""
         self._update_trial(trial_id, state=TrialState.RUNNING.value, failure=None, message="", ended_at=None)
 
-    def add_failure(self, record: FailureRecord) -> None:
-        """A failure that did not end its trial, as one that is repeated."""
-        with self._transaction() as connection:
-            self._insert_failure(connection, record)
-
     def trials(self) -> list[TrialRecord]:
         """All trials, in the order in which they were added."""
         table = _schema.trials

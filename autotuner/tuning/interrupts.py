@@ -25,6 +25,17 @@ class Interrupts:
             signal.raise_signal(signal.SIGINT)
 
     @contextmanager
+    def take_exit(self) -> Iterator[None]:
+        """Takes Ray's own answer to SIGTERM, an exit with its number, for an interrupt: it comes while Ray starts."""
+        try:
+            yield
+        except SystemExit as ending:
+            if ending.code != signal.SIGTERM:
+                raise
+            self.note(signal.SIGTERM)
+            raise KeyboardInterrupt from None
+
+    @contextmanager
     def watch(self) -> Iterator[None]:
         """Turns SIGTERM into what Ray Tune understands (SIGINT); does nothing off the main thread.
 

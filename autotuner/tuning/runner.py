@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import time
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.exceptions import RayError
 
 from autotuner.results import OutputFolder
-from autotuner.results.records import RungRecord, StudyStatus, TrialRecord
+from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialRecord
 from autotuner.scoring import parse_objective
 from autotuner.servers import owner_tag
 from autotuner.space import build_space
@@ -59,7 +61,7 @@ def run_study(
     """
     interrupts = Interrupts()
     stop_reason = ""
-    with contextlib.suppress(KeyboardInterrupt), ray_session(address), interrupts.watch():
+    with contextlib.suppress(KeyboardInterrupt), interrupts.take_exit(), ray_session(address), interrupts.watch():
         stop_reason = _run_on_ray(study, study_id, folder, observers, interrupts)
     if not stop_reason:
         interrupts.note(signal.SIGINT)
@@ -78,19 +80,10 @@ def _run_on_ray(
     concurrent = min(fitting, study.search.max_concurrent_trials or fitting)
     handle = start_store(folder, study, study_id)
     store = RemoteStore(handle)
-    records = store.trials()
+    records = _reopen_spoiled(store)
     known = _known(records, store.rungs())
     budget = Budget.of(study)
-    rules = Rules(
-        trials=study.search.trials,
-        rungs=study.fidelity.rungs,
-        confirm=study.search.confirm,
-        objectives=tuple(parse_objective(name) for name in study.objectives),
-        baseline=baseline,
-        # A paused HyperBand trial is not running, though it has not ended: there Ray alone counts.
-        max_running=None if study.fidelity.trial_scheduler == "hyperband" else concurrent,
-        select=study.search.select,
-    )
+    rules = _rules(study, baseline, concurrent)
     conductor = Conductor(rules, make_proposer(study, space), budget, known)
     before = Spent(gpu_s=sum(r.usage.reserved_s * r.gpus for r in records))
     run = StudyRun(conductor, store, observers, SystemClock(), study.hardware.gpus_per_server, before, interrupts.heed)
@@ -110,12 +103,56 @@ def _run_on_ray(
     )
     ends_at = None if budget.wall_s is None else time.time() + budget.wall_s
     job = StudyJob(study, study_id, str(folder.path), owner_tag(), ends_at)
-    _fit(study, run, known, job, handle, folder.path / "ray")
-    if run.finished:
-        store.end_study(StudyStatus.COMPLETED, run.stop_reason)
-        return run.stop_reason
-    store.end_study(StudyStatus.INTERRUPTED, _INTERRUPTED)
-    return ""
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_pending(study, concurrent))
+    try:
+        _fit(study, run, known, job, handle, folder.path / "ray")
+    finally:
+        if not run.finished:
+            with contextlib.suppress(RayError):  # the cluster itself may be gone; the store then says "running"
+                store.end_study(StudyStatus.INTERRUPTED, _INTERRUPTED)
+    if not run.finished:
+        return ""
+    store.end_study(StudyStatus.COMPLETED, run.stop_reason)
+    return run.stop_reason
+
+
+def _rules(study: Study, baseline: Config, concurrent: int) -> Rules:
+    return Rules(
+        trials=study.search.trials,
+        rungs=study.fidelity.rungs,
+        confirm=study.search.confirm,
+        objectives=tuple(parse_objective(name) for name in study.objectives),
+        baseline=baseline,
+        # A paused HyperBand trial is not running, though it has not ended: there Ray alone counts.
+        max_running=None if study.fidelity.trial_scheduler == "hyperband" else concurrent,
+        select=study.search.select,
+    )
+
+
+def _pending(study: Study, concurrent: int) -> int:
+    """How many trials may wait for their place.
+
+    HyperBand halves a bracket when all its trials have ended a rung: the largest one must be full before that,
+    or each trial would be judged alone, and none be stopped.
+    """
+    if study.fidelity.trial_scheduler == "hyperband":
+        return max(concurrent, int(study.fidelity.eta ** (study.fidelity.rungs - 1)))
+    return concurrent
+
+
+def _reopen_spoiled(store: RemoteStore) -> Sequence[TrialRecord]:
+    """The trials of earlier lives; those that failed through no fault of their Config are to be gone on with.
+
+    Not those with a spoiled rung: it has ended, and is never measured again. Spoiled confirmations get rounds
+    of their own.
+    """
+    for record in store.trials():
+        innocent = record.failure is not None and not record.failure.blames_config
+        if innocent and record.phase is not Phase.CONFIRM:
+            spoiled = any(not f.failure.blames_config for rung in store.rungs(record.trial_id) for f in rung.failures)
+            if not spoiled:
+                store.reopen_trial(record.trial_id)
+    return store.trials()
 
 
 def _fit(study: Study, run: StudyRun, known: Sequence[KnownTrial], job: StudyJob, store: Any, storage: Path) -> None:

@@ -63,6 +63,9 @@ class StoreService:
     def set_usage(self, trial_id: str, usage: Usage) -> None:
         self._store.set_usage(trial_id, usage)
 
+    def reopen_trial(self, trial_id: str) -> None:
+        self._store.reopen_trial(trial_id)
+
     def add_logs(self, trial_id: str, logs: Mapping[str, bytes]) -> None:
         folder = self._folder.trial_logs(trial_id)
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,6 +134,9 @@ class RemoteStore:
     def trials(self) -> Sequence[TrialRecord]:
         stored: Sequence[TrialRecord] = self._call("trials")
         return stored
+
+    def reopen_trial(self, trial_id: str) -> None:
+        self._call("reopen_trial", trial_id)
 
     def end_study(self, status: StudyStatus, stop_reason: str) -> None:
         self._call("end_study", status, stop_reason)

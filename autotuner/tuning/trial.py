@@ -149,22 +149,23 @@ class TrialRun:
             return self._fail(rung, result.failure, result.message, log_tail, result.score)
         last = self._is_last(rung)
         if last:
-            self.release()
             self._end(TrialState.COMPLETED)
+            self.release()
         return self._make_report(rung, last=last, score=result.score, metrics=result.metrics)
 
     def _fail(
         self, rung: int, failure: Failure, message: str, log_tail: str = "", score: Score | None = None
     ) -> RungReport:
-        self.release()
+        # Stored first: releasing takes seconds, and a death among them must not make the rung a good one.
         self._end(TrialState.FAILED, failure, message, log_tail)
+        self.release()
         worst = score if score is not None and not score.feasible else self._worst_score(message)
         return self._make_report(rung, score=worst, failure=failure, message=message)
 
     def _out_of_time(self, rung: int) -> RungReport:
-        self.release()
         message = "the study's wall clock was spent before this rung ended"
         self._end(TrialState.STOPPED, message=message)
+        self.release()
         return self._make_report(rung, message=message, out_of_time=True)
 
     def _make_report(

@@ -15,7 +15,6 @@ import sqlalchemy
 from autotuner.errors import Failure, FolderError, InfrastructureError
 from autotuner.metrics import LoadKind, LoadLevel, Measurement, PointRun, RequestError, RequestRecord
 from autotuner.results import (
-    FailureRecord,
     OutputFolder,
     Phase,
     PointFailure,
@@ -170,14 +169,13 @@ def test_a_trials_life(store: Store) -> None:
     (record,) = store.trials()
     assert (record.launch_id, record.node, record.startup_s, record.accelerator) == ("0000-l2", "n1", 1.5, "L40S")
     assert record.usage == Usage(3, 2, 1)
-    store.add_failure(FailureRecord("0000", Failure.CRASH, "first time", 1.0))
     end = TrialEnd("0000", TrialState.FAILED, 5.0, Usage(9, 8, 1), Failure.CRASH, "signal 11", log_tail="core dumped")
     assert store.end_trial(end)
     assert not store.end_trial(dataclasses.replace(end, state=TrialState.COMPLETED))
     (record,) = store.trials()
     assert (record.state, record.failure, record.message) == (TrialState.FAILED, Failure.CRASH, "signal 11")
     assert record.usage == Usage(9, 8, 1)
-    assert [(f.message, f.log_tail) for f in store.failures()] == [("first time", ""), ("signal 11", "core dumped")]
+    assert [(f.message, f.log_tail) for f in store.failures()] == [("signal 11", "core dumped")]
     store.reopen_trial("0000")
     (record,) = store.trials()
     assert (record.state, record.failure, record.ended_at) == (TrialState.RUNNING, None, None)
