@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from autotuner.results import OutputFolder
-from tests.e2e.studies import Workplace, rows, wait_for_row
+from tests.e2e.studies import Workplace, rows, wait_for_row, wait_until
 from tests.e2e.survival import ENGINE_WITH_FAMILY, Measured, family, measured
 
 # Long enough rungs that a signal sent after one has ended hits the next.
@@ -106,6 +107,18 @@ def test_a_study_is_completed_over_every_kind_of_death_of_its_driver(
     assert lives.complete() == 0
     assert_completed(out)
     nothing_left_behind(out)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_study_that_is_interrupted_while_ray_starts_ends_as_any_other(
+    number: int, code: int, workplace: Workplace, tmp_path: Path, nothing_left_behind: Callable[..., None]
+) -> None:
+    process = workplace.start("run", workplace.study_file(tmp_path), "--out", tmp_path / "out")
+    wait_until(lambda: any(found.name() == "raylet" for found in workplace.look()), "Ray's daemon")
+    os.kill(process.pid, number)
+    assert workplace.finish(process)[0] == code
+    assert "Traceback" not in workplace.errors(process)
+    nothing_left_behind(tmp_path / "out", agents_too=False)
 
 
 def assert_completed(out: Path) -> None:
