@@ -99,7 +99,9 @@ def check(study: Study, address: str | None = None) -> CheckReport:
 
 
 def _refuse(found: Iterable[Problem | None]) -> None:
-    problems = [problem for problem in found if problem is not None and problem.fatal]
+    fatal = [problem for problem in found if problem is not None and problem.fatal]
+    # One line for a flag that is wrong in each of its values.
+    problems = list({(problem.key, problem.rule): problem for problem in reversed(fatal)}.values())[::-1]
     if problems:
         first = problems[0]
         texts = [f"{p.key}: {p.value!r}: {p.rule}{_nearest(p.nearest)}" for p in problems[:5]]
