@@ -76,7 +76,9 @@ def family(study: str, launch_id: str) -> Family:
 
 
 def of_launch(study: str, launch_id: str) -> list[psutil.Process]:
-    return [process for process in living(STUDY, study) if process.environ().get(LAUNCH) == launch_id]
+    """Its living processes; the study's id tells them from those of other studies' launches of that name."""
+    of_study = set(living(STUDY, study))
+    return [process for process in living(LAUNCH, launch_id) if process in of_study]
 
 
 def wait_for_end_of_launch(study: str, launch_id: str) -> None:
