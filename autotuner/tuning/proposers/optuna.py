@@ -105,7 +105,7 @@ def _encode(parameter: Parameter, value: object) -> object:
 
 def _make_sampler(study: Study) -> optuna.samplers.BaseSampler:
     seed, trials = study.search.seed, study.search.trials
-    startup = max(4, min(10, trials // 4))  # a default of 10 would be most of a short study
+    startup = max(4, min(10, trials // 2))  # Optuna's own 10, but no more than half of a short study
     match study.search.algorithm:
         case "nsga2":
             return optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, min(50, trials // 4)))
