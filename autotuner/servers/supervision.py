@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,8 @@ class Supervision:
         ``env`` is the supervisor's own, with the tags; ``log`` takes its stderr, and goes if that stays empty.
         """
         self._log = log
-        self._launch_id = launch_id
+        # Launch ids are a study's own: another study on this machine has a launch of the same name.
+        self._tag = f"{launch_id}/{uuid.uuid4().hex}"
         self._exit_code: int | None = None
         self._error = ""
         self._is_told_to_stop = False
@@ -63,7 +65,7 @@ class Supervision:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**env, LAUNCH: launch_id},
+                env={**env, LAUNCH: self._tag},
                 pass_fds=tuple(inherit_fds),
                 start_new_session=True,  # a Ctrl-C is the driver's to act on
             )
@@ -123,12 +125,12 @@ class Supervision:
         with contextlib.suppress(OSError):
             if self._log.stat().st_size == 0:
                 self._log.unlink()
-        return [process.pid for process in kill_processes_with(LAUNCH, self._launch_id)]
+        return [process.pid for process in kill_processes_with(LAUNCH, self._tag)]
 
     def _as_command(self, rank: RankProcess) -> dict[str, Any]:
         return {
             "argv": rank.argv,
-            "env": {**rank.env, LAUNCH: self._launch_id},
+            "env": {**rank.env, LAUNCH: self._tag},
             "cwd": str(rank.cwd),
             "log": str(rank.log),
             "cores": rank.cores,

@@ -12,7 +12,7 @@ import psutil
 STUDY = "AUTOTUNER_STUDY"
 TRIAL = "AUTOTUNER_TRIAL"
 OWNER = "AUTOTUNER_OWNER"
-LAUNCH = "AUTOTUNER_LAUNCH"
+LAUNCH = "AUTOTUNER_LAUNCH"  # "<launch id>/<a word that no other launch has>"
 
 
 @dataclass(frozen=True)

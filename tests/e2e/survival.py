@@ -77,12 +77,18 @@ def family(study: str, launch_id: str) -> Family:
 
 def of_launch(study: str, launch_id: str) -> list[psutil.Process]:
     """Its living processes; the study's id tells them from those of other studies' launches of that name."""
-    of_study = set(living(STUDY, study))
-    return [process for process in living(LAUNCH, launch_id) if process in of_study]
+    return [process for process in living(STUDY, study) if _launch_of(process) == launch_id]
 
 
 def wait_for_end_of_launch(study: str, launch_id: str) -> None:
     wait_until(lambda: not of_launch(study, launch_id), f"the last process of {launch_id} to end")
+
+
+def _launch_of(process: psutil.Process) -> str:
+    try:
+        return process.environ().get(LAUNCH, "").partition("/")[0]
+    except psutil.Error:
+        return ""  # it ended meanwhile
 
 
 def _kind(process: psutil.Process) -> str:

@@ -18,8 +18,8 @@ from tests.e2e.studies import Workplace, rows, wait_for_row, wait_until
 from tests.e2e.survival import ENGINE_WITH_FAMILY, Measured, family, measured
 
 # Long enough rungs that a signal sent after one has ended hits the next.
-WORKLOAD = {"scenario": "D(32,32)", "requests": {"per_slot": 16, "min": 64}}
-RUNGS, TRIALS, REQUESTS = 2, 3, 64
+WORKLOAD = {"scenario": "D(32,32)", "requests": {"per_slot": 16, "min": 160}}
+RUNGS, TRIALS, REQUESTS = 2, 3, 160
 A_RUNG = "SELECT * FROM rungs WHERE trial_id = ? AND rung = 0"
 A_LAUNCH = "SELECT * FROM trials WHERE trial_id = ? AND startup_s IS NOT NULL"
 CONFIRMING = "SELECT * FROM trials WHERE phase = 'confirm' AND startup_s IS NOT NULL"

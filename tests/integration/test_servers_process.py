@@ -182,6 +182,14 @@ def test_a_stubborn_server_and_its_stubborn_orphans_are_killed(launch: Launch, a
     assert alive() == []
 
 
+def test_stopping_a_launch_spares_another_studys_launch_of_the_same_name(launch: Launch) -> None:
+    with launch() as other:
+        with launch():
+            pass
+        assert other.exit_code() is None
+        assert told(other.urls[0])
+
+
 def test_killing_the_server_ends_its_orphans_and_is_seen(launch: Launch, alive: Alive) -> None:
     with launch("--grandchild") as server:
         os.kill(told(server.urls[0])["pid"], signal.SIGKILL)
