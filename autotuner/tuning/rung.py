@@ -111,23 +111,28 @@ class RungRunner:
                 timed_out = clock.monotonic_s() >= ends_at
                 break
             timed_out = clock.monotonic_s() >= ends_at
-            exit_code = server.exit_code(_DEATH_IS_TOLD_WITHIN_S if _may_be_dead(run) else 0.0)
-            failure = point_failure(run, exit_code, lambda code: diagnose(code, server.log_tail()))
+            failure, is_dead = _judge(run, server, diagnose)
             if failure is None and timed_out:
                 failure = PointFailure(str(point.level), Failure.HANG, f"the rung did not end within {deadline_s:g} s")
-            if failure is None:
-                self._runs[point.level].append(run)
-            else:
+            if failure is not None:
                 failures.append(failure)
-                died = failure if exit_code is not None else None
-                if failure.failure.blames_config:
-                    self._failed[point.level] = failure
+                died = failure if is_dead else None
             new_runs.append(run)
             hopeless = run.stopped_early is not None and not timed_out
-            if hopeless and (failure is None or failure.failure.blames_config):
-                self._given_up.add(point.level)
+            self._remember(run, failure, hopeless)
             ended.append(PointOutcome(point, failed=failure is not None, hopeless=hopeless))
         return self._result(tuple(new_runs), failures, died, timed_out)
+
+    def _remember(self, run: PointRun, failure: PointFailure | None, hopeless: bool) -> None:
+        """What later rungs must know: a failed level stays failed, unless it was the client's or a node's fault."""
+        if failure is None:
+            self._runs[run.level].append(run)
+        elif failure.failure.blames_config:
+            self._failed[run.level] = failure
+        else:
+            return
+        if hopeless:
+            self._given_up.add(run.level)
 
     def _result(
         self, new_runs: tuple[PointRun, ...], failures: list[PointFailure], died: PointFailure | None, timed_out: bool
@@ -186,6 +191,14 @@ def _run_point(driver: LoadDriver, point: LoadPoint, left_s: Callable[[], float]
             raise
     again = dataclasses.replace(point, first_index=point.first_index + _REPEAT_OFFSET)
     return driver.run(again, deadline_s=left_s())
+
+
+def _judge(
+    run: PointRun, server: RunningServer, diagnose: Callable[[int | None, str], FailureReport]
+) -> tuple[PointFailure | None, bool]:
+    """Why the point has no measurement, ``None`` when it has one, and whether the server has died."""
+    exit_code = server.exit_code(_DEATH_IS_TOLD_WITHIN_S if _may_be_dead(run) else 0.0)
+    return point_failure(run, exit_code, lambda code: diagnose(code, server.log_tail())), exit_code is not None
 
 
 def _may_be_dead(run: PointRun) -> bool:
