@@ -17,6 +17,7 @@ from autotuner.study import load_study as load_study_file
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.capacity import bundle, check_space_fits
+from autotuner.tuning.proposers import require_searcher
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def check(study: Study, address: str | None = None) -> CheckReport:
     for name in study.objectives:
         parse_objective(name)
     check_workload(study.workload)
+    require_searcher(study)
     space = build_space(study)
     engine = get_engine(study.engine.name)
     _refuse(engine.problems(study, list(values_to_check(space))))

@@ -15,6 +15,8 @@ def export_configs(
     results: StudyResults, target: str, out: Path, *, top: int = 1, trial_id: str | None = None
 ) -> list[Path]:
     """Writes ``out/top1/…``, ``out/top2/…`` (or ``out/<trial_id>/…``); returns the files."""
+    if results.study.launcher.kind == "endpoint":
+        raise InputError("a study of a server that ran already has nothing to deploy: its flags are not known")
     if trial_id is not None:
         chosen = {trial_id: _point_of(results, trial_id)}
     else:

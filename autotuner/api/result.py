@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autotuner.errors import InputError
+from autotuner.errors import InfrastructureError, InputError
 from autotuner.manifests import targets
 from autotuner.results import OutputFolder, StudyResults, TrialPoint, load_results, write_tables
 
@@ -54,11 +54,15 @@ class Result:
 
     @property
     def exit_code(self) -> int:
-        """As the command line's: 0 done, 1 nothing meets the SLOs, 130 or 143 when interrupted."""
+        """As the command line's: 0 done, 1 nothing meets the SLOs, 3 no trial could be run at all, 130 or 143."""
         if self._interrupted_by is not None:
             return self._interrupted_by
         best = self.best
-        return 0 if best is not None and best.slo_met else 1
+        if best is not None:
+            return 0 if best.slo_met else 1
+        failures = [trial.failure for trial in self._results.trial_records]
+        nothing_ran = bool(failures) and all(f is not None and not f.blames_config for f in failures)
+        return InfrastructureError.exit_code if nothing_ran else 1
 
     def export(self, target: str, out: str | Path, *, top: int = 1, trial_id: str | None = None) -> list[Path]:
         """Writes deployment files of the ``top`` best Configs (or of one trial) into ``out``.
@@ -112,7 +116,7 @@ def write_outputs(path: Path, interrupted_by: int | None = None) -> Result:
     results = write_tables(path)
     result = Result(results, interrupted_by)
     result.report()
-    if results.best is not None:
+    if results.best is not None and results.study.launcher.kind != "endpoint":
         deploy = OutputFolder(path).deploy
         for target in targets():
             export_configs(results, target, deploy, top=3)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from autotuner.api.checking import check
 from autotuner.api.result import Result, write_outputs
+from autotuner.errors import AutotunerError
 from autotuner.results import OutputFolder, open_folder, resume_folder
 from autotuner.study import study_id
 from autotuner.study.model import Study
@@ -33,7 +34,11 @@ def run(
     check(study)
     folder = OutputFolder(Path(out) if out is not None else Path("studies") / study.name)
     with open_folder(folder, study):
-        return _run(study, folder, address, progress, observers)
+        try:
+            return _run(study, folder, address, progress, observers)
+        except AutotunerError:
+            folder.discard_unused()
+            raise
 
 
 def resume(

@@ -33,8 +33,14 @@ def diagnose_log(patterns: Sequence[LogPattern], exit_code: int | None, log_tail
                 return FailureReport(pattern.failure, line[:_MESSAGE_CHARS])
     if exit_code is None:
         return FailureReport(Failure.HANG, "the server lives but does not answer")
-    last_words = f": {lines[-1][:_MESSAGE_CHARS]}" if lines else ""
+    last_words = f": {last_lines(log_tail)}" if lines else ""
     return FailureReport(Failure.CRASH, f"the server {describe_exit(exit_code)}{last_words}")
+
+
+def last_lines(log_tail: str, count: int = 3) -> str:
+    """The log's last words in one line, for a message."""
+    lines = [line.strip() for line in log_tail.splitlines() if line.strip()]
+    return " | ".join(line[:_MESSAGE_CHARS] for line in lines[-count:])
 
 
 def describe_exit(exit_code: int) -> str:

@@ -38,6 +38,7 @@ class Progress:
     running: dict[str, RunningTrial] = field(default_factory=dict)
     ended: Counter[TrialState] = field(default_factory=Counter)
     best: tuple[str, Score] | None = None
+    confirmations_ended: int = 0
     gpu_seconds: float = 0.0
     cpu_seconds: float = 0.0
     message: str = ""
@@ -46,7 +47,7 @@ class Progress:
     def see(self, event: Event) -> None:
         match event:
             case StudyStarted():
-                self.study, self._began_s = event, self.clock()
+                self.study, self._began_s, self.best = event, self.clock(), event.resumed_best
             case PhaseStarted():
                 self.message = event.message
             case TrialStarted():
@@ -74,10 +75,12 @@ class Progress:
         if self.study is None:
             return None
         budget = None if self.study.wall_clock_s is None else max(0.0, self.study.wall_clock_s - self.elapsed_s)
-        here = sum(self.ended.values())
+        here = sum(self.ended.values()) + self.confirmations_ended
         if here < _ENDS_BEFORE_ESTIMATE:
             return budget
-        paced = self.elapsed_s / here * max(0, self.study.trials - self.trials_ended)
+        searched = max(0, self.study.trials - self.trials_ended)
+        confirmed = max(0, 2 * self.study.confirm - self.confirmations_ended)
+        paced = self.elapsed_s / here * (searched + confirmed)
         return paced if budget is None else min(paced, budget)
 
     def _end(self, event: TrialEnded) -> None:
@@ -85,6 +88,7 @@ class Progress:
         self.gpu_seconds += event.gpu_seconds
         self.cpu_seconds += event.cpu_seconds
         if event.phase is Phase.CONFIRM:
+            self.confirmations_ended += 1
             return
         self.ended[event.state] += 1
         score = event.score

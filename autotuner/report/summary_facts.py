@@ -129,7 +129,8 @@ def metric_label(results: StudyResults, column: str) -> str:
 def _level(point: TrialPoint | None) -> str:
     if point is None:
         return "–"
-    return "all levels" if point.level is None else f"{point.load_kind} {point.level:g}"
+    # A score over all levels has no level of its own; the figures shown are then those of the highest.
+    return "highest level" if point.level is None else f"{point.load_kind} {point.level:g}"
 
 
 def _default_note(results: StudyResults) -> str:

@@ -104,7 +104,7 @@ def event_line(event: Event, progress: Progress) -> str:
         case TrialEnded():
             why = f" {event.failure.value}: {event.message}" if event.failure else ""
             best = " — best so far" if progress.best is not None and progress.best[0] == event.trial_id else ""
-            told = f", {score_text(event.score)}" if event.score is not None else ""
+            told = f", {score_text(event.score)}" if event.score is not None and event.failure is None else ""
             return f"trial {event.trial_id} {event.state.value}{why}{told}{best}"
         case StudyEnded():
             return f"study ended: {event.stop_reason}; {spent_text(progress)}"

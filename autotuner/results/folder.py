@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -130,11 +130,24 @@ class OutputFolder:
             "or choose another folder (--out)"
         )
 
+    def discard_unused(self) -> None:
+        """Takes back what ``prepare`` made where no store came to be: a refused study leaves no folder behind."""
+        if self.database.exists():
+            return
+        for file in (self.study_yaml, self.path / ".lock"):
+            file.unlink(missing_ok=True)
+        for folder in (self.requests, self.logs, self.tensorboard, self.path):
+            with suppress(OSError):  # not empty: somebody else's files
+                folder.rmdir()
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the folder: a second driver is refused with FolderError. The lock dies with its process."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise FolderError(f"the output folder {self.path} can't be written: {error.strerror}") from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,9 +10,10 @@ from autotuner.servers.preflight import executable_problem, model_problem, secre
 from autotuner.servers.process import ProcessLauncher
 from autotuner.servers.reaper import Leftover, find_leftovers, reap
 from autotuner.servers.secrets import resolve_headers
-from autotuner.servers.tags import Owner, owner_tag, tags
+from autotuner.servers.tags import OWNER, Owner, owner_tag, tags
 
 __all__ = [
+    "OWNER",
     "CoreLease",
     "Diagnose",
     "EndpointLauncher",

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from autotuner.engines.deployment import Address, Deployment, Rank, SecretEnv
+from autotuner.engines.log_pattern import last_lines
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
 from autotuner.servers._tail import tail_of
 from autotuner.servers.executables import resolve_argv
@@ -224,10 +225,12 @@ class _Launch:
         _stop(supervision)
         if outcome is Readiness.DIED:
             raise self._death(supervision, exit_code, replicas)
+        log_tail = tail_of(self._logs)
+        waited = f"the server was not ready within {self._request.start_timeout_s:g} s"
         raise LaunchError(
-            f"the server was not ready within {self._request.start_timeout_s:g} s",
+            f"{waited}; its log ends: {last_lines(log_tail)}" if log_tail.strip() else waited,
             Failure.STARTUP_TIMEOUT,
-            log_tail=tail_of(self._logs),
+            log_tail=log_tail,
         )
 
     def _death(

@@ -20,7 +20,9 @@ class StudyStarted:
     objective: str
     direction: str  # "min" or "max"
     concurrent_trials: int
-    resumed_trials: int = 0
+    resumed_trials: int = 0  # of baseline and search, ended in earlier lives
+    resumed_best: tuple[str, Score] | None = None  # trial and score
+    confirm: int = 0  # rounds
     wall_clock_s: float | None = None  # budget
     gpu_seconds: float | None = None  # budget
 

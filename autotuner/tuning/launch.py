@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from autotuner.benchmark import DriverSettings, LoadDriver, Target
 from autotuner.engines import Deployment, get_engine
 from autotuner.errors import Failure, LaunchError
-from autotuner.servers import CoreLease, LaunchRequest, RunningServer, resolve_headers
+from autotuner.servers import OWNER, CoreLease, LaunchRequest, RunningServer, resolve_headers
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.rig import Rig
@@ -103,7 +104,7 @@ class TrialLaunch:
             try:
                 server = held.enter_context(self._rig.launcher.launch(request, self._engine.diagnose))
                 driver = held.enter_context(
-                    self._rig.open_driver(*self._driver_arguments(deployment, server, client_cores))
+                    self._rig.open_driver(*self._driver_arguments(deployment, server, client_cores, launch_id))
                 )
             finally:
                 self.loading_s += self._rig.clock.monotonic_s() - started
@@ -121,7 +122,7 @@ class TrialLaunch:
         return lease.cores[: deployment.cpus], lease.cores[deployment.cpus :], tuple(lease.fds)
 
     def _driver_arguments(
-        self, deployment: Deployment, server: RunningServer, cores: tuple[int, ...]
+        self, deployment: Deployment, server: RunningServer, cores: tuple[int, ...], launch_id: str
     ) -> tuple[Target, DriverSettings]:
         study = self._study
         target = Target(
@@ -133,10 +134,18 @@ class TrialLaunch:
         return target, DriverSettings(
             workload=study.workload,
             request_timeout_s=study.timeouts.request_s,
-            seed=study.search.seed,
+            seed=self._seed(launch_id),
             cores=cores,
         )
 
     def _ship_logs(self, log_dir: Path) -> None:
         logs = {path.name: path.read_bytes() for path in sorted(log_dir.glob("*.log"))}
         self._store.add_logs(self._assignment.trial_id, logs)
+
+    def _seed(self, launch_id: str) -> int:
+        """The study's seed; on a server that was there before, and may know its prompts, one of this launch's own."""
+        study = self._study
+        if study.launcher.kind != "endpoint" or study.workload.cache == "warm":
+            return study.search.seed
+        salt = f"{self._place.tags.get(OWNER, '')}/{launch_id}/{study.search.seed}"
+        return zlib.crc32(salt.encode())

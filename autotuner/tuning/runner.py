@@ -17,7 +17,7 @@ from ray.exceptions import RayError
 
 from autotuner.results import OutputFolder
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialRecord
-from autotuner.scoring import parse_objective
+from autotuner.scoring import Score, parse_objective
 from autotuner.servers import owner_tag
 from autotuner.space import build_space
 from autotuner.space.config import Config
@@ -96,7 +96,9 @@ def _run_on_ray(
             objective=study.objectives[0],
             direction=str(rules.objectives[0].direction),
             concurrent_trials=concurrent,
-            resumed_trials=len(known),
+            resumed_trials=sum(k.phase is not Phase.CONFIRM and k.state.is_terminal for k in known),
+            resumed_best=_best_so_far(conductor),
+            confirm=study.search.confirm,
             wall_clock_s=budget.wall_s,
             gpu_seconds=budget.gpu_s,
         )
@@ -114,6 +116,12 @@ def _run_on_ray(
         return ""
     store.end_study(StudyStatus.COMPLETED, run.stop_reason)
     return run.stop_reason
+
+
+def _best_so_far(conductor: Conductor) -> tuple[str, Score] | None:
+    trial_id = conductor.best()
+    score = None if trial_id is None else conductor.score_of(trial_id)
+    return None if trial_id is None or score is None else (trial_id, score)
 
 
 def _rules(study: Study, baseline: Config, concurrent: int) -> Rules:

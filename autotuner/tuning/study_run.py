@@ -123,8 +123,8 @@ class StudyRun:
                 message,
                 self._conductor.score_of(trial_id),
                 report.metrics if report else {},
-                gpu_seconds=held_s * self._gpus,
-                cpu_seconds=held_s * (report.cpus if report else 0),
+                gpu_seconds=(report.usage.reserved_s * report.gpus) if report else held_s * self._gpus,
+                cpu_seconds=(report.usage.reserved_s * report.cpus) if report else 0.0,
             )
         )
 

@@ -125,7 +125,7 @@ def test_what_an_event_carries(scene: Scene) -> None:
     assert dict(started.config) == dict(assignment.config.values)
     assert rung.score.score == 5.0
     assert ended.score is not None
-    assert (ended.state, ended.score.score, ended.cpu_seconds) == (TrialState.STOPPED, 5.0, 60.0)
+    assert (ended.state, ended.score.score, ended.cpu_seconds) == (TrialState.STOPPED, 5.0, 20.0)
 
 
 def test_reports_repeated_after_an_actors_death_are_told_once(scene: Scene) -> None:

@@ -7,10 +7,18 @@ autotuner bench http://127.0.0.1:8000 --scenario 'N(1000,200)/(200,50)' --rate 2
 from __future__ import annotations
 
 import argparse
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import autotuner as at
 from autotuner.cli.output import note, print_json, print_table
 from autotuner.errors import InputError
+from autotuner.metrics.request import PointRun, RequestError
+
+if TYPE_CHECKING:
+    from autotuner.api.benching import BenchResult
 
 NAME = "bench"
 HELP = "measure a server that already runs"
@@ -47,24 +55,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="name in requests (default: the first that the server serves)")
     parser.add_argument("--shared-prefix-tokens", type=int, default=0)
     parser.add_argument("--header", action="append", default=[], metavar="NAME:VALUE", help="may be repeated")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--seed",
+        type=int,
+        help="same seed, same requests; a server that has seen them answers from its cache (default: a new one, told)",
+    )
     parser.add_argument("--request-timeout-s", type=float, default=120.0)
 
 
 def handle(arguments: argparse.Namespace) -> int:
+    seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
+    note(f"seed {seed}")
     results = at.bench(
         arguments.url.rstrip("/"),
         _workload(arguments),
         model=arguments.model,
         headers=_headers(arguments.header),
         requests=arguments.requests,
-        seed=arguments.seed,
+        seed=seed,
         request_timeout_s=arguments.request_timeout_s,
         progress=lambda level, run: note(f"{level} …") if run is None else None,
     )
     if arguments.json:
-        print_json({"url": arguments.url, "levels": [result.as_dict() for result in results]})
-        return 0
+        print_json({"url": arguments.url, "seed": seed, "levels": [result.as_dict() for result in results]})
+        return _exit_code(results)
     rows = []
     for result in results:
         told = result.as_dict()
@@ -73,8 +87,21 @@ def handle(arguments: argparse.Namespace) -> int:
             note(f"{result.measurement.level}: the load driver itself was late; the figures are its own")
         if result.run.stopped_early:
             note(f"{result.measurement.level}: stopped early: {result.run.stopped_early}")
+        for cause, count in _causes(result.run).most_common(3):
+            note(f"{result.measurement.level}: {count} requests failed: {cause}")
     print_table(("load", *_COLUMNS.values()), rows)
-    return 0
+    return _exit_code(results)
+
+
+def _exit_code(results: Sequence[BenchResult]) -> int:
+    """1 when no request at all succeeded."""
+    return 0 if any(record.ok for result in results for record in result.run.records) else 1
+
+
+def _causes(run: PointRun) -> Counter[str]:
+    """Why requests failed, in the server's own words where it had any."""
+    failed = [record for record in run.records if record.error not in (None, RequestError.CANCELLED)]
+    return Counter(" ".join(str(part) for part in (r.error, r.status, r.detail[:200]) if part) for r in failed)
 
 
 def _workload(arguments: argparse.Namespace) -> at.Workload:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+
 import autotuner as at
-from autotuner.cli.output import print_json
+from autotuner.cli.output import note, print_json
 
 
 def tell_ending(result: at.Result, as_json: bool) -> int:
@@ -11,4 +13,6 @@ def tell_ending(result: at.Result, as_json: bool) -> int:
         print_json(result.summary)
     else:
         result.print_summary()
+    if result.exit_code > 128:  # a signal's
+        note(f"interrupted; go on with: autotuner resume {shlex.quote(str(result.path))}")
     return result.exit_code

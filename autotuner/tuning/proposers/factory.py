@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from autotuner.extras import require_installed
 from autotuner.space import SearchSpace
 from autotuner.study.model import Study
 from autotuner.tuning.proposers.listed import GridProposer, RandomProposer
 from autotuner.tuning.proposers.proposer import Proposer
+
+# algorithm → the package it needs; each has the extra of the algorithm's name
+_PACKAGES = {"cmaes": "cmaes", "gp": "torch", "hyperopt": "hyperopt"}
+
+
+def require_searcher(study: Study) -> None:
+    """Raises MissingExtraError when the package of the study's searcher is not installed."""
+    algorithm = study.search.algorithm
+    if algorithm in _PACKAGES:
+        require_installed(_PACKAGES[algorithm], algorithm, f"search.algorithm: {algorithm}")
 
 
 def make_proposer(study: Study, space: SearchSpace) -> Proposer:
