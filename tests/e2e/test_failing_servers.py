@@ -70,7 +70,7 @@ def under_load(shared_place: Workplace) -> Failed:
 @pytest.mark.parametrize(
     ("fault", "failure", "message"),
     [
-        ("dies", "CRASH", "ended with exit code 7: llama_model_loader: the tensor blk.7 is cut short"),
+        ("dies", "CRASH", "tensor 39 | llama_model_loader: the tensor blk.7 is cut short"),
         ("refuses", "INVALID_CONFIG", "error: invalid argument: --warp-speed"),
         ("never_ready", "STARTUP_TIMEOUT", "not ready within 6 s"),
     ],

@@ -217,11 +217,16 @@ def test_a_cluster_that_is_not_there_is_told_at_once(workplace: Workplace) -> No
 
 def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -> None:
     place, out = head.place, head.place.folder / "endpoint"
-    with mock_server(ttft_ms=200, itl_ms=5) as url:
+    log = place.folder / "endpoint-requests.jsonl"
+    with mock_server(ttft_ms=200, itl_ms=5, log=str(log)) as url:
         study = place.folder / "endpoint.yaml"
         study.write_text(json.dumps({**study_keys(place.model, place.mark), **_endpoint(url)}), encoding="utf-8")
         done = head.run("run", study, "--out", out, "--json")
         assert done.returncode == 0, done.stderr
+        first = _prompts(log)
+        again = head.run("run", study, "--out", place.folder / "endpoint-again", "--json")
+        assert again.returncode == 0, again.stderr
+        assert len(_prompts(log)) == 2 * len(first), "a server that knows a prompt answers from its cache"
         with urllib.request.urlopen(f"{url}/health", timeout=30) as answer:
             assert answer.status == 200  # it is somebody's: it goes on running
     summary = json.loads(done.stdout)
@@ -231,6 +236,24 @@ def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -
     assert measured["level"].tolist() == [1, 2, 4]
     assert measured["ttft_p50_ms"].between(200, 300).all()
     assert_done(head, out, trials=1)
+
+
+def test_a_server_that_does_not_run_says_nothing_about_its_config(head: Head) -> None:
+    place = head.place
+    with closing(lease_port("127.0.0.1")) as unused:
+        keys = _endpoint(f"http://127.0.0.1:{unused.port}") | {"timeouts": {"start_s": 2}}
+        study = place.folder / "nowhere.yaml"
+        study.write_text(json.dumps({**study_keys(place.model, place.mark), **keys}), encoding="utf-8")
+        done = head.run("run", study, "--out", place.folder / "nowhere")
+    assert done.returncode == 3
+    (ended,) = [line for line in done.stderr.splitlines() if "trial 0000 failed" in line]
+    assert "INFRASTRUCTURE" in ended
+    assert "infeasible" not in ended
+
+
+def _prompts(log: Path) -> set[str]:
+    """Every prompt that the server was sent, warm-up included."""
+    return {json.dumps(json.loads(line)["prompt"]) for line in log.read_text(encoding="utf-8").splitlines()}
 
 
 def _endpoint(url: str) -> dict[str, Any]:

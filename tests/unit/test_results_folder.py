@@ -98,3 +98,23 @@ def test_importing_results_is_cheap() -> None:
     code = "import sys, autotuner.results; print([m for m in ('pandas', 'pyarrow', 'sqlalchemy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_folder_that_came_to_nothing_is_taken_back(folder: OutputFolder) -> None:
+    folder.prepare(make_study(), "id-1")
+    folder.discard_unused()
+    assert not folder.path.exists()
+
+
+def test_nothing_but_our_own_is_taken_back(folder: OutputFolder) -> None:
+    folder.prepare(make_study(), "id-1")
+    (folder.path / "notes.txt").write_text("mine")
+    folder.discard_unused()
+    assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_with_results_is_kept(folder: OutputFolder) -> None:
+    folder.prepare(make_study(), "id-1")
+    folder.database.write_bytes(b"results")
+    folder.discard_unused()
+    assert folder.study_yaml.is_file()

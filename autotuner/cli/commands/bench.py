@@ -65,7 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def handle(arguments: argparse.Namespace) -> int:
     seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
-    note(f"seed {seed}")
     results = at.bench(
         arguments.url.rstrip("/"),
         _workload(arguments),
@@ -76,6 +75,7 @@ def handle(arguments: argparse.Namespace) -> int:
         request_timeout_s=arguments.request_timeout_s,
         progress=lambda level, run: note(f"{level} …") if run is None else None,
     )
+    note(f"seed {seed}")
     if arguments.json:
         print_json({"url": arguments.url, "seed": seed, "levels": [result.as_dict() for result in results]})
         return _exit_code(results)
