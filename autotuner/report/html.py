@@ -93,20 +93,9 @@ def render_report(results: StudyResults) -> str:
     )
 
 
-def _sections(results: StudyResults) -> list[Section]:
+def _front_sections(results: StudyResults, marked: Marked) -> list[Section]:
     slo, gpus = results.study.slo, _gpus(results)
-    best = champion(results)
-    marked = Marked(
-        best=best.trial_id if best else None,
-        default=results.baseline.trial_id if results.baseline else None,
-        best_name=champion_name(results),
-    )
-    points = last_points(results)
-    has_slo = bool(slo.terms())
-    trials = scored_trials(results)
-    found = _importance(results, trials)
-    objective = results.objective.name
-    names = [p.name for p in found.parameters] if found else []
+    points, has_slo = last_points(results), bool(slo.terms())
     unit = "GPU" if gpus else "server replica (this study used no GPU)"
     return [
         Section(
@@ -123,6 +112,22 @@ def _sections(results: StudyResults) -> list[Section]:
             "longer than the SLO; thresholds of other statistics than p99 are drawn too, with their name.",
             pareto_figure(points, latency_axes(slo), gpus=gpus, has_slo=has_slo, marked=marked),
         ),
+    ]
+
+
+def _sections(results: StudyResults) -> list[Section]:
+    best = champion(results)
+    marked = Marked(
+        best=best.trial_id if best else None,
+        default=results.baseline.trial_id if results.baseline else None,
+        best_name=champion_name(results),
+    )
+    trials = scored_trials(results)
+    found = _importance(results, trials)
+    objective = results.objective.name
+    names = [p.name for p in found.parameters] if found else []
+    return [
+        *_front_sections(results, marked),
         Section(
             "confirmation",
             "Default against best",

@@ -13,7 +13,7 @@ from autotuner.results.kept_runs import kept_runs
 from autotuner.results.records import RungRecord, TrialRecord
 from autotuner.results.result import StudyResults
 from autotuner.results.store import Store
-from autotuner.scoring.objective import parse_objective
+from autotuner.scoring.objective import parse_objectives
 from autotuner.scoring.scorer import score_rung
 from autotuner.study.model import Slo, Study
 
@@ -43,6 +43,6 @@ def _rescore_rung(study: Study, trial: TrialRecord, rung: RungRecord, runs: list
         if number <= rung.rung and run.level in by_level:
             by_level[run.level].append(run)
     measurements = tuple(measure(level, kept, context) for level, kept in by_level.items())
-    objectives = [parse_objective(name) for name in study.objectives]
+    objectives = parse_objectives(study.objectives)
     missing = [level for level in levels(study.workload) if level not in by_level]
     return replace(rung, measurements=measurements, score=score_rung(measurements, missing, study.slo, objectives))

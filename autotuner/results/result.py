@@ -19,7 +19,7 @@ from autotuner.results.points import TrialPoint, closest_point, ranked_points, t
 from autotuner.results.records import FailureRecord, Phase, RungRecord, StudyStatus, TrialRecord
 from autotuner.results.store import Store
 from autotuner.results.summary import improvement_dict, pareto_rows, point_dict, spent_seconds, trial_counts
-from autotuner.scoring.objective import Objective, parse_objective
+from autotuner.scoring.objective import Objective, parse_objectives
 from autotuner.study.model import Study
 
 __all__ = ["StudyResults", "TrialPoint", "load_results", "write_tables"]
@@ -45,7 +45,7 @@ class StudyResults:
     @cached_property
     def objectives(self) -> tuple[Objective, ...]:
         """Those of the study; the first one scores."""
-        return tuple(parse_objective(name) for name in self.study.objectives)
+        return parse_objectives(self.study.objectives)
 
     @property
     def objective(self) -> Objective:

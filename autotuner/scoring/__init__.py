@@ -1,7 +1,7 @@
 """Scores: SLO penalties, objectives, the best, the Pareto front. Pure functions."""
 
 from autotuner.metrics.direction import Direction
-from autotuner.scoring.objective import OBJECTIVES, Aggregate, Objective, parse_objective
+from autotuner.scoring.objective import OBJECTIVES, Aggregate, Objective, parse_objective, parse_objectives
 from autotuner.scoring.pareto import pareto_front
 from autotuner.scoring.score import PointScore, Score, Tier, Violation
 from autotuner.scoring.scorer import score_point, score_rung
@@ -26,6 +26,7 @@ __all__ = [
     "judge_slo",
     "pareto_front",
     "parse_objective",
+    "parse_objectives",
     "penalised",
     "score_point",
     "score_rung",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -56,3 +56,8 @@ def parse_objective(name: str) -> Objective:
         rule=f"one of {', '.join(names)}",
         nearest=nearest,
     )
+
+
+def parse_objectives(names: Iterable[str]) -> tuple[Objective, ...]:
+    """The objectives of a study, in its order."""
+    return tuple(parse_objective(name) for name in names)

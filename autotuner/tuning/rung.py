@@ -14,7 +14,7 @@ from autotuner.errors import Failure, InfrastructureError
 from autotuner.metrics import LoadLevel, Measurement, PointRun, RequestError, measure, measure_context
 from autotuner.results import kept_runs
 from autotuner.results.records import PointFailure, RungRecord
-from autotuner.scoring import Score, parse_objective, score_rung
+from autotuner.scoring import Score, parse_objectives, score_rung
 from autotuner.servers import RunningServer
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment
@@ -55,7 +55,7 @@ class RungRunner:
         self._study = study
         self._assignment = assignment
         self._levels = levels(study.workload)
-        self._objectives = [parse_objective(name) for name in study.objectives]
+        self._objectives = parse_objectives(study.objectives)
         self._context = measure_context(
             study,
             gpus=deployment.gpus if deployment else 0,

@@ -17,7 +17,7 @@ from ray.exceptions import RayError
 
 from autotuner.results import OutputFolder
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialRecord
-from autotuner.scoring import Score, parse_objective
+from autotuner.scoring import Score, parse_objective, parse_objectives
 from autotuner.servers import owner_tag
 from autotuner.space import build_space
 from autotuner.space.config import Config
@@ -129,7 +129,7 @@ def _rules(study: Study, baseline: Config, concurrent: int) -> Rules:
         trials=study.search.trials,
         rungs=study.fidelity.rungs,
         confirm=study.search.confirm,
-        objectives=tuple(parse_objective(name) for name in study.objectives),
+        objectives=parse_objectives(study.objectives),
         baseline=baseline,
         # A paused HyperBand trial is not running, though it has not ended: there Ray alone counts.
         max_running=None if study.fidelity.trial_scheduler == "hyperband" else concurrent,

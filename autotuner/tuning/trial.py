@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from autotuner.engines import Deployment, Engine, get_engine
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
 from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, TrialState, Usage
-from autotuner.scoring import Score, parse_objective, score_rung
+from autotuner.scoring import Score, parse_objectives, score_rung
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.capacity import reserved_cpus
@@ -219,7 +219,7 @@ class TrialRun:
         )
 
     def _worst_score(self, reason: str) -> Score:
-        objectives = [parse_objective(name) for name in self._study.objectives]
+        objectives = parse_objectives(self._study.objectives)
         return dataclasses.replace(score_rung([], [], self._study.slo, objectives), reason=reason)
 
     def _reserved_cpus(self) -> int:

@@ -17,7 +17,7 @@ from ray.tune.schedulers import (
 )
 
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import parse_objective, score_rung
+from autotuner.scoring import parse_objective, parse_objectives, score_rung
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.conductor import KnownTrial
@@ -145,7 +145,7 @@ def _past_results(trial: KnownTrial, study: Study) -> list[dict[str, Any]]:
     """What Ray was given for each rung of an ended trial; the rung that one failed in has the worst score."""
     scores = [*trial.scores]
     if trial.state is TrialState.FAILED:
-        objectives = [parse_objective(name) for name in study.objectives]
+        objectives = parse_objectives(study.objectives)
         scores[max(len(scores) - 1, 0) :] = [score_rung([], [], study.slo, objectives)]
     return [judged(study, rung, score) for rung, score in enumerate(scores)]
 

@@ -71,9 +71,11 @@ def test_a_launched_server_answers_and_tells_about_itself(case: Case) -> None:
 def test_stop_may_be_called_again(case: Case) -> None:
     server = case.launcher.launch(case.good, diagnose)
     server.stop()
+    ended = server.exit_code()
     server.stop()
     with server:
         pass
+    assert server.exit_code() == ended
 
 
 def test_a_launcher_launches_again(case: Case) -> None:

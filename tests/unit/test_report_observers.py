@@ -133,6 +133,7 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_study(tmp_path: Path) 
     observer.on_event(TrialStarted("0001", Phase.SEARCH, CONFIG))
     observer.on_event(ended("0001", TrialState.COMPLETED, score(1.0)))
     observer.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_lines_say_one_event_each() -> None:
