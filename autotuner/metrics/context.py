@@ -7,10 +7,10 @@ from autotuner.metrics.measurement import MeasureContext
 from autotuner.study.model import Study
 
 
-def measure_context(study: Study, *, gpus: int, cpus: int, replicas: int) -> MeasureContext:
+def measure_context(study: Study, *, gpus: int, cpus: int, replicas: int, accelerator: str = "") -> MeasureContext:
     """What ``measure`` needs to know of a trial that holds so many GPUs and CPU cores."""
     hardware = study.hardware
-    prices = ((hardware.cost_per_gpu_hour, gpus), (hardware.cost_per_cpu_hour, cpus))
+    prices = ((hardware.gpu_price(accelerator), gpus), (hardware.cost_per_cpu_hour, cpus))
     known = [price * count for price, count in prices if price is not None]
     return MeasureContext(
         gpus=gpus,
