@@ -19,7 +19,7 @@ from pathlib import Path
 RUNS = 5
 MOST_OVER_PYTHON_S = 0.4
 MOST_CHECK_S = 2.0
-COUNT = "import sys; from autotuner.study import load_study; from autotuner.space import build_space; "
+COUNT = "import sys; from autotuner.study import load_study; from autotuner.engines import build_space; "
 COUNT += "print(build_space(load_study(sys.argv[1]).study).count())"
 # 8 parameters: 10 × 10 × 10 × 10 × 5 × 5 × 2 × 2 = 10^6 points.
 STUDY = """

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from autotuner.benchmark import check_workload, full_requests, levels
-from autotuner.engines import Problem, get_engine
+from autotuner.engines import Problem, build_space, one_engine, study_problems
 from autotuner.errors import StudyError
 from autotuner.scoring import parse_objective
 from autotuner.servers import executable_problem, model_problem, secret_problem
-from autotuner.space import Count, build_space, values_to_check
+from autotuner.space import Config, Count
 from autotuner.study import load_study as load_study_file
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
@@ -35,7 +35,7 @@ class CheckReport:
         study = self.study
         points = [f"{level} ({full_requests(study.workload, level)} requests)" for level in levels(study.workload)]
         rows = [
-            ("engine", study.engine.name),
+            ("engine", ", ".join(study.engine.names)),
             ("model", study.model.id),
             ("Configs", _counted(self.count)),
             ("trials", f"{study.search.trials} by {study.search.algorithm}, the default first"),
@@ -77,12 +77,10 @@ def check(study: Study, address: str | None = None) -> CheckReport:
     check_workload(study.workload)
     require_searcher(study)
     space = build_space(study)
-    engine = get_engine(study.engine.name)
-    _refuse(engine.problems(study, list(values_to_check(space))))
+    told = _refuse(study_problems(study, space))
     count = space.count()
-    baseline = baseline_config(study)
-    deployment = engine.deployment(study, baseline)
-    argv = tuple(rank.argv for group in deployment.groups for rank in group.ranks)
+    baseline = baseline_config(study, space)
+    argv = _argv(study, baseline)
     _refuse([model_problem(study), secret_problem(study), *(executable_problem(study, words[0]) for words in argv)])
     fits = None
     if address is not None:
@@ -94,24 +92,34 @@ def check(study: Study, address: str | None = None) -> CheckReport:
         study=study,
         count=count,
         argv=argv,
-        warnings=tuple(_warnings(study, count)),
+        warnings=(*map(_text, told), *_warnings(study, count)),
         needs=dict(bundle(study, baseline)),
         fits=fits,
     )
 
 
-def _refuse(found: Iterable[Problem | None]) -> None:
-    fatal = [problem for problem in found if problem is not None and problem.fatal]
+def _argv(study: Study, config: Config) -> tuple[tuple[str, ...], ...]:
+    engine, own_study, own_config = one_engine(study, config)
+    deployment = engine.deployment(own_study, own_config)
+    return tuple(rank.argv for group in deployment.groups for rank in group.ranks)
+
+
+def _refuse(found: Iterable[Problem | None]) -> list[Problem]:
+    """Raises StudyError for the fatal ones; hands back the others."""
     # One line for a flag that is wrong in each of its values.
-    problems = list({(problem.key, problem.rule): problem for problem in reversed(fatal)}.values())[::-1]
-    if problems:
-        first = problems[0]
-        texts = [f"{p.key}: {p.value!r}: {p.rule}{_nearest(p.nearest)}" for p in problems[:5]]
-        raise StudyError("\n".join(texts), key=first.key, value=first.value, rule=first.rule, nearest=first.nearest)
+    known = {(problem.key, problem.rule): problem for problem in reversed([p for p in found if p is not None])}
+    problems = list(known.values())[::-1]
+    fatal = [problem for problem in problems if problem.fatal]
+    if fatal:
+        first = fatal[0]
+        lines = "\n".join(map(_text, fatal[:5]))
+        raise StudyError(lines, key=first.key, value=first.value, rule=first.rule, nearest=first.nearest)
+    return problems
 
 
-def _nearest(nearest: str | None) -> str:
-    return f"; did you mean {nearest!r}?" if nearest else ""
+def _text(problem: Problem) -> str:
+    hint = f"; did you mean {problem.nearest!r}?" if problem.nearest and problem.fatal else ""
+    return f"{problem.key}: {problem.value!r}: {problem.rule}{hint}"
 
 
 def _warnings(study: Study, count: Count) -> Iterator[str]:

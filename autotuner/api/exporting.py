@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autotuner.engines import get_engine
+from autotuner.engines import one_engine
 from autotuner.errors import InputError
 from autotuner.manifests import ManifestContext, render
 from autotuner.results import StudyResults, TrialPoint
@@ -51,7 +51,8 @@ def _point_of(results: StudyResults, trial_id: str) -> TrialPoint:
 
 def _write(results: StudyResults, target: str, point: TrialPoint, folder: Path) -> list[Path]:
     study = results.study
-    deployment = get_engine(study.engine.name).deployment(study, Config(point.config))
+    engine, own_study, own_config = one_engine(study, Config(point.config))
+    deployment = engine.deployment(own_study, own_config)
     context = ManifestContext(
         study_name=study.name,
         trial_id=point.trial_id,

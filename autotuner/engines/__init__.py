@@ -1,9 +1,10 @@
 """Engines: what each inference server's flags mean. Config → Deployment, pure."""
 
-from autotuner.engines.catalogue import Catalogue, Flag, FlagType, catalogue_versions, load_catalogue
+from autotuner.engines.catalogue import Catalogue, catalogue_versions, load_catalogue
 from autotuner.engines.deployment import (
     Address,
     Deployment,
+    HttpCall,
     Mount,
     Probe,
     Rank,
@@ -12,28 +13,48 @@ from autotuner.engines.deployment import (
     VersionProbe,
     literal,
 )
-from autotuner.engines.engine import Engine, FailureReport, Problem, RequestFeatures
+from autotuner.engines.engine import Engine, EngineRule, FailureReport, ModelFormat, QuantValue, RequestFeatures
+from autotuner.engines.flag import Flag, FlagType
+from autotuner.engines.one_engine import one_engine, split_prefix, study_of
+from autotuner.engines.problem import Problem
 from autotuner.engines.registry import engine_names, get_engine
+from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
+from autotuner.engines.study_problems import study_problems
+from autotuner.engines.study_space import build_space
 
 __all__ = [
     "Address",
     "Catalogue",
+    "Counter",
     "Deployment",
     "Engine",
+    "EngineRule",
     "FailureReport",
     "Flag",
     "FlagType",
+    "Gauge",
+    "HttpCall",
+    "MetricSource",
+    "ModelFormat",
     "Mount",
     "Probe",
     "Problem",
+    "QuantValue",
     "Rank",
+    "Ratio",
     "RequestFeatures",
     "SecretEnv",
     "ServerGroup",
+    "ServerMetric",
     "VersionProbe",
+    "build_space",
     "catalogue_versions",
     "engine_names",
     "get_engine",
     "literal",
     "load_catalogue",
+    "one_engine",
+    "split_prefix",
+    "study_of",
+    "study_problems",
 ]

@@ -1,107 +1,26 @@
 """Flag catalogues: which flags a version of a server has, as data, and what is wrong with a value.
 
 A catalogue is ``catalogues/<engine>-<version>.yaml`` in this package: flag name (long form, no dashes)
-→ type, choices, range, default, aliases.
+→ type, choices, range, default, aliases. ``synonyms/<engine>.yaml`` names what engines call differently:
+concept → flag name.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
 import yaml
 
-from autotuner.engines.engine import Problem
+from autotuner.engines.flag import Flag, FlagType, Place, nearest_word
+from autotuner.engines.problem import Problem
 from autotuner.errors import StudyError
 
-
-class FlagType(StrEnum):
-    INT = "int"
-    FLOAT = "float"
-    STR = "str"
-    CHOICE = "choice"
-    FLAG = "flag"  # --name when true, --no-name when false
-    SWITCH = "switch"  # --name when true, nothing when false
-
-
-@dataclass(frozen=True)
-class Flag:
-    """One flag of a server. ``reserved`` says why a study may not set it, ``None`` where it may."""
-
-    name: str
-    type: FlagType
-    aliases: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
-    min: float | None = None
-    max: float | None = None
-    pattern: str | None = None
-    default: Any = None
-    negative: str | None = None
-    reserved: str | None = None
-
-    def broken_rule(self, value: object) -> tuple[str, str | None] | None:
-        """The rule that ``value`` breaks, with the nearest choice if there is one; ``None`` when it is fine.
-
-        ``None`` stands for the server's own default and is always fine.
-        """
-        if value is None:
-            return None
-        if self.reserved is not None:
-            return f"can't be set: it {self.reserved}", None
-        if self.type in (FlagType.FLAG, FlagType.SWITCH):
-            return None if isinstance(value, bool) else ("true or false", None)
-        if self.type is FlagType.CHOICE:
-            return self._broken_choice(value)
-        if self.type is FlagType.STR:
-            return self._broken_text(value)
-        return self._broken_number(value)
-
-    def render(self, value: object) -> tuple[str, ...]:
-        """The argv words that set the flag to ``value``; none at all for ``None``."""
-        if value is None:
-            return ()
-        if self.type is FlagType.SWITCH:
-            return (f"--{self.name}",) if value else ()
-        if self.type is FlagType.FLAG:
-            return (f"--{self.name}" if value else f"--{self.negative or f'no-{self.name}'}",)
-        return f"--{self.name}", self.as_word(value)
-
-    def as_word(self, value: object) -> str:
-        """``value`` as the server spells it: YAML reads a bare ``on`` as true, and numbers stay plain."""
-        if isinstance(value, bool):
-            return "on" if value else "off"
-        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-    def _broken_choice(self, value: object) -> tuple[str, str | None] | None:
-        word = self.as_word(value)
-        if word in self.choices:
-            return None
-        return f"one of {', '.join(self.choices)}", _nearest(word, self.choices)
-
-    def _broken_text(self, value: object) -> tuple[str, str | None] | None:
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            return "a text", None
-        if self.pattern is not None and re.fullmatch(self.pattern, str(value)) is None:
-            return f"must match {self.pattern}", None
-        return None
-
-    def _broken_number(self, value: object) -> tuple[str, str | None] | None:
-        kind = "a whole number" if self.type is FlagType.INT else "a number"
-        fits = isinstance(value, int) or (isinstance(value, float) and self.type is FlagType.FLOAT)
-        if isinstance(value, bool) or not fits:
-            return kind, None
-        assert isinstance(value, int | float)
-        if self.min is not None and not value >= self.min:
-            return f"{kind}, at least {self.min:g}", None
-        if self.max is not None and not value <= self.max:
-            return f"{kind}, at most {self.max:g}", None
-        return None
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -111,46 +30,81 @@ class Catalogue:
     engine: str
     version: str
     flags: Mapping[str, Flag]
+    source: str = ""
+    synonyms: Mapping[str, str] = field(default_factory=dict)  # concept → flag name
 
     def find(self, name: str) -> Flag | None:
-        """The flag of this name or alias, or ``None``."""
-        flag = self.flags.get(name)
-        return flag or next((f for f in self.flags.values() if name in f.aliases), None)
+        """The flag of this name or alias, dashes and underscores alike, or ``None``."""
+        return self._by_name.get(_plain(name))
+
+    def means(self, concept: str) -> Flag | None:
+        """The flag that sets ``concept`` (``gpu_memory_fraction``), or ``None``."""
+        name = self.synonyms.get(concept)
+        return None if name is None else self.find(name)
 
     def problem(self, key: str, name: str, value: object) -> Problem | None:
-        """What is wrong with ``name: value``, told under ``key``."""
+        """What is wrong with ``name: value``, told under ``key``; a deprecated flag is a warning."""
         flag = self.find(name)
+        judged_by = f"{self.engine} {self.version}"
         if flag is None:
-            rule = f"no flag of {self.engine} {self.version}"
-            return Problem(key, value, rule, _nearest(name, list(self._settable_names())))
+            nearest, hint = self._stands_for(name)
+            return Problem(key, value, f"no flag of {judged_by}{hint}", nearest)
         broken = flag.broken_rule(value)
-        return None if broken is None else Problem(key, value, *broken)
+        if broken is not None:
+            rule = broken.rule if flag.reserved else f"{broken.rule} ({judged_by})"
+            return Problem(key, value, rule, broken.nearest, broken.fatal)
+        if flag.deprecated is not None and value is not None:
+            return Problem(key, value, f"deprecated in {judged_by}: {flag.deprecated}", fatal=False)
+        return None
+
+    @cached_property
+    def _by_name(self) -> dict[str, Flag]:
+        aliases = {_plain(alias): flag for flag in self.flags.values() for alias in flag.aliases}
+        return aliases | {_plain(name): flag for name, flag in self.flags.items()}
+
+    def _stands_for(self, name: str) -> tuple[str | None, str]:
+        """What a flag that is not here should be, and why."""
+        other = _versions_with(self.engine, name, self.version)
+        if other:
+            return self._nearest(name), f"; {', '.join(other)} has it"
+        for engine in catalogued_engines():
+            theirs = None if engine == self.engine else load_catalogue(engine)
+            if theirs is None or (flag := theirs.find(name)) is None:
+                continue
+            concept = next((c for c, known in theirs.synonyms.items() if _plain(known) == _plain(flag.name)), None)
+            ours = self.means(concept) if concept else None
+            if ours is not None:
+                return ours.name, f"; it is {engine}'s name for {ours.name}"
+            return self._nearest(name), f"; it is one of {engine}'s"
+        return self._nearest(name), ""
+
+    def _nearest(self, name: str) -> str | None:
+        return nearest_word(name, self._settable_names())
 
     def _settable_names(self) -> Iterator[str]:
-        for flag in self.flags.values():
-            if flag.reserved is None:
-                yield flag.name
+        return (flag.name for flag in self.flags.values() if flag.reserved is None)
 
 
-def _nearest(name: str, choices: list[str] | tuple[str, ...]) -> str | None:
-    normal = name.lower().lstrip("-").replace("_", "-")
-    return next(iter(difflib.get_close_matches(normal, choices, n=1, cutoff=0.5)), None) or next(
-        iter(difflib.get_close_matches(name, choices, n=1, cutoff=0.5)), None
-    )
+@cache
+def catalogued_engines() -> tuple[str, ...]:
+    """The engines that have a flag catalogue."""
+    return tuple(sorted({name.rpartition("-")[0] for name in _catalogue_names()}))
 
 
+@cache
 def catalogue_versions(engine: str) -> tuple[str, ...]:
     """The versions of ``engine`` that have a catalogue, oldest first."""
-    prefix, suffix = f"{engine}-", ".yaml"
-    names = (entry.name for entry in resources.files("autotuner.engines").joinpath("catalogues").iterdir())
-    found = [name[len(prefix) : -len(suffix)] for name in names if name.startswith(prefix) and name.endswith(suffix)]
-    return tuple(sorted(found, key=_version_key))
+    found = [name.rpartition("-")[2] for name in _catalogue_names() if name.rpartition("-")[0] == engine]
+    return tuple(sorted(found, key=version_key))
 
 
 def load_catalogue(engine: str, version: str | None = None) -> Catalogue:
-    """The catalogue of ``engine`` in ``version``, by default the newest. Raises StudyError for an unknown one."""
+    """The catalogue of ``engine`` in ``version``, by default (and for ``auto``) the newest.
+
+    Raises StudyError for an unknown one.
+    """
     known = catalogue_versions(engine)
-    if version is None:
+    if version is None or version == AUTO:
         version = known[-1]
     if version not in known:
         raise StudyError(
@@ -158,31 +112,68 @@ def load_catalogue(engine: str, version: str | None = None) -> Catalogue:
             key="engine.version",
             value=version,
             rule=f"one of {', '.join(known)}",
-            nearest=_nearest(version, known) or known[-1],
+            nearest=nearest_version(version, known),
         )
     return _read(engine, version)
 
 
+def nearest_version(version: str, known: tuple[str, ...]) -> str:
+    """The catalogued version that ``version`` is most like: the newest that is not newer, else the oldest."""
+    older = [candidate for candidate in known if version_key(candidate) <= version_key(version)]
+    return older[-1] if older else known[0]
+
+
+def version_key(version: str) -> tuple[tuple[int, int | str], ...]:
+    """Orders versions by their numbers: 0.9 before 0.27, b9999 before b11549, 1.3.0rc20 before 1.3.0."""
+    parts = re.findall(r"\d+|[a-z]+", version.lower())
+    key: list[tuple[int, int | str]] = [(1, int(part)) if part.isdigit() else (0, part) for part in parts]
+    return (*key, (0, "~"))  # an end comes after rc, and before a further number
+
+
+@cache
+def _catalogue_names() -> tuple[str, ...]:
+    entries = resources.files("autotuner.engines").joinpath("catalogues").iterdir()
+    return tuple(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
+
+
+def _versions_with(engine: str, name: str, except_version: str) -> list[str]:
+    """Other versions of the engine that have this flag."""
+    others = (version for version in catalogue_versions(engine) if version != except_version)
+    return [f"{engine} {version}" for version in others if _read(engine, version).find(name) is not None]
+
+
 @cache
 def _read(engine: str, version: str) -> Catalogue:
-    path = resources.files("autotuner.engines").joinpath("catalogues", f"{engine}-{version}.yaml")
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    flags = {name: _flag(name, fields) for name, fields in document["flags"].items()}
-    return Catalogue(engine=document["engine"], version=document["version"], flags=flags)
+    document = _read_yaml("catalogues", f"{engine}-{version}.yaml")
+    where = document.get("where", Place.CLI)  # of flags that don't say
+    flags = {name: _flag(name, {"where": where, **fields}) for name, fields in document["flags"].items()}
+    return Catalogue(
+        engine=document["engine"],
+        version=str(document["version"]),
+        flags=flags,
+        source=document.get("source", ""),
+        synonyms=_read_yaml("synonyms", f"{engine}.yaml"),
+    )
+
+
+def _read_yaml(folder: str, name: str) -> dict[str, Any]:
+    path = resources.files("autotuner.engines").joinpath(folder, name)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where libyaml is there
+    return dict(yaml.load(path.read_text(encoding="utf-8"), Loader=loader) or {})  # noqa: S506  # both are safe
 
 
 def _flag(name: str, fields: Mapping[str, Any]) -> Flag:
-    plain = {key: value for key, value in fields.items() if key not in ("type", "aliases", "choices")}
+    plain = {key: value for key, value in fields.items() if key not in ("type", "aliases", "choices", "also", "where")}
     return Flag(
         name=name,
         type=FlagType(fields["type"]),
         aliases=tuple(fields.get("aliases", ())),
-        choices=tuple(fields.get("choices", ())),
+        choices=tuple(str(choice) for choice in fields.get("choices", ())),
+        also=tuple(fields.get("also", ())),
+        where=Place(fields["where"]),
         **plain,
     )
 
 
-def _version_key(version: str) -> tuple[tuple[int, int | str], ...]:
-    """Orders versions by their numbers: 0.9 before 0.27, b9999 before b11549."""
-    parts = re.findall(r"\d+|[a-z]+", version.lower())
-    return tuple((1, int(part)) if part.isdigit() else (0, part) for part in parts)
+def _plain(name: str) -> str:
+    return name.replace("_", "-")

@@ -45,6 +45,14 @@ class VersionProbe:
 
 
 @dataclass(frozen=True)
+class HttpCall:
+    """A request without a body, answered 200 when it was done."""
+
+    path: str
+    method: str = "POST"
+
+
+@dataclass(frozen=True)
 class Rank:
     """One process of a server: its argv with ``{host}``, ``{port}`` and ``{rank0}`` to be bound.
 
@@ -107,6 +115,7 @@ class Deployment:
     ready: Probe = Probe("/health")
     metrics: Probe | None = None
     version: VersionProbe | None = None
+    cache_reset: HttpCall | None = None  # empties the prefix cache
     image: str | None = None
     mounts: tuple[Mount, ...] = ()
 

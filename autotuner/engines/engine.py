@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
 
 from autotuner.engines.deployment import Deployment
+from autotuner.engines.problem import Problem
+from autotuner.engines.server_metrics import MetricSource, ServerMetric
 from autotuner.errors import Failure
 from autotuner.space.config import Config
+from autotuner.space.parallelism import Parallelism
 from autotuner.study.model import Study
+
+__all__ = [
+    "Engine",
+    "EngineRule",
+    "FailureReport",
+    "ModelFormat",
+    "Problem",
+    "QuantValue",
+    "RequestFeatures",
+    "VersionQuestion",
+]
+
+
+class ModelFormat(StrEnum):
+    HUB = "hub"  # a folder as the Hugging Face hub has them, local or by its id
+    GGUF = "gguf"  # one local file
 
 
 @dataclass(frozen=True)
@@ -26,17 +46,6 @@ class RequestFeatures:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong with a flag or value; ``fatal`` ones make the study invalid."""
-
-    key: str
-    value: object
-    rule: str
-    nearest: str | None = None
-    fatal: bool = True
-
-
-@dataclass(frozen=True)
 class FailureReport:
     """What a dead or stuck server's exit code and log say."""
 
@@ -44,11 +53,97 @@ class FailureReport:
     message: str
 
 
+@dataclass(frozen=True)
+class EngineRule:
+    """What an engine can't do: a constraint that every Config must meet, in the constraint language.
+
+    It names ``tp`` … ``moe_ep``, ``quant.gemm`` …, ``gpus`` (of one server, unless the study says 0) and the
+    engine's flags as identifiers (``max_num_seqs``); a name that the study does not set has its default.
+    ``reason`` is one sentence for people, ``source`` where the engine says so.
+    """
+
+    text: str
+    reason: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class QuantValue:
+    """What a normalised format means to an engine.
+
+    ``flags`` are set by it. ``offline``: weights of this format are another checkpoint, which the study names in
+    ``model.variants`` (or the model itself has them). ``means`` is the nearest format that the engine has, where
+    it is not quite the one asked for; ``check`` tells that.
+    """
+
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    offline: bool = False
+    means: str | None = None
+
+
+@dataclass(frozen=True)
+class VersionQuestion:
+    """How an executable is asked for its version: ``argv`` after its own words, and where the answer is.
+
+    ``pattern`` has one group, the version. ``help_argv`` prints every flag of the server, ``None`` where nothing does.
+    """
+
+    argv: tuple[str, ...]
+    pattern: str
+    help_argv: tuple[str, ...] | None = ("--help",)
+
+
 class Engine(Protocol):
-    """One inference engine. Implementations are frozen and stateless."""
+    """One inference engine. Implementations are frozen and stateless, one module of ``supported`` each.
+
+    They see studies of one engine only: see ``one_engine``.
+    """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The first words of the argv, ``engine.command`` apart; the launcher finds ``command[0]``."""
+        ...
+
+    @property
+    def model_format(self) -> ModelFormat: ...
+
+    @property
+    def version_question(self) -> VersionQuestion: ...
+
+    @property
+    def parallelism_presets(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
+        """Preset → degrees to choose from; what it does not name is 1."""
+        ...
+
+    @property
+    def quantization(self) -> Mapping[str, Mapping[str, QuantValue]]:
+        """Field of Quantization → value → what it means; ``auto`` is always there, of no flags."""
+        ...
+
+    @property
+    def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
+        """Which of the server's Prometheus metrics tells what; empty where it has none."""
+        ...
+
+    def gpus(self, parallelism: Parallelism) -> int:
+        """GPUs of one server."""
+        ...
+
+    @property
+    def gpus_text(self) -> str:
+        """The same as an expression: ``tp * pp * dp``."""
+        ...
+
+    def rules(self, version: str) -> Sequence[EngineRule]:
+        """What this version can't do."""
+        ...
+
+    def parallelism_flags(self, parallelism: Parallelism) -> dict[str, Any]:
+        """The flags that a study's normalised parallelism sets, which it may then not set itself."""
+        ...
 
     def problems(self, study: Study, names_and_values: Sequence[tuple[str, object]]) -> list[Problem]:
         """What the flag catalogue says against these (parameter, value) pairs and ``engine.args``."""

@@ -1,31 +1,36 @@
-"""The engines by name. A new engine is one file and one line here."""
+"""The engines by name. Each module of ``supported`` is one, called as the engine is, and has ``ENGINE``."""
 
 from __future__ import annotations
 
-import difflib
+import importlib
+import pkgutil
+from functools import cache
 
+from autotuner.engines import supported
 from autotuner.engines.engine import Engine
-from autotuner.engines.llamacpp import LlamaCpp
+from autotuner.engines.flag import nearest_word
 from autotuner.errors import StudyError
 
-_ENGINES: tuple[Engine, ...] = (LlamaCpp(),)
 
-
+@cache
 def engine_names() -> tuple[str, ...]:
-    return tuple(sorted(engine.name for engine in _ENGINES))
+    names = (module.name for module in pkgutil.iter_modules(supported.__path__))
+    return tuple(sorted(name for name in names if not name.startswith("_")))
 
 
+@cache
 def get_engine(name: str) -> Engine:
     """The engine of this name. Raises StudyError, with the nearest name, for an unknown one."""
-    for engine in _ENGINES:
-        if engine.name == name:
-            return engine
     names = engine_names()
-    nearest = next(iter(difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.3)), None)
-    raise StudyError(
-        f"engine.name: {name!r} is no engine; known: {', '.join(names)}",
-        key="engine.name",
-        value=name,
-        rule=f"one of {', '.join(names)}",
-        nearest=nearest,
-    )
+    if name not in names:
+        nearest = nearest_word(name, names)
+        hint = f"; did you mean {nearest!r}?" if nearest else ""
+        raise StudyError(
+            f"engine.name: {name!r} is no engine; known: {', '.join(names)}{hint}",
+            key="engine.name",
+            value=name,
+            rule=f"one of {', '.join(names)}",
+            nearest=nearest,
+        )
+    engine: Engine = importlib.import_module(f"{supported.__name__}.{name}").ENGINE
+    return engine

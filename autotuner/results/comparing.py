@@ -34,7 +34,7 @@ def _row(results: StudyResults) -> dict[str, Any]:
     return {
         "study": results.study.name,
         "path": str(results.path),
-        "engine": results.study.engine.name,
+        "engine": ", ".join(results.study.engine.names),
         "model": results.study.model.id,
         "status": results.status.value,
         "objective": results.objective.name,

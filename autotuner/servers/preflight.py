@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from autotuner.engines.engine import Problem
+from autotuner.engines import ModelFormat, Problem, get_engine
 from autotuner.errors import InputError
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.secrets import resolve_headers, resolve_secrets
 from autotuner.study.model import EndpointLauncher, Study
-
-_FILE_ENGINES = ("llamacpp",)  # engines whose model is always a local file
 
 
 def model_problem(study: Study) -> Problem | None:
@@ -19,12 +17,13 @@ def model_problem(study: Study) -> Problem | None:
     if isinstance(study.launcher, EndpointLauncher):
         return None
     path = Path(study.model.id)
-    is_local = study.engine.name in _FILE_ENGINES or path.is_absolute() or study.model.id.startswith((".", "~"))
+    is_file = all(get_engine(name).model_format is ModelFormat.GGUF for name in study.engine.names)
+    is_local = is_file or path.is_absolute() or study.model.id.startswith((".", "~"))
     if not is_local:
         return None
     if not path.exists():
         return Problem("model.id", study.model.id, "no such file", _nearest_file(path))
-    if study.engine.name in _FILE_ENGINES and not path.is_file():
+    if is_file and not path.is_file():
         return Problem("model.id", study.model.id, "must be a GGUF file, not a folder", _nearest_file(path / "*.gguf"))
     if not os.access(path, os.R_OK):
         return Problem("model.id", study.model.id, "can't be read: permission denied")

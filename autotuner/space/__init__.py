@@ -1,16 +1,17 @@
 """Which Configs there are: parameters, conditions, constraints."""
 
-from autotuner.space.build import build_space, read_space
+from autotuner.space.build import read_space
 from autotuner.space.config import Config
 from autotuner.space.count import Count
 from autotuner.space.expression import Expression
 from autotuner.space.parameters import Choice, FloatRange, IntRange, Parameter
-from autotuner.space.rule import Rule
+from autotuner.space.rule import Constraint, Rule
 from autotuner.space.search_space import Rng, SearchSpace, values_to_check
 
 __all__ = [
     "Choice",
     "Config",
+    "Constraint",
     "Count",
     "Expression",
     "FloatRange",
@@ -19,7 +20,6 @@ __all__ = [
     "Rng",
     "Rule",
     "SearchSpace",
-    "build_space",
     "read_space",
     "values_to_check",
 ]

@@ -1,9 +1,8 @@
-"""From the ``space`` section of a study to its SearchSpace."""
+"""From parameters, conditions and constraints as a study has them to a SearchSpace."""
 
 from __future__ import annotations
 
 import difflib
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,30 +12,18 @@ from autotuner.space._nodes import Value
 from autotuner.space._read_parameter import read_parameter
 from autotuner.space.expression import Expression, identifier
 from autotuner.space.parameters import Choice, Parameter
-from autotuner.space.rule import Rule
+from autotuner.space.rule import Constraint, Rule
 from autotuner.space.search_space import SearchSpace
-from autotuner.study.model import Study
-
-
-def build_space(study: Study) -> SearchSpace:
-    """The study's space, of which at least one Config is known to exist.
-
-    Expressions may name fixed ``engine.args`` too. A space without parameters has one Config, the empty one.
-    Raises SpaceError: see ``read_space``, and when no Config meets every constraint.
-    """
-    section = study.space
-    space = read_space(section.parameters, section.conditions, section.constraints, study.engine.args)
-    space.sample(random.Random(0))  # noqa: S311
-    return space
 
 
 def read_space(
     parameters: Mapping[str, Any],
     conditions: Mapping[str, str] | None = None,
-    constraints: Sequence[str] = (),
+    constraints: Sequence[str | Constraint] = (),
     fixed: Mapping[str, Any] | None = None,
 ) -> SearchSpace:
-    """Reads a space. ``fixed`` are values that expressions may name without their being searched.
+    """Reads a space. ``fixed`` are values that expressions may name without their being searched. A constraint that
+    is a text is told as ``space.constraints.N``.
 
     Raises SpaceError for an ill-formed parameter, an expression that can't be read, an unknown name (with the
     nearest one), a text used as a number, and conditions that go in a circle.
@@ -56,10 +43,11 @@ def read_space(
         if name in expressions:
             parameter = replace(parameter, condition=_bind(expressions[name], ordered, names, constants))
         ordered[name] = parameter
-    rules = [
-        _bind(Expression.parse(text, f"space.constraints.{index}"), ordered, names, constants)
-        for index, text in enumerate(constraints)
-    ]
+    rules = []
+    for index, given in enumerate(constraints):
+        constraint = Constraint(given, f"space.constraints.{index}") if isinstance(given, str) else given
+        bound = _bind(Expression.parse(constraint.text, constraint.key), ordered, names, constants)
+        rules.append(replace(bound, reason=constraint.reason))
     return SearchSpace(tuple(ordered.values()), tuple(rules))
 
 

@@ -57,6 +57,14 @@ class Expression:
         """Names that stand for true or false by themselves."""
         return frozenset(child.name for child in _truth_operands(self.root) if isinstance(child, Name))
 
+    def renamed(self, names: Mapping[str, str]) -> str:
+        """The text with names replaced by others, or by expressions in parentheses."""
+        found = {node.at: node.name for node in _walk(self.root) if isinstance(node, Name) and node.name in names}
+        text = self.text
+        for at in sorted(found, reverse=True):
+            text = text[:at] + names[found[at]] + text[at + len(found[at]) :]
+        return text
+
     def evaluate(self, values: Mapping[str, Value]) -> Value:
         """Its value, ``None`` where it is undefined. ``values`` holds every name."""
         try:

@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """An expression that every Config must satisfy, not yet bound to a space.
+
+    ``key`` says where it comes from: a key of the study, an engine, the model. ``reason`` tells people why, where
+    the text alone does not.
+    """
+
+    text: str
+    key: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Rule:
     """A condition or a constraint.
 
@@ -25,6 +38,7 @@ class Rule:
     expression: Expression
     parameters: tuple[Parameter, ...]
     constants: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    reason: str = ""
 
     @property
     def text(self) -> str:

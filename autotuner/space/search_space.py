@@ -177,6 +177,7 @@ class SearchSpace:
         rule = self.constraints[worst]
         share = rejected[worst] / points
         blame = f"{rule.text!r} rejects all of them" if share == 1 else f"{rule.text!r} rejects most, {share:.1%}"
+        blame += f": {rule.reason}" if rule.reason else ""
         what = f"no Config meets the constraints: {how}; {blame}"
         raise SpaceError(f"{rule.key}: {what}", key=rule.key, value=rule.text, rule=what)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from autotuner.engines import Deployment, get_engine
+from autotuner.engines import Deployment, one_engine
 from autotuner.errors import CapacityError, InputError
 from autotuner.space import SearchSpace, values_to_check
 from autotuner.space.config import Config
@@ -23,7 +23,8 @@ def bundle(study: Study, config: Config) -> dict[str, float]:
     if study.launcher.kind == "endpoint":
         return client
     try:
-        deployment = get_engine(study.engine.name).deployment(study, config)
+        engine, own_study, own_config = one_engine(study, config)
+        deployment = engine.deployment(own_study, own_config)
     except InputError:
         return client
     needs = {"CPU": float(reserved_cpus(study, deployment))}
@@ -35,6 +36,11 @@ def bundle(study: Study, config: Config) -> dict[str, float]:
 def reserved_cpus(study: Study, deployment: Deployment) -> int:
     """CPUs of a trial's placement group: its servers' and its load driver's."""
     return deployment.cpus + study.hardware.client_cpus
+
+
+def reserved_gpus(study: Study, config: Config) -> int:
+    """GPUs of a trial's placement group."""
+    return int(bundle(study, config).get("GPU", 0))
 
 
 def fitting(needs: Resources, nodes: Sequence[Resources]) -> int:

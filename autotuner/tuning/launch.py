@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autotuner.benchmark import DriverSettings, LoadDriver, Target
-from autotuner.engines import Deployment, get_engine
+from autotuner.engines import Deployment, one_engine
 from autotuner.errors import Failure, LaunchError
 from autotuner.servers import OWNER, CoreLease, LaunchRequest, RunningServer, resolve_headers
 from autotuner.study.model import Study
@@ -54,7 +54,7 @@ class TrialLaunch:
         self._place = place
         self._rig = rig
         self._store = store
-        self._engine = get_engine(study.engine.name)
+        self._engine, self._own_study, self._own_config = one_engine(study, assignment.config)
         self._held = contextlib.ExitStack()
         self.live: Live | None = None
         self.loading_s = 0.0
@@ -115,7 +115,7 @@ class TrialLaunch:
     def _lease_cores(
         self, held: contextlib.ExitStack, deployment: Deployment
     ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        if not self._rig.leases_cores:
+        if not self._rig.leases_cores or deployment.gpus:
             return (), (), ()
         wanted = deployment.cpus + self._study.hardware.client_cpus
         lease = held.enter_context(CoreLease(wanted, timeout_s=self._study.timeouts.start_s))
@@ -128,7 +128,7 @@ class TrialLaunch:
         target = Target(
             urls=server.urls,
             served_name=deployment.served_name,
-            features=self._engine.features(study, self._assignment.config),
+            features=self._engine.features(self._own_study, self._own_config),
             headers=resolve_headers(study),
         )
         return target, DriverSettings(

@@ -35,7 +35,7 @@ class SystemClock:
 
 @dataclass(frozen=True)
 class Rig:
-    """``leases_cores`` says whether trials hold real cores of this machine while they run."""
+    """``leases_cores`` says whether trials without GPUs hold real cores of this machine while they run."""
 
     launcher: Launcher
     open_driver: Callable[[Target, DriverSettings], LoadDriver]
@@ -49,5 +49,5 @@ def make_rig(study: Study) -> Rig:
         launcher=make_launcher(study),
         open_driver=open_driver,
         clock=SystemClock(),
-        leases_cores=study.launcher.kind != "endpoint" and study.hardware.gpus_per_server == 0,
+        leases_cores=study.launcher.kind != "endpoint",
     )

@@ -15,16 +15,16 @@ from typing import Any
 from ray import tune
 from ray.exceptions import RayError
 
+from autotuner.engines import build_space
 from autotuner.results import OutputFolder
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialRecord
 from autotuner.scoring import Score, parse_objective, parse_objectives
 from autotuner.servers import owner_tag
-from autotuner.space import build_space
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.capacity import check_space_fits
+from autotuner.tuning.capacity import check_space_fits, reserved_gpus
 from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
 from autotuner.tuning.events import Observer, StudyEnded, StudyStarted
 from autotuner.tuning.interrupts import Interrupts
@@ -74,8 +74,8 @@ def run_study(
 def _run_on_ray(
     study: Study, study_id: str, folder: OutputFolder, observers: Sequence[Observer], interrupts: Interrupts
 ) -> str:
-    baseline = baseline_config(study)
     space = build_space(study)
+    baseline = baseline_config(study, space)
     fitting = check_space_fits(study, space, baseline, node_resources())
     concurrent = min(fitting, study.search.max_concurrent_trials or fitting)
     handle = start_store(folder, study, study_id)
@@ -86,7 +86,9 @@ def _run_on_ray(
     rules = _rules(study, baseline, concurrent)
     conductor = Conductor(rules, make_proposer(study, space), budget, known)
     before = Spent(gpu_s=sum(r.usage.reserved_s * r.gpus for r in records))
-    run = StudyRun(conductor, store, observers, SystemClock(), study.hardware.gpus_per_server, before, interrupts.heed)
+    run = StudyRun(
+        conductor, store, observers, SystemClock(), lambda config: reserved_gpus(study, config), before, interrupts.heed
+    )
     run.tell(
         StudyStarted(
             name=study.name,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialEnd, TrialState, Usage
+from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Spent
 from autotuner.tuning.conductor import Conductor, Pause
@@ -23,6 +24,7 @@ from autotuner.tuning.trial_store import TrialStore
 class _Running:
     assignment: Assignment
     since_s: float
+    gpus: int
     report: RungReport | None = None
     rungs_seen: set[int] = field(default_factory=set)
 
@@ -36,16 +38,18 @@ class StudyRun:
         store: TrialStore,
         observers: Sequence[Observer],
         clock: Clock,
-        gpus_per_trial: int,
+        gpus_of: Callable[[Config], int],
         spent_before: Spent,
         heed_interrupts: Callable[[], None],
     ) -> None:
-        """``spent_before``: GPU-seconds of the study's earlier lives; ``heed_interrupts`` may raise."""
+        """``gpus_of``: GPUs that a trial of this Config reserves. ``spent_before``: GPU-seconds of the study's
+        earlier lives. ``heed_interrupts`` may raise.
+        """
         self._conductor = conductor
         self._store = store
         self._observers = observers
         self._clock = clock
-        self._gpus = gpus_per_trial
+        self._gpus_of = gpus_of
         self._started_s = clock.monotonic_s()
         self._gpu_s = spent_before.gpu_s
         self._heed_interrupts = heed_interrupts
@@ -59,8 +63,8 @@ class StudyRun:
 
     def spent(self) -> Spent:
         now = self._clock.monotonic_s()
-        held = sum(now - r.since_s for r in self._running.values())
-        return Spent(wall_s=now - self._started_s, gpu_s=self._gpu_s + held * self._gpus)
+        held = sum((now - r.since_s) * r.gpus for r in self._running.values())
+        return Spent(wall_s=now - self._started_s, gpu_s=self._gpu_s + held)
 
     def next(self, ray_id: str) -> Assignment | Pause:
         self._heed_interrupts()
@@ -68,7 +72,7 @@ class StudyRun:
         if isinstance(assignment, Pause):
             self.finished = assignment is Pause.FINISHED
             return assignment
-        self._running[ray_id] = _Running(assignment, self._clock.monotonic_s())
+        self._running[ray_id] = _Running(assignment, self._clock.monotonic_s(), self._gpus_of(assignment.config))
         if assignment.phase is not self._phase:
             self._phase = assignment.phase
             self.tell(PhaseStarted(assignment.phase, _PHASE_MESSAGES[assignment.phase]))
@@ -105,7 +109,7 @@ class StudyRun:
         if running is None:
             return
         held_s = self._clock.monotonic_s() - running.since_s
-        self._gpu_s += held_s * self._gpus
+        self._gpu_s += held_s * running.gpus
         state, failure, message = _how_it_ended(running.report, actor_lost)
         trial_id = running.assignment.trial_id
         report = running.report
@@ -123,7 +127,7 @@ class StudyRun:
                 message,
                 self._conductor.score_of(trial_id),
                 report.metrics if report else {},
-                gpu_seconds=(report.usage.reserved_s * report.gpus) if report else held_s * self._gpus,
+                gpu_seconds=(report.usage.reserved_s * report.gpus) if report else held_s * running.gpus,
                 cpu_seconds=(report.usage.reserved_s * report.cpus) if report else 0.0,
             )
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from autotuner.engines import Deployment, Engine, get_engine
+from autotuner.engines import Deployment, one_engine
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
 from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.scoring import Score, parse_objectives, score_rung
@@ -31,14 +31,14 @@ class TrialRun:
         self._rig = rig
         self._store = store
         self._ends_at = ends_at
-        self._engine: Engine = get_engine(study.engine.name)
+        self._engine, own_study, own_config = one_engine(study, assignment.config)
         self._reserved_at = rig.clock.monotonic_s()
         self._launch = TrialLaunch(study, assignment, place, rig, store)
         self._released_at: float | None = None
         self._deployment: Deployment | None = None
         self._invalid = ""
         try:
-            self._deployment = self._engine.deployment(study, assignment.config)
+            self._deployment = self._engine.deployment(own_study, own_config)
         except InputError as error:
             self._invalid = error.message
         record = store.begin_trial(self._record())

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from autotuner.engines import build_space
 from autotuner.errors import MissingExtraError
 from autotuner.scoring import Direction, infeasible_score, parse_objective, told_value
-from autotuner.space import SearchSpace, build_space
+from autotuner.space import SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.proposers import Outcome, OutcomeKind, Proposer, make_proposer

@@ -57,7 +57,9 @@ class Scene:
         self.seen = Recorder()
         self.interrupts = 0
         conductor = Conductor(rules(trials=2, confirm=1, max_running=1), CountingProposer(), budget or Budget())
-        self.run = StudyRun(conductor, self.store, [self.seen], self.clock, gpus, Spent(gpu_s=spent_gpu_s), self._heed)
+        self.run = StudyRun(
+            conductor, self.store, [self.seen], self.clock, lambda config: gpus, Spent(gpu_s=spent_gpu_s), self._heed
+        )
 
     def _heed(self) -> None:
         if self.interrupts:

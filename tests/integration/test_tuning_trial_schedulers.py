@@ -60,7 +60,7 @@ class Stage:
         objectives = tuple(parse_objective(name) for name in self.study.objectives)
         rules = Rules(999, self.study.fidelity.rungs, 1, objectives, Config(), None, "slo_met")
         conductor = Conductor(rules, CountingProposer(), Budget(wall_s=self.wall_s), self.known)
-        self.run = StudyRun(conductor, store, [], self.clock, 0, Spent(), lambda: None)
+        self.run = StudyRun(conductor, store, [], self.clock, lambda config: 0, Spent(), lambda: None)
         self.scheduler: StudyTrialScheduler = make_trial_scheduler(self.study, self.run, self.known)
 
     def add(self) -> str:

@@ -51,7 +51,6 @@ def test_flags_are_rendered_as_the_server_reads_them(name: str, value: object, w
         ("port", 8080, "is bound at launch", None),
         ("api-key", "x", "keep the load driver out", None),
         ("uabtch-size", 64, "no flag of llamacpp", "ubatch-size"),
-        ("ctx_size", 64, "no flag of llamacpp", "ctx-size"),
         ("--parallel", 64, "no flag of llamacpp", "parallel"),
         ("tp", 2, "no flag of llamacpp", None),
     ],

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autotuner.engines import get_engine
-from autotuner.space import build_space
+from autotuner.engines import build_space, get_engine
 from autotuner.study import Study, load_study
 
 ROOT = Path(__file__).parents[2]

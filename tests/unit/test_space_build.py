@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from autotuner.engines import build_space
 from autotuner.errors import SpaceError
-from autotuner.space import Choice, Config, FloatRange, IntRange, build_space, read_space, values_to_check
+from autotuner.space import Choice, Config, FloatRange, IntRange, read_space, values_to_check
 from autotuner.study.model import Engine, Model, Space, Study, Workload
 
 SPECULATIVE = {"choices": {"none": None, "ngram3": {"method": "ngram", "tokens": 3}}}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from autotuner.engines import build_space
 from autotuner.errors import CapacityError
-from autotuner.space import build_space
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
@@ -59,7 +59,8 @@ def test_what_a_trial_reserves(sections: dict[str, Any], config: dict[str, Any],
 
 
 def check(given: Study, *nodes: dict[str, float]) -> int:
-    return check_space_fits(given, build_space(given), baseline_config(given), nodes)
+    space = build_space(given)
+    return check_space_fits(given, space, baseline_config(given, space), nodes)
 
 
 def test_a_value_that_no_node_can_hold_is_named() -> None:

@@ -1,0 +1,43 @@
+"""What a server tells about itself, in names that mean the same on every engine.
+
+An engine says which Prometheus metric holds each: ``{ServerMetric.RUNNING: Gauge("vllm:num_requests_running")}``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ServerMetric(StrEnum):
+    KV_CACHE_USE = "kv_cache_use"  # share of the KV cache in use, 0 to 1
+    RUNNING = "running"  # requests being computed
+    WAITING = "waiting"  # requests in the server's queue
+    PREEMPTIONS = "preemptions"  # requests put back for lack of KV cache, since the start
+    PREFIX_HIT_RATE = "prefix_hit_rate"  # share of prompt tokens found in the prefix cache, 0 to 1
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A value of its own; ``scale`` brings it into the metric's unit (0.01 for per cent)."""
+
+    name: str
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A count since the server's start: differences count."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One counter over another: the quotient of their differences."""
+
+    hits: str
+    queries: str
+
+
+MetricSource = Gauge | Counter | Ratio

@@ -1,0 +1,267 @@
+"""ServerSettings: what a study and a Config ask of one server, sorted and judged; the part that engines share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePath
+from typing import Any
+
+from autotuner.engines.catalogue import Catalogue, load_catalogue
+from autotuner.engines.deployment import SecretEnv, literal
+from autotuner.engines.engine import Engine, EngineRule, Problem, QuantValue
+from autotuner.errors import StudyError
+from autotuner.space.config import Config
+from autotuner.space.expression import Expression, identifier
+from autotuner.space.parallelism import PARALLELISM_NAMES, Parallelism
+from autotuner.space.quantization import AUTO, PREFIX, QUANTIZATION_NAMES, Quantization
+from autotuner.study.model import SecretRef, Study
+
+ENV_PREFIX = "env."
+ENGINE = "engine"  # the parameter of a study with several engines
+NORMALISED = frozenset((*PARALLELISM_NAMES, *QUANTIZATION_NAMES, ENGINE))
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """``flags`` are under their long names: those of the study, the Config, and what normalised names set."""
+
+    catalogue: Catalogue
+    model: str
+    served_name: str
+    flags: Mapping[str, Any]
+    parallelism: Parallelism
+    quantization: Quantization
+    env: Mapping[str, str | SecretEnv]
+    gpus: int
+
+    def words(self, *, without: Sequence[str] = ()) -> tuple[str, ...]:
+        """The argv words of the flags, by name, safe to bind."""
+        words: list[str] = []
+        for name in sorted(self.flags):
+            if name not in without:
+                words += [literal(word) for word in self.catalogue.flags[name].render(self.flags[name])]
+        return tuple(words)
+
+
+def read_settings(engine: Engine, study: Study, config: Config) -> ServerSettings:
+    """Raises StudyError for an unknown or ill-valued flag, a format or a combination that the engine can't do."""
+    catalogue = load_catalogue(engine.name, study.engine.version)
+    parallelism, quantization = Parallelism.of(config.values), Quantization.of(config.values)
+    flags = canonical(catalogue, study.engine.args)
+    flags |= canonical(catalogue, {name: value for name, value in config.values.items() if is_flag(name)})
+    formats, model = _formats(engine, study, quantization)
+    for source, found in (("parallelism", engine.parallelism_flags(parallelism)), ("quantization", formats)):
+        for name, value in found.items():
+            _refuse_both(flags, name, value, source)
+            flags[name] = value
+    gpus = engine.gpus(parallelism)
+    _refuse_impossible(engine, catalogue, flags, {**parallelism.as_dict(), **quantization.as_dict(), "gpus": gpus})
+    return ServerSettings(
+        catalogue=catalogue,
+        model=model,
+        served_name=served_name(study),
+        flags=flags,
+        parallelism=parallelism,
+        quantization=quantization,
+        env=_environment(study, config),
+        gpus=_given_gpus(engine, study, gpus),
+    )
+
+
+def served_name(study: Study) -> str:
+    """The model's name in requests: the study's, else the last part of the id."""
+    return study.model.served_name or PurePath(study.model.id).name
+
+
+def command(engine: Engine, study: Study) -> tuple[str, ...]:
+    """The first words of the argv, safe to bind."""
+    return tuple(literal(word) for word in study.engine.command) or engine.command
+
+
+def is_flag(name: str) -> bool:
+    """Whether a Config's name is a flag of the server: no normalised one, no variable of the environment."""
+    return name not in NORMALISED and not name.startswith(ENV_PREFIX)
+
+
+def flag_problems(engine: Engine, study: Study, searched: Sequence[tuple[str, object]]) -> list[Problem]:
+    """What the flag catalogue says against ``engine.args`` and the searched (name, value) pairs."""
+    catalogue = load_catalogue(engine.name, study.engine.version)
+    pairs = [(f"engine.args.{name}", name, value) for name, value in study.engine.args.items()]
+    pairs += [(f"space.parameters.{name}", name, value) for name, value in searched if name not in NORMALISED]
+    found = [problem for pair in pairs if (problem := _problem(catalogue, *pair)) is not None]
+    found += _format_problems(engine, study, searched)
+    found += _double_settings(catalogue, study, [name for name, _ in searched])
+    return found
+
+
+def rule_values(engine: Engine, study: Study) -> dict[str, Any]:
+    """What the names of rules stand for where the space does not search them: identifier → value."""
+    catalogue = load_catalogue(engine.name, study.engine.version)
+    values: dict[str, Any] = {identifier(name): flag.default for name, flag in catalogue.flags.items()}
+    for name, value in study.engine.args.items():
+        flag = catalogue.find(name)
+        values[identifier(flag.name if flag else name)] = value
+    return {**values, **Parallelism().as_dict(), **Quantization().as_dict()}
+
+
+def canonical(catalogue: Catalogue, values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` under their long flag names. Raises StudyError for an unknown or ill-valued flag."""
+    found = {}
+    for name, value in values.items():
+        problem = catalogue.problem(name, name, value)
+        flag = catalogue.find(name)
+        if flag is None or (problem is not None and problem.fatal):
+            rule, nearest = (problem.rule, problem.nearest) if problem else ("unknown", None)
+            raise _error(name, value, rule, nearest)
+        found[flag.name] = value
+    return found
+
+
+def _problem(catalogue: Catalogue, key: str, name: str, value: object) -> Problem | None:
+    if not name.startswith(ENV_PREFIX):
+        return catalogue.problem(key, name, value)
+    return None if value is None or isinstance(value, str) else Problem(key, value, "a text (quote it)")
+
+
+def _double_settings(catalogue: Catalogue, study: Study, searched: Sequence[str]) -> Iterator[Problem]:
+    """One flag under two names, or both fixed and searched."""
+    spelled: dict[str, str] = {}
+    for name in study.engine.args:
+        flag = catalogue.find(name)
+        if flag is not None and spelled.setdefault(flag.name, name) != name:
+            yield Problem(f"engine.args.{name}", name, f"is the same flag as {spelled[flag.name]}", flag.name)
+    fixed = set(spelled)
+    for name in dict.fromkeys(searched):
+        flag = catalogue.find(name) if is_flag(name) else None
+        if flag is None:
+            continue
+        if flag.name in fixed:
+            yield Problem(f"space.parameters.{name}", name, f"is fixed by engine.args.{spelled[flag.name]} already")
+        elif spelled.setdefault(flag.name, name) != name:
+            yield Problem(f"space.parameters.{name}", name, f"is the same flag as {spelled[flag.name]}", flag.name)
+
+
+# ── normalised names ──────────────────────────────────────────────────────────────────────────
+
+
+def format_value(engine: Engine, study: Study, field: str, value: str) -> QuantValue | None:
+    """What a format means here; a checkpoint of ``model.variants`` counts for ``gemm``; ``None``: nothing."""
+    known = engine.quantization.get(field, {})
+    if value in known:
+        return known[value]
+    if value == AUTO:
+        return QuantValue()
+    return QuantValue(offline=True) if field == "gemm" and value in study.model.variants else None
+
+
+def _formats(engine: Engine, study: Study, quantization: Quantization) -> tuple[dict[str, Any], str]:
+    """The flags that formats set, and the checkpoint they ask for."""
+    flags: dict[str, Any] = {}
+    model = study.model.id
+    for name, value in quantization.as_dict().items():
+        field = name.removeprefix(PREFIX)
+        meaning = format_value(engine, study, field, value)
+        if meaning is None:
+            raise _error(name, value, _format_rule(engine, study, field), None)
+        if field == "gemm" and value in study.model.variants:
+            model = study.model.variants[value]  # its own config says how it is quantised
+            continue
+        if meaning.offline:
+            raise _error(name, value, _offline_rule(value), None)
+        for flag, given in meaning.flags.items():
+            _refuse_both(flags, flag, given, name)
+            flags[flag] = given
+    return flags, model
+
+
+def _format_problems(engine: Engine, study: Study, searched: Sequence[tuple[str, object]]) -> Iterator[Problem]:
+    for name, value in searched:
+        field = name.removeprefix(PREFIX)
+        if name not in QUANTIZATION_NAMES or not isinstance(value, str):
+            continue
+        key = f"space.quantization.{field}"
+        meaning = format_value(engine, study, field, value)
+        if meaning is None:
+            nearest = next((known for known in engine.quantization.get(field, {}) if known.startswith(value[:3])), AUTO)
+            yield Problem(key, value, _format_rule(engine, study, field), nearest)
+        elif meaning.offline and value not in study.model.variants:
+            yield Problem(key, value, _offline_rule(value))
+        elif meaning.means is not None:
+            yield Problem(key, value, f"{engine.name} takes {meaning.means} for it", meaning.means, fatal=False)
+
+
+def _format_rule(engine: Engine, study: Study, field: str) -> str:
+    known = dict.fromkeys(
+        [AUTO, *engine.quantization.get(field, {}), *(study.model.variants if field == "gemm" else ())]
+    )
+    version = load_catalogue(engine.name, study.engine.version).version
+    return f"{engine.name} {version} has {', '.join(known)}"
+
+
+def _offline_rule(value: str) -> str:
+    return f"weights of this format are another checkpoint: name it in model.variants.{value}"
+
+
+def _refuse_both(flags: Mapping[str, Any], name: str, value: Any, source: str) -> None:
+    if flags.get(name) not in (None, value):
+        raise _error(name, flags[name], f"the study's {source} sets it to {value!r}: leave one out", None)
+
+
+def _given_gpus(engine: Engine, study: Study, needed: int) -> int:
+    """GPUs that a server gets: what the study says, else what its parallelism needs.
+
+    An engine that can do without (``needed`` 0) gets one where the study names accelerators.
+    """
+    given = study.hardware.gpus_per_server
+    if given is None:
+        return needed or min(len(study.hardware.accelerators), 1)
+    if needed in (0, given) or (given == 0 and needed == 1):
+        return given
+    rule = f"the parallelism of a {engine.name} server makes {needed}: leave it out, or change the parallelism"
+    raise _error("hardware.gpus_per_server", given, rule, str(needed))
+
+
+# ── what an engine can't do ───────────────────────────────────────────────────────────────────
+
+
+@cache
+def _parsed(rule: EngineRule, key: str) -> Expression:
+    return Expression.parse(rule.text, key)
+
+
+def _refuse_impossible(
+    engine: Engine, catalogue: Catalogue, flags: Mapping[str, Any], normalised: Mapping[str, Any]
+) -> None:
+    for rule in engine.rules(catalogue.version):
+        expression = _parsed(rule, engine.name)
+        values = {name: _value_of(name, catalogue, flags, normalised) for name in expression.names}
+        if expression.truth(values) is False:
+            named = {name: value for name, value in values.items() if name in normalised} or values
+            told = ", ".join(f"{name} {value}" for name, value in named.items())
+            raise _error(next(iter(named)), told, f"{rule.reason} ({engine.name} {catalogue.version})", None)
+
+
+def _value_of(name: str, catalogue: Catalogue, flags: Mapping[str, Any], normalised: Mapping[str, Any]) -> Any:
+    if name in normalised:
+        return normalised[name]
+    flag = catalogue.find(name)
+    value = None if flag is None else flags.get(flag.name, flag.default)
+    return value if isinstance(value, bool | int | float | str) else None
+
+
+def _environment(study: Study, config: Config) -> dict[str, str | SecretEnv]:
+    env: dict[str, str | SecretEnv] = {
+        name: SecretEnv(value.from_env) if isinstance(value, SecretRef) else literal(value)
+        for name, value in study.engine.env.items()
+    }
+    for name, value in config.values.items():
+        if name.startswith(ENV_PREFIX) and value is not None:
+            env[name.removeprefix(ENV_PREFIX)] = literal(str(value))
+    return env
+
+
+def _error(name: str, value: object, rule: str, nearest: str | None) -> StudyError:
+    hint = f"; did you mean {nearest}?" if nearest else ""
+    return StudyError(f"{name}: {value!r}: {rule}{hint}", key=name, value=value, rule=rule, nearest=nearest)

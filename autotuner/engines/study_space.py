@@ -1,0 +1,205 @@
+"""The SearchSpace of a study: its own parameters, normalised parallelism and quantisation, the engine itself as a
+dimension, and what engines and the model can't do as constraints like any other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from autotuner.engines.catalogue import load_catalogue
+from autotuner.engines.engine import Engine
+from autotuner.engines.flag import nearest_word
+from autotuner.engines.one_engine import split_prefix, study_of
+from autotuner.engines.registry import get_engine
+from autotuner.engines.settings import ENGINE, is_flag, rule_values
+from autotuner.errors import StudyError
+from autotuner.space import SearchSpace, read_space
+from autotuner.space.expression import Expression, identifier
+from autotuner.space.parallelism import PARALLELISM_NAMES
+from autotuner.space.quantization import AUTO, PREFIX, QUANTIZATION_FIELDS, QUANTIZATION_PRESETS
+from autotuner.space.rule import Constraint
+from autotuner.study.model import Study, as_tuple
+
+_GPUS = "gpus"
+
+
+def build_space(study: Study, more: Iterable[Constraint] = ()) -> SearchSpace:
+    """The study's space, of which at least one Config is known to exist.
+
+    ``more`` are constraints that come from elsewhere, as from the model's facts; they may name ``tp`` …, ``gpus``,
+    ``quant.gemm`` … and, in a study of one engine, its flags. Raises SpaceError and StudyError.
+    """
+    space = _Reader(study).read(tuple(more))
+    space.sample(random.Random(0))  # noqa: S311
+    return space
+
+
+class _Reader:
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._engines = {name: get_engine(name) for name in study.engine.names}
+        self._several = len(self._engines) > 1
+
+    def read(self, more: tuple[Constraint, ...]) -> SearchSpace:
+        section = self._study.space
+        chosen = [*_parallelism(self._study, self._engines), *_quantization(self._study)]
+        parameters: dict[str, Any] = {ENGINE: list(self._engines)} if self._several else {}
+        for part in chosen:
+            parameters |= part.parameters
+        parameters |= {self._own_name(name): given for name, given in section.parameters.items()}
+        constraints = [
+            *(Constraint(text, f"space.constraints.{index}") for index, text in enumerate(section.constraints)),
+            *(part.constraint for part in chosen if part.constraint is not None),
+            *more,
+        ]
+        return read_space(
+            parameters,
+            self._conditions(parameters),
+            [*map(self._with_gpus, constraints), *self._engine_rules(parameters)],
+            self._constants(),
+        )
+
+    def _own_name(self, name: str) -> str:
+        """A study of one engine may name it in a prefix: the parameter is the same."""
+        prefix, flag = split_prefix(name)
+        return flag if prefix in self._engines and not self._several else name
+
+    def _conditions(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+        conditions = {self._own_name(name): text for name, text in self._study.space.conditions.items()}
+        for name in parameters:
+            prefix, _ = split_prefix(name)
+            if prefix is None:
+                continue
+            if prefix not in self._engines:
+                raise _foreign(name, prefix, list(self._engines))
+            asks = f"{ENGINE} == '{prefix}'"
+            conditions[name] = f"{asks} and ({conditions[name]})" if name in conditions else asks
+        return conditions
+
+    def _constants(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, engine in self._engines.items():
+            values = rule_values(engine, study_of(self._study, name))
+            found |= {(f"{name}.{key}" if self._several and is_flag(key) else key): v for key, v in values.items()}
+        return {**found, **{identifier(name): value for name, value in self._study.engine.args.items()}}
+
+    def _with_gpus(self, constraint: Constraint) -> Constraint:
+        """``gpus`` spelled out: the GPUs of one server."""
+        if _GPUS not in constraint.text:
+            return constraint
+        texts = [
+            f"({engine.gpus_text})" if not self._several else f"({ENGINE} == '{name}') * ({engine.gpus_text})"
+            for name, engine in self._engines.items()
+        ]
+        text = Expression.parse(constraint.text, constraint.key).renamed({_GPUS: f"({' + '.join(texts)})"})
+        return Constraint(text, constraint.key, constraint.reason)
+
+    def _engine_rules(self, parameters: Mapping[str, Any]) -> Iterator[Constraint]:
+        """What engines can't do, as far as it depends on what is searched."""
+        searched = {identifier(name) for name in parameters}
+        for name, engine in self._engines.items():
+            version = load_catalogue(name, study_of(self._study, name).engine.version).version
+            for rule in engine.rules(version):
+                expression = Expression.parse(rule.text, f"engine {name}")
+                names = {_GPUS: f"({engine.gpus_text})"}
+                if self._several:
+                    own = (n for n in expression.names if n not in searched and n != _GPUS and is_flag(n))
+                    names |= {n: f"{name}.{n}" for n in own if n not in PARALLELISM_NAMES}
+                text = expression.renamed(names)
+                if searched.isdisjoint(Expression.parse(text, name).names):
+                    continue
+                text = f"{ENGINE} != '{name}' or ({text})" if self._several else text
+                yield Constraint(text, f"engine {name}", f"{rule.reason} ({name} {version})")
+
+
+# ── normalised sections ───────────────────────────────────────────────────────────────────────
+
+
+class _Part:
+    """Parameters of a normalised section, and what binds them where presets do."""
+
+    def __init__(self, parameters: Mapping[str, Any], constraint: Constraint | None = None) -> None:
+        self.parameters = parameters
+        self.constraint = constraint
+
+
+def _parallelism(study: Study, engines: Mapping[str, Engine]) -> Iterator[_Part]:
+    section = study.space.parallelism
+    own = {name: as_tuple(getattr(section, name)) for name in PARALLELISM_NAMES}
+    given = {name: list(degrees) for name, degrees in own.items() if degrees}
+    presets = as_tuple(section.preset)
+    if not presets:
+        yield _Part(given)
+        return
+    combinations: list[dict[str, tuple[Any, ...]]] = []
+    for preset in presets:
+        for name, engine in engines.items():
+            known = engine.parallelism_presets
+            if preset not in known:
+                raise _unknown_preset("space.parallelism.preset", preset, list(known), f"{name} has ")
+            combination: dict[str, tuple[Any, ...]] = dict(known[preset])
+            combinations.append(combination if len(engines) == 1 else {ENGINE: (name,), **combination})
+    yield _Part(**_bound(combinations, dict.fromkeys(PARALLELISM_NAMES, 1), "space.parallelism.preset", given))
+
+
+def _quantization(study: Study) -> Iterator[_Part]:
+    section = study.space.quantization
+    own = {PREFIX + name: as_tuple(getattr(section, name)) for name in QUANTIZATION_FIELDS}
+    given = {name: list(values) for name, values in own.items() if values}
+    presets = as_tuple(section.preset)
+    if not presets:
+        yield _Part(given)
+        return
+    combinations: list[dict[str, tuple[Any, ...]]] = []
+    for preset in presets:
+        if preset not in QUANTIZATION_PRESETS:
+            raise _unknown_preset("space.quantization.preset", preset, list(QUANTIZATION_PRESETS), "")
+        formats = QUANTIZATION_PRESETS[preset].as_dict()
+        combinations.append({name: (value,) for name, value in formats.items() if value != AUTO})
+    defaults = {PREFIX + name: AUTO for name in QUANTIZATION_FIELDS}
+    yield _Part(**_bound(combinations, defaults, "space.quantization.preset", given))
+
+
+def _bound(
+    combinations: Sequence[Mapping[str, tuple[Any, ...]]],
+    defaults: Mapping[str, Any],
+    key: str,
+    given: Mapping[str, list[Any]],
+) -> dict[str, Any]:
+    """Parameters of all values that combinations have, and a constraint that keeps them together.
+
+    What the study gives beside a preset (``given``) takes the place of the preset's own values.
+    """
+    names = [name for name in defaults if any(name in combination for combination in combinations) or name in given]
+    parameters: dict[str, list[Any]] = {}
+    for name in names:
+        values = [value for c in combinations for value in c.get(name, (defaults[name],))]
+        parameters[name] = given.get(name) or list(dict.fromkeys(values))
+    texts = [_text(combination, [n for n in names if n not in given], defaults) for combination in combinations]
+    bound = [name for name in names if name not in given and len(parameters[name]) > 1]
+    if not bound or "" in texts:
+        return {"parameters": parameters}
+    text = " or ".join(dict.fromkeys(f"({text})" for text in texts))
+    return {"parameters": parameters, "constraint": Constraint(text, key, "only the combinations of the presets")}
+
+
+def _text(combination: Mapping[str, tuple[Any, ...]], names: Sequence[str], defaults: Mapping[str, Any]) -> str:
+    parts = []
+    for name in [n for n in (ENGINE,) if n in combination] + list(names):
+        values = combination.get(name, (defaults.get(name),))
+        shown = [repr(value) for value in values]
+        parts.append(f"{name} == {shown[0]}" if len(shown) == 1 else f"{name} in [{', '.join(shown)}]")
+    return " and ".join(parts)
+
+
+def _unknown_preset(key: str, preset: str, known: list[str], whose: str) -> StudyError:
+    nearest = nearest_word(preset, known)
+    hint = f"; did you mean {nearest!r}?" if nearest else ""
+    rule = f"{whose}{', '.join(known)}"
+    return StudyError(f"{key}: {preset!r}: {rule}{hint}", key=key, value=preset, rule=rule, nearest=nearest)
+
+
+def _foreign(name: str, prefix: str, engines: list[str]) -> StudyError:
+    key, rule = f"space.parameters.{name}", f"{prefix} is not among the study's engines: {', '.join(engines)}"
+    return StudyError(f"{key}: {rule}", key=key, value=name, rule=rule)

@@ -1,0 +1,1 @@
+"""One module an engine. It is found by its name: adding one touches no other file."""

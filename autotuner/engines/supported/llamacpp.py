@@ -1,0 +1,184 @@
+"""llama.cpp's llama-server.
+
+Flags: tools/server/README.md of ggml-org/llama.cpp. The argv's executable is the logical name
+``llama-server``; the launcher finds that binary, or starts the same server from the xllamacpp wheel.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from autotuner.engines.catalogue import load_catalogue
+from autotuner.engines.deployment import Deployment, Probe, Rank, ServerGroup, VersionProbe, literal
+from autotuner.engines.engine import (
+    EngineRule,
+    FailureReport,
+    ModelFormat,
+    Problem,
+    QuantValue,
+    RequestFeatures,
+    VersionQuestion,
+)
+from autotuner.engines.log_pattern import LogPattern, diagnose_log
+from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric
+from autotuner.engines.settings import canonical, command, flag_problems, read_settings
+from autotuner.errors import Failure
+from autotuner.space.config import Config
+from autotuner.space.parallelism import Parallelism
+from autotuner.study.model import Study
+
+_PLAIN_CACHE_TYPES = ("f32", "f16", "bf16")
+_CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+
+_PATTERNS = (
+    LogPattern(r"couldn't bind HTTP server socket", Failure.INFRASTRUCTURE),
+    LogPattern(r"CUDA error: (?!out of memory)", Failure.INFRASTRUCTURE),
+    LogPattern(r"(?i)out of memory|insufficient memory|std::bad_alloc", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(r"failed to allocate|unable to allocate", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(r"^error: (invalid argument|argument |unknown argument|--)", Failure.INVALID_CONFIG),
+    LogPattern(r"^error: .*(expected|requires|invalid|unknown|unsupported)", Failure.INVALID_CONFIG),
+    LogPattern(r"failed to open GGUF file|invalid magic characters", Failure.INVALID_CONFIG),
+    LogPattern(r"error loading model|failed to load model", Failure.INVALID_CONFIG),
+    LogPattern(r"requires flash_attn|not supported|unsupported", Failure.INVALID_CONFIG),
+    LogPattern(r"failed to create[_ ]context", Failure.INVALID_CONFIG),
+)
+
+
+_RULES = (
+    EngineRule("tp == 1 or pp == 1", "a model is split over GPUs by rows (tp) or by layers (pp), not by both"),
+    EngineRule("dp == 1", "a server is one process without replicas: data parallelism is several servers"),
+    EngineRule("ep == 1 and moe_ep == 1 and moe_tp == 1", "experts are not spread over GPUs of their own"),
+    EngineRule("cp == 1 and dcp == 1", "the context of a request is not split over GPUs"),
+)
+
+_PRESETS: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
+    {"single-gpu": {}, "large-model-tp": {"tp": (2, 4, 8)}, "large-model-pp": {"pp": (2, 4, 8)}}
+)
+
+
+def _cache_types(name: str) -> QuantValue:
+    return QuantValue({"cache-type-k": name, "cache-type-v": name})
+
+
+_QUANTIZATION: Mapping[str, Mapping[str, QuantValue]] = MappingProxyType(
+    {
+        "gemm": {},  # the GGUF file says; other files are model.variants
+        "kv_cache": {
+            **{name: _cache_types(name) for name in _CACHE_TYPES},
+            "float16": _cache_types("f16"),
+            "bfloat16": _cache_types("bf16"),
+            "int8": QuantValue({"cache-type-k": "q8_0", "cache-type-v": "q8_0"}, means="q8_0"),
+            "fp8": QuantValue({"cache-type-k": "q8_0", "cache-type-v": "q8_0"}, means="q8_0"),
+        },
+        "attention": {},
+        "moe": {},
+    }
+)
+
+
+@dataclass(frozen=True)
+class LlamaCpp:
+    """llama.cpp, one process a server, on CPU cores or on the GPUs that the study gives to each server."""
+
+    name: str = "llamacpp"
+    command: tuple[str, ...] = ("llama-server",)
+    model_format: ModelFormat = ModelFormat.GGUF
+    gpus_text: str = "tp * pp"
+
+    @property
+    def version_question(self) -> VersionQuestion:
+        return VersionQuestion(("--version",), r"version: (\d+)")
+
+    @property
+    def parallelism_presets(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
+        return _PRESETS
+
+    @property
+    def quantization(self) -> Mapping[str, Mapping[str, QuantValue]]:
+        return _QUANTIZATION
+
+    @property
+    def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
+        return {
+            ServerMetric.KV_CACHE_USE: Gauge("llamacpp:kv_cache_usage_ratio"),
+            ServerMetric.RUNNING: Gauge("llamacpp:requests_processing"),
+            ServerMetric.WAITING: Gauge("llamacpp:requests_deferred"),
+        }
+
+    def gpus(self, parallelism: Parallelism) -> int:
+        spread = parallelism.tp * parallelism.pp
+        return spread if spread > 1 else 0  # it runs on the CPU as well
+
+    def rules(self, version: str) -> Sequence[EngineRule]:
+        return _RULES
+
+    def parallelism_flags(self, parallelism: Parallelism) -> dict[str, Any]:
+        if parallelism.tp > 1:
+            return {"split-mode": "row"}
+        return {"split-mode": "layer"} if parallelism.pp > 1 else {}
+
+    def problems(self, study: Study, names_and_values: Sequence[tuple[str, object]]) -> list[Problem]:
+        found = flag_problems(self, study, names_and_values)
+        if any(problem.fatal for problem in found):
+            return found
+        catalogue = load_catalogue(self.name, study.engine.version)
+        return [*found, *_contradictions(canonical(catalogue, study.engine.args))]
+
+    def deployment(self, study: Study, config: Config) -> Deployment:
+        settings = read_settings(self, study, config)
+        flags = dict(settings.flags)
+        threads = _threads(study, flags)
+        flags["threads"] = flags.get("threads") or threads
+        settings = dataclasses.replace(settings, flags=flags)
+        own = ["--model", literal(settings.model), "--alias", literal(settings.served_name)]
+        rank = Rank(
+            argv=(*command(self, study), *own, "--host", "{host}", "--port", "{port}", *settings.words()),
+            env=settings.env,
+            gpus=settings.gpus,
+            cpus=threads,
+        )
+        return Deployment(
+            engine=self.name,
+            engine_version=settings.catalogue.version,
+            model=settings.model,
+            served_name=settings.served_name,
+            groups=(ServerGroup(ranks=(rank,)),),
+            health=Probe("/health"),
+            ready=Probe("/health"),
+            metrics=Probe("/metrics") if flags.get("metrics") else None,
+            version=VersionProbe("/props", "build_info"),
+        )
+
+    def features(self, study: Study, config: Config) -> RequestFeatures:
+        # `cache_prompt` is not sent: a request's own value would override the flag under test.
+        return RequestFeatures(token_ids=True, ignore_eos=True)
+
+    def diagnose(self, exit_code: int | None, log_tail: str) -> FailureReport:
+        return diagnose_log(_PATTERNS, exit_code, log_tail)
+
+
+ENGINE = LlamaCpp()
+
+
+def _contradictions(flags: Mapping[str, Any]) -> Iterator[Problem]:
+    """What the server refuses among the flags that every Config shares."""
+    cache_type = flags.get("cache-type-v")
+    if flags.get("flash-attn") in ("off", False) and cache_type not in (None, *_PLAIN_CACHE_TYPES):
+        yield Problem("engine.args.cache-type-v", cache_type, "a quantised V cache needs flash-attn on or auto", "f16")
+    slots, context = flags.get("parallel"), flags.get("ctx-size")
+    if isinstance(slots, int) and isinstance(context, int) and 0 < context < slots:
+        yield Problem("engine.args.ctx-size", context, f"must hold at least a token for each of {slots} slots")
+
+
+def _threads(study: Study, flags: Mapping[str, Any]) -> int:
+    """Cores of a server: what the study says, else as many as its threads, else one.
+
+    llama-server on its own would take every core of the machine.
+    """
+    if study.hardware.server_cpus is not None:
+        return study.hardware.server_cpus
+    return max(flags.get("threads") or 1, flags.get("threads-batch") or 1)
