@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,9 @@ def check(study: Study, address: str | None = None) -> CheckReport:
     count = space.count()
     baseline = baseline_config(study, space)
     argv = _argv(study, baseline)
+    needs = bundle(study, baseline)
     _refuse([model_problem(study), secret_problem(study), *(executable_problem(study, words[0]) for words in argv)])
+    _refuse([_budget_problem(study, needs)])
     fits = None
     if address is not None:
         from autotuner.tuning.session import node_resources, ray_session
@@ -93,9 +95,15 @@ def check(study: Study, address: str | None = None) -> CheckReport:
         count=count,
         argv=argv,
         warnings=(*map(_text, told), *_warnings(study, count)),
-        needs=dict(bundle(study, baseline)),
+        needs=needs,
         fits=fits,
     )
+
+
+def _budget_problem(study: Study, needs: Mapping[str, float]) -> Problem | None:
+    if study.budget.gpu_hours is None or needs.get("GPU"):
+        return None
+    return Problem("budget.gpu_hours", study.budget.gpu_hours, "never runs out without a GPU: use budget.wall_clock_h")
 
 
 def _argv(study: Study, config: Config) -> tuple[tuple[str, ...], ...]:

@@ -23,7 +23,6 @@ def broken_rules(study: Study) -> list[Problem]:
         *_objectives(study),
         *_endpoint(study),
         *_secrets(study),
-        *_budget(study),
     ]
 
 
@@ -94,9 +93,3 @@ def _secrets(study: Study) -> Iterator[Problem]:
     if "@" in study.launcher.url.partition("://")[2].partition("/")[0]:
         rule = "no password in it, which would be written down: use headers with {from_env: VARIABLE}"
         yield Problem("launcher.url", None, rule, shows_value=False)
-
-
-def _budget(study: Study) -> Iterator[Problem]:
-    if study.budget.gpu_hours is not None and study.hardware.gpus_per_server == 0:
-        rule = "never runs out with hardware.gpus_per_server 0: use budget.wall_clock_h"
-        yield Problem("budget.gpu_hours", study.budget.gpu_hours, rule)

@@ -95,7 +95,9 @@ def test_the_served_name_is_the_ids_last_part_by_default() -> None:
     assert ENGINE.deployment(make_study(model={"id": "/m/x.gguf"}), Config()).served_name == "x.gguf"
 
 
-@pytest.mark.parametrize("values", [{"uabtch-size": 3}, {"threads": "two"}, {"port": 1}, {"tp": 2}])
+@pytest.mark.parametrize(
+    "values", [{"uabtch-size": 3}, {"threads": "two"}, {"port": 1}, {"dp": 2}, {"quant.gemm": "fp8"}]
+)
 def test_what_can_not_be_rendered_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(StudyError, match=next(iter(values))):
         ENGINE.deployment(make_study(), Config(values))

@@ -144,8 +144,13 @@ def test_labelled_maps_are_compared_by_label_and_scalars_by_value() -> None:
 def test_fixed_arguments_can_be_named() -> None:
     section = Space(parameters={"ubatch-size": [64, 512]}, constraints=["ubatch_size <= batch_size"])
     assert build_space(study_with(section, {"batch-size": 128})).count().number == 1
-    with pytest.raises(SpaceError, match="unknown name 'batch_size'"):
-        build_space(study_with(section))
+    with pytest.raises(SpaceError, match="unknown name 'btch_size'; did you mean 'batch_size'"):
+        build_space(study_with(section.model_copy(update={"constraints": ["ubatch_size <= btch_size"]})))
+
+
+def test_what_is_not_set_has_the_servers_default_in_expressions() -> None:
+    section = Space(parameters={"ubatch-size": [512, 4096]}, constraints=["ubatch_size <= batch_size"])
+    assert build_space(study_with(section)).count().number == 1  # llama-server's batch-size is 2048
 
 
 def test_parameters_come_after_those_their_conditions_name() -> None:

@@ -127,7 +127,6 @@ def test_an_override_reaches_keys_with_dots_and_items_of_lists(load: Load) -> No
         ("objective=cost_per_mtok", "objective", "hardware.cost_per_gpu_hour", None),
         ("objective={}", "objective", "the name of an objective", None),
         ("budget.wall_clock_h=0", "budget.wall_clock_h", "above 0", None),
-        ("budget.gpu_hours=2", "budget.gpu_hours", "never runs out", None),
         ("engine.env.HF_TOKEN=abc", "engine.env.HF_TOKEN", "{from_env: VARIABLE}", None),
         ("engine.env.A=1", "engine.env.A", "text, or {from_env: VARIABLE}", None),
         ("space.include=[no/such]", "space.include.0", "a path that ends in .yaml", None),
