@@ -1,6 +1,7 @@
 """Servers: starts Deployments, owns every process of them, and ends them however a trial ends."""
 
 from autotuner.servers.accelerator import accelerator_name
+from autotuner.servers.cache_reset import reset_caches
 from autotuner.servers.cores import CoreLease
 from autotuner.servers.endpoint import EndpointLauncher
 from autotuner.servers.executables import resolve_argv
@@ -30,6 +31,7 @@ __all__ = [
     "model_problem",
     "owner_tag",
     "reap",
+    "reset_caches",
     "resolve_argv",
     "resolve_headers",
     "secret_problem",

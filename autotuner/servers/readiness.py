@@ -38,15 +38,17 @@ def wait_until_ready(is_ready: Callable[[], bool], has_died: Callable[[], bool],
     return Readiness.DIED
 
 
-def probe(url: str, headers: Mapping[str, str] | None = None, *, timeout_s: float = _PROBE_TIMEOUT_S) -> int | None:
-    """The HTTP status of a GET, or ``None`` when there was no answer."""
-    answer = _get(url, headers, timeout_s)
+def probe(
+    url: str, headers: Mapping[str, str] | None = None, *, timeout_s: float = _PROBE_TIMEOUT_S, method: str = "GET"
+) -> int | None:
+    """The HTTP status of a request without a body, or ``None`` when there was no answer."""
+    answer = _ask(method, url, headers, timeout_s)
     return None if answer is None else answer[0]
 
 
 def get_json_text(url: str, key: str, headers: Mapping[str, str] | None = None) -> str | None:
     """The text under ``key`` of the JSON object that a GET answers, or ``None`` when there is none."""
-    answer = _get(url, headers, _PROBE_TIMEOUT_S)
+    answer = _ask("GET", url, headers, _PROBE_TIMEOUT_S)
     if answer is None or answer[0] != http.HTTPStatus.OK:
         return None
     try:
@@ -57,7 +59,7 @@ def get_json_text(url: str, key: str, headers: Mapping[str, str] | None = None) 
     return value if isinstance(value, str) and value else None
 
 
-def _get(url: str, headers: Mapping[str, str] | None, timeout_s: float) -> tuple[int, bytes] | None:
+def _ask(method: str, url: str, headers: Mapping[str, str] | None, timeout_s: float) -> tuple[int, bytes] | None:
     parts = urlsplit(url)
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection: http.client.HTTPConnection
@@ -67,7 +69,7 @@ def _get(url: str, headers: Mapping[str, str] | None, timeout_s: float) -> tuple
     else:
         connection = http.client.HTTPConnection(parts.netloc, timeout=timeout_s)
     try:
-        connection.request("GET", target, headers={"Connection": "close", **(headers or {})})
+        connection.request(method, target, headers={"Connection": "close", **(headers or {})})
         response = connection.getresponse()
         return response.status, response.read(_MAX_BODY_BYTES)
     except (OSError, http.client.HTTPException):

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autotuner.benchmark import LoadDriver, LoadPoint, PointOutcome, levels, make_plan
-from autotuner.engines.deployment import Deployment
+from autotuner.engines.deployment import Deployment, HttpCall
 from autotuner.engines.engine import FailureReport
 from autotuner.errors import Failure, InfrastructureError
 from autotuner.metrics import LoadLevel, Measurement, PointRun, RequestError, measure, measure_context
 from autotuner.results import kept_runs
 from autotuner.results.records import PointFailure, RungRecord
 from autotuner.scoring import Score, parse_objectives, score_rung
-from autotuner.servers import RunningServer
+from autotuner.servers import RunningServer, reset_caches
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.point_failure import point_failure
@@ -56,6 +56,7 @@ class RungRunner:
         self._assignment = assignment
         self._levels = levels(study.workload)
         self._objectives = parse_objectives(study.objectives)
+        self._cache_reset = _cache_reset(study, deployment)
         self._context = measure_context(
             study,
             gpus=deployment.gpus if deployment else 0,
@@ -103,6 +104,8 @@ class RungRunner:
                 continue
             if not self._runs[point.level]:
                 point = _from_the_start(point, rung)
+            if self._cache_reset is not None:
+                reset_caches(server.urls, self._cache_reset)
             try:
                 run = _run_point(driver, point, lambda: ends_at - clock.monotonic_s())
             except InfrastructureError as error:  # what was measured before it stays
@@ -158,6 +161,13 @@ class RungRunner:
             timed_out=timed_out,
             metrics=_told_metrics(score, measurements),
         )
+
+
+def _cache_reset(study: Study, deployment: Deployment | None) -> HttpCall | None:
+    """How the prefix cache is emptied before a load point; a warm one stays, and so does a stranger's."""
+    if deployment is None or study.workload.cache == "warm" or study.launcher.kind == "endpoint":
+        return None
+    return deployment.cache_reset
 
 
 def _why_it_ends(
