@@ -16,7 +16,8 @@ _TIMEOUT_S = 10.0
 
 def reset_caches(urls: Sequence[str], call: HttpCall) -> bool:
     """Asks every server to empty its cache; whether all did. It costs no measurement: cold prompts are new anyway."""
-    return all([_reset(url + call.path, call.method) for url in urls])
+    done = [_reset(url + call.path, call.method) for url in urls]
+    return all(done)
 
 
 def _reset(url: str, method: str) -> bool:

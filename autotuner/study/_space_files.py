@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from autotuner.errors import StudyError
+from autotuner.study._engine_scope import scoped_to
 from autotuner.study._paths import absolute
 from autotuner.study._problem import nearest_name
 from autotuner.study._validate import validate
 from autotuner.study._yaml import parse_yaml
-from autotuner.study.model import Space, Study
+from autotuner.study.model import ParallelismSpace, QuantizationSpace, Space, Study
+
+
+_LAYERS = ("engine", "hardware", "model", "slo")  # folders beside the engines', of layers and facts
 
 
 def with_included_spaces(study: Study, folder: Path) -> Study:
@@ -24,12 +28,21 @@ def with_included_spaces(study: Study, folder: Path) -> Study:
     parameters: dict[str, Any] = {}
     conditions: dict[str, str] = {}
     constraints: dict[str, None] = {}  # a set that keeps the order
-    included = [_read(name, index, folder) for index, name in enumerate(study.space.include)]
+    normalised: dict[str, dict[str, Any]] = {"parallelism": {}, "quantization": {}}
+    included = [_read(name, index, folder, study.engine.names) for index, name in enumerate(study.space.include)]
     for space in [*included, study.space]:
         parameters |= space.parameters
         conditions |= space.conditions
         constraints |= dict.fromkeys(space.constraints)
-    merged = Space(parameters=parameters, conditions=conditions, constraints=list(constraints))
+        normalised["parallelism"] |= space.parallelism.model_dump(exclude_none=True)
+        normalised["quantization"] |= space.quantization.model_dump(exclude_none=True)
+    merged = Space(
+        parallelism=ParallelismSpace(**normalised["parallelism"]),
+        quantization=QuantizationSpace(**normalised["quantization"]),
+        parameters=parameters,
+        conditions=conditions,
+        constraints=list(constraints),
+    )
     return study.model_copy(update={"space": merged})
 
 
@@ -40,7 +53,7 @@ def shipped_spaces() -> Path:
     return inside if inside.is_dir() else package.parent / "search_spaces"
 
 
-def _read(name: str, index: int, folder: Path) -> Space:
+def _read(name: str, index: int, folder: Path, engines: tuple[str, ...]) -> Space:
     key = f"space.include.{index}"
     file = _find(name, key, folder)
     try:
@@ -54,14 +67,16 @@ def _read(name: str, index: int, folder: Path) -> Space:
     space = validate(Space, data, prefix=f"{key} ({name})")
     if space.include:
         raise _error(key, name, "a space file can't include others")
-    return space
+    of_engine = file.parent.name
+    return scoped_to(of_engine, space) if len(engines) > 1 and of_engine in engines else space
 
 
 def _find(name: str, key: str, folder: Path) -> Path:
     if name.endswith((".yaml", ".yml")) or name.startswith((".", "/", "~")):
         return Path(absolute(name, folder))
     shipped = shipped_spaces()
-    known = sorted(str(file.relative_to(shipped).with_suffix("")) for file in shipped.glob("*/*.yaml"))
+    files = (file for file in shipped.glob("*/*.yaml") if file.parent.name not in _LAYERS)
+    known = sorted(str(file.relative_to(shipped).with_suffix("")) for file in files)
     if name not in known:
         rule = f"a path that ends in .yaml, or one of {', '.join(known) or '(none is shipped)'}"
         raise _error(key, name, rule, nearest_name(name, known))
