@@ -14,24 +14,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autotuner.api.benching import bench
-    from autotuner.api.checking import CheckReport, check, load_study
+    from autotuner.api.check_report import CheckReport
+    from autotuner.api.checking import check, load_study
     from autotuner.api.comparing import compare
     from autotuner.api.diagnosing import doctor
+    from autotuner.api.explaining import explain
     from autotuner.api.reaping import reap
     from autotuner.api.rescoring import rescore
     from autotuner.api.result import Result, load_result
     from autotuner.api.running import resume, run
     from autotuner.api.starting import init_study
     from autotuner.study.model import Workload
+    from autotuner.study.origins import Explanation
 
 _HOMES = {
-    "CheckReport": "autotuner.api.checking",
+    "CheckReport": "autotuner.api.check_report",
+    "Explanation": "autotuner.study.origins",
     "Result": "autotuner.api.result",
     "Workload": "autotuner.study.model",
     "bench": "autotuner.api.benching",
     "check": "autotuner.api.checking",
     "compare": "autotuner.api.comparing",
     "doctor": "autotuner.api.diagnosing",
+    "explain": "autotuner.api.explaining",
     "init_study": "autotuner.api.starting",
     "load_result": "autotuner.api.result",
     "load_study": "autotuner.api.checking",
@@ -43,12 +48,14 @@ _HOMES = {
 
 __all__ = [
     "CheckReport",
+    "Explanation",
     "Result",
     "Workload",
     "bench",
     "check",
     "compare",
     "doctor",
+    "explain",
     "init_study",
     "load_result",
     "load_study",

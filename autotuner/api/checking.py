@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from autotuner.benchmark import check_workload, full_requests, levels
-from autotuner.engines import Problem, build_space, one_engine, study_problems
+from autotuner.api.check_report import CheckReport
+from autotuner.benchmark import check_workload
+from autotuner.engines import Problem, build_space, one_engine, random_token_problems, study_problems
 from autotuner.errors import StudyError
 from autotuner.scoring import parse_objective
 from autotuner.servers import executable_problem, model_problem, secret_problem
@@ -20,70 +20,29 @@ from autotuner.tuning.capacity import bundle, check_space_fits
 from autotuner.tuning.proposers import require_searcher
 
 
-@dataclass(frozen=True)
-class CheckReport:
-    """A valid study's plan. ``argv`` are the baseline's servers, ``{host}`` and ``{port}`` still open."""
-
-    study: Study
-    count: Count
-    argv: tuple[tuple[str, ...], ...]
-    warnings: tuple[str, ...]
-    needs: dict[str, float]
-    fits: int | None  # trials at a time on the cluster, where one was asked
-
-    def plan(self) -> list[tuple[str, str]]:
-        study = self.study
-        points = [f"{level} ({full_requests(study.workload, level)} requests)" for level in levels(study.workload)]
-        rows = [
-            ("engine", ", ".join(study.engine.names)),
-            ("model", study.model.id),
-            ("Configs", _counted(self.count)),
-            ("trials", f"{study.search.trials} by {study.search.algorithm}, the default first"),
-            ("rungs", f"{study.fidelity.rungs}, {study.fidelity.trial_scheduler}, eta {study.fidelity.eta}"),
-            ("load points", ", ".join(points)),
-            ("objective", ", ".join(study.objectives)),
-            ("SLO", ", ".join(_slo_texts(study)) or "none"),
-            ("confirmation", f"{study.search.confirm} rounds of best and default"),
-            ("a trial reserves", " and ".join(f"{amount:g} {name}" for name, amount in self.needs.items())),
-        ]
-        if self.fits is not None:
-            rows.append(("trials at a time", str(self.fits)))
-        return rows
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "valid": True,
-            "study": self.study.model_dump(mode="json"),
-            "configs": {"number": self.count.number, "exact": self.count.exact},
-            "baseline_argv": [list(argv) for argv in self.argv],
-            "needs": self.needs,
-            "fits": self.fits,
-            "warnings": list(self.warnings),
-        }
-
-
 def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
     """Reads a study file. ``overrides`` are ``key.path=value`` texts. Raises StudyError."""
     return load_study_file(path, overrides).study
 
 
-def check(study: Study, address: str | None = None) -> CheckReport:
+def check(study: Study, address: str | None = None, *, starts_here: bool = False) -> CheckReport:
     """Validates a study. With ``address`` also whether a trial fits the cluster's nodes.
 
-    Raises InputError for the first thing that is wrong, CapacityError when no node holds a trial.
+    ``starts_here``: its servers are about to be started on this machine, so their executables must be there; else
+    one that is missing is only told. Raises InputError for what is wrong, CapacityError when no node holds a trial.
     """
     for name in study.objectives:
         parse_objective(name)
     check_workload(study.workload)
     require_searcher(study)
     space = build_space(study)
-    told = _refuse(study_problems(study, space))
+    told = _refuse([*study_problems(study, space), *random_token_problems(study, space, is_moe=False)])
     count = space.count()
     baseline = baseline_config(study, space)
     argv = _argv(study, baseline)
     needs = bundle(study, baseline)
-    _refuse([model_problem(study), secret_problem(study), *(executable_problem(study, words[0]) for words in argv)])
-    _refuse([_budget_problem(study, needs)])
+    told += _refuse([model_problem(study), secret_problem(study), *_executables(study, argv, address, starts_here)])
+    told += _refuse([_budget_problem(study, needs)])
     fits = None
     if address is not None:
         from autotuner.tuning.session import node_resources, ray_session
@@ -104,6 +63,16 @@ def _budget_problem(study: Study, needs: Mapping[str, float]) -> Problem | None:
     if study.budget.gpu_hours is None or needs.get("GPU"):
         return None
     return Problem("budget.gpu_hours", study.budget.gpu_hours, "never runs out without a GPU: use budget.wall_clock_h")
+
+
+def _executables(
+    study: Study, argv: Iterable[tuple[str, ...]], address: str | None, starts_here: bool
+) -> Iterator[Problem | None]:
+    """An executable that the study names itself must be here, unless a cluster's nodes have it."""
+    fatal = address is None and (starts_here or bool(study.engine.command))
+    for words in argv:
+        problem = executable_problem(study, words[0])
+        yield problem and replace(problem, fatal=fatal)
 
 
 def _argv(study: Study, config: Config) -> tuple[tuple[str, ...], ...]:
@@ -137,14 +106,3 @@ def _warnings(study: Study, count: Count) -> Iterator[str]:
         yield "goodput without an SLO counts every request as good"
     if study.fidelity.trial_scheduler == "hyperband":
         yield "hyperband pauses trials: each pause ends the server, and going on launches it again"
-
-
-def _counted(count: Count) -> str:
-    if count.number is None:
-        return f"endless, {count.kept_fraction:.0%} of what is drawn meets the constraints"
-    return f"{'' if count.exact else 'about '}{count.number:,}"
-
-
-def _slo_texts(study: Study) -> Iterator[str]:
-    for metric, statistic, term in study.slo.terms():
-        yield f"{metric} {statistic} ≤ {term.threshold_ms:g} ms"

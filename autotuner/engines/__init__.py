@@ -17,6 +17,7 @@ from autotuner.engines.engine import Engine, EngineRule, FailureReport, ModelFor
 from autotuner.engines.flag import Flag, FlagType
 from autotuner.engines.one_engine import one_engine, split_prefix, study_of
 from autotuner.engines.problem import Problem
+from autotuner.engines.random_tokens import random_token_problems
 from autotuner.engines.registry import engine_names, get_engine
 from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
 from autotuner.engines.study_problems import study_problems
@@ -54,6 +55,7 @@ __all__ = [
     "literal",
     "load_catalogue",
     "one_engine",
+    "random_token_problems",
     "split_prefix",
     "study_of",
     "study_problems",

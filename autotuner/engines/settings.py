@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -227,18 +227,25 @@ def _given_gpus(engine: Engine, study: Study, needed: int) -> int:
 
 
 @cache
-def _parsed(rule: EngineRule, key: str) -> Expression:
-    return Expression.parse(rule.text, key)
+def _parsed(text: str) -> Expression:
+    return Expression.parse(text, "engine")
+
+
+@lru_cache(maxsize=1 << 16)  # the Configs of a space share most of what rules look at
+def _holds(text: str, values: tuple[bool | int | float | str | None, ...]) -> bool | None:
+    expression = _parsed(text)
+    return expression.truth(dict(zip(expression.names, values, strict=True)))
 
 
 def _refuse_impossible(
     engine: Engine, catalogue: Catalogue, flags: Mapping[str, Any], normalised: Mapping[str, Any]
 ) -> None:
     for rule in engine.rules(catalogue.version):
-        expression = _parsed(rule, engine.name)
-        values = {name: _value_of(name, catalogue, flags, normalised) for name in expression.names}
-        if expression.truth(values) is False:
-            named = {name: value for name, value in values.items() if name in normalised} or values
+        names = _parsed(rule.text).names
+        values = tuple(_value_of(name, catalogue, flags, normalised) for name in names)
+        if _holds(rule.text, values) is False:
+            told_values = dict(zip(names, values, strict=True))
+            named = {name: value for name, value in told_values.items() if name in normalised} or told_values
             told = ", ".join(f"{name} {value}" for name, value in named.items())
             raise _error(next(iter(named)), told, f"{rule.reason} ({engine.name} {catalogue.version})", None)
 
