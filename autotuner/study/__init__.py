@@ -2,16 +2,20 @@
 
 from autotuner.study._yaml import yaml_scalar
 from autotuner.study.dump import dump_study, study_id
-from autotuner.study.loader import LoadedStudy, load_slo, load_study, parse_study
+from autotuner.study.loader import LoadedStudy, load_slo, load_study, load_study_text, parse_study
 from autotuner.study.model import Study
+from autotuner.study.origins import Explanation, Origin
 from autotuner.study.schema import study_schema
 
 __all__ = [
+    "Explanation",
     "LoadedStudy",
+    "Origin",
     "Study",
     "dump_study",
     "load_slo",
     "load_study",
+    "load_study_text",
     "parse_study",
     "study_id",
     "study_schema",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autotuner.errors import StudyError
@@ -12,19 +12,35 @@ _ENV = "env."  # parameters of the environment have a dot in their names
 
 
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """A copy of ``data`` with each override in place; maps on the way that are missing are made.
-
-    A key that itself has dots is found where it is there already. Raises StudyError.
-    """
+    """A copy of ``data`` with each override in place. Raises StudyError."""
     for override in overrides:
-        path, sign, text = override.partition("=")
-        keys = path.strip().split(".")
-        if not sign or not all(keys):
-            rule = "key.path=value, as search.trials=20"
-            raise StudyError(f"--set {override}: {rule}", key=path, value=override, rule=rule)
-        value = parse_yaml(text, f"--set {override}", path.strip())
-        data = _with(data, keys, value, override, "")
+        data, _ = apply_override(data, override)
     return data
+
+
+def apply_override(data: dict[str, Any], override: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A copy of ``data`` with one override in place, and the path of what it set: a list as a whole.
+
+    Maps on the way that are missing are made. A key that itself has dots is found where it is there already.
+    Raises StudyError.
+    """
+    path, sign, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not sign or not all(keys):
+        rule = "key.path=value, as search.trials=20"
+        raise StudyError(f"--set {override}: {rule}", key=path, value=override, rule=rule)
+    value = parse_yaml(text, f"--set {override}", path.strip())
+    changed: dict[str, Any] = _with(data, keys, value, override, "")
+    return changed, tuple(_place(data, keys, ""))
+
+
+def _place(data: Any, keys: list[str], above: str) -> Iterator[str]:
+    """The keys of the maps on the way to a value, up to the first list."""
+    if keys and not isinstance(data, list):
+        there = data if isinstance(data, dict) else {}
+        key, rest = _split(there, keys, above)
+        yield key
+        yield from _place(there.get(key), rest, f"{above}.{key}" if above else key)
 
 
 def _with(data: Any, keys: list[str], value: Any, override: str, above: str) -> Any:

@@ -40,9 +40,9 @@ def study_error(problems: Sequence[Problem]) -> StudyError:
     return StudyError("\n".join(lines), key=first.key, value=value, rule=first.rule, nearest=first.nearest)
 
 
-def nearest_name(name: object, known: Iterable[str]) -> str | None:
-    """The known name that ``name`` may be a misspelling of."""
-    return next(iter(difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)), None)
+def nearest_name(name: object, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The known name that ``name`` may be a misspelling of; ``cutoff`` is how alike they must be, up to 1."""
+    return next(iter(difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)), None)
 
 
 def short(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,23 +15,27 @@ from autotuner.study._validate import validate
 from autotuner.study._yaml import parse_yaml
 from autotuner.study.model import ParallelismSpace, QuantizationSpace, Space, Study
 
-
 _LAYERS = ("engine", "hardware", "model", "slo")  # folders beside the engines', of layers and facts
 
 
-def with_included_spaces(study: Study, folder: Path) -> Study:
-    """The study with its space files merged, a later one over an earlier one, its own keys over all.
+def included_spaces(study: Study, folder: Path) -> list[tuple[str, Space]]:
+    """The space files that a study includes, by name. Raises StudyError for one that is missing or not a space."""
+    names = study.space.include
+    return [(name, _read(name, index, folder, study.engine.names)) for index, name in enumerate(names)]
 
-    ``space.include`` is empty then. Raises StudyError for a file that is missing or not a space.
+
+def with_spaces(study: Study, included: Sequence[tuple[str, Space]]) -> Study:
+    """The study with space files merged, a later one over an earlier one, its own keys over all.
+
+    ``space.include`` is empty then.
     """
-    if not study.space.include:
+    if not included:
         return study
     parameters: dict[str, Any] = {}
     conditions: dict[str, str] = {}
     constraints: dict[str, None] = {}  # a set that keeps the order
     normalised: dict[str, dict[str, Any]] = {"parallelism": {}, "quantization": {}}
-    included = [_read(name, index, folder, study.engine.names) for index, name in enumerate(study.space.include)]
-    for space in [*included, study.space]:
+    for space in [*(space for _, space in included), study.space]:
         parameters |= space.parameters
         conditions |= space.conditions
         constraints |= dict.fromkeys(space.constraints)

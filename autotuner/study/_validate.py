@@ -44,6 +44,19 @@ def validate(kind: type[Section], data: object, prefix: str = "") -> Section:
         raise study_error(sorted(problems, key=lambda problem: problem.rule == _RULES["missing"])) from None
 
 
+def keys_below(kind: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Every key that a section may have, and those of the sections in it, as paths with dots."""
+    for name, field in kind.model_fields.items():
+        yield f"{above}{name}"
+        if not _is_open_map(field.annotation):
+            for section in _sections(field.annotation):
+                yield from keys_below(section, f"{above}{name}.")
+
+
+def _is_open_map(annotation: object) -> bool:
+    return typing.get_origin(annotation) is dict
+
+
 def _problem(kind: type[BaseModel], details: Mapping[str, Any], prefix: str) -> Problem:
     # Elements that start with | name the form of a union: see ``model.py``.
     place = [part for part in details["loc"] if not str(part).startswith("|") and part != "[key]"]

@@ -1,4 +1,4 @@
-"""From a study file to a Study: overrides, space files, paths, rules. The one place of this room that does I/O."""
+"""From a study file to a Study: layers, overrides, space files, paths, rules."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from autotuner.errors import StudyError
-from autotuner.study._overrides import apply_overrides
+from autotuner.study._layer_stack import LayerStack
+from autotuner.study._layers import give_way, stacked
 from autotuner.study._paths import with_absolute_paths
 from autotuner.study._problem import short, study_error
 from autotuner.study._rules import broken_rules
-from autotuner.study._space_files import with_included_spaces
+from autotuner.study._space_files import included_spaces, with_spaces
 from autotuner.study._validate import validate
 from autotuner.study._yaml import parse_yaml
 from autotuner.study.model import Slo, Study
+from autotuner.study.origins import LayerKind, Origin, Origins
 
 
 @dataclass(frozen=True)
 class LoadedStudy:
-    """A study whose space files are merged and whose paths are absolute; ``folder`` is the study file's."""
+    """A resolved study: layers and space files are merged, paths are absolute; ``folder`` is the study file's.
+
+    ``origins`` tells which layer set what.
+    """
 
     study: Study
     folder: Path
+    origins: Origins
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = ()) -> LoadedStudy:
@@ -32,15 +38,33 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> LoadedStudy:
     Raises StudyError that tells every problem (up to five), the first one in its fields.
     """
     file = Path(path).expanduser()
-    data = apply_overrides(_as_map(parse_yaml(_read(file), str(path)), str(path)), overrides)
-    folder = file.absolute().parent
-    study = with_included_spaces(validate(Study, data), folder)
-    return LoadedStudy(_checked(with_absolute_paths(study, folder)), folder)
+    return load_study_text(_read(file), file.absolute().parent, overrides, str(path))
+
+
+def load_study_text(
+    text: str, folder: Path, overrides: Sequence[str] = (), source: str = "the command line"
+) -> LoadedStudy:
+    """As ``load_study``, for a study that is in no file yet: its paths are relative to ``folder``."""
+    data = _as_map(parse_yaml(text, source), source)
+    stack, layers = stacked(data, source, overrides, folder)
+    study = _validated(stack)
+    included = included_spaces(study, folder)
+    merged = with_spaces(study, included)
+    if give_way(stack, list(merged.space.parameters), study.engine.names):
+        merged = with_spaces(_validated(stack), included)
+    for name, space in reversed(included):
+        stack.below({"space": space.model_dump(mode="json")}, Origin(LayerKind.SPACE, name))
+    resolved = with_absolute_paths(merged.model_copy(update={"profiles": []}), folder)
+    origins = stack.origins(tuple(dict.fromkeys(layer.origin for layer in layers)))
+    return LoadedStudy(_checked(resolved), folder, origins)
 
 
 def parse_study(text: str, source: str = "the study") -> Study:
-    """A study from YAML that needs no other file, as ``dump_study`` writes it. Raises StudyError."""
+    """A study from YAML that needs no other file, as ``dump_study`` writes it: no layers. Raises StudyError."""
     study = validate(Study, _as_map(parse_yaml(text, source), source))
+    if study.profiles:
+        rule = "a resolved study has its layers merged"
+        raise StudyError(f"profiles: {rule}", key="profiles", value=study.profiles, rule=rule)
     if study.space.include:
         rule = "a resolved study has its space files merged"
         raise StudyError(f"space.include: {rule}", key="space.include", value=study.space.include, rule=rule)
@@ -75,6 +99,19 @@ def _as_map(data: Any, source: str) -> dict[str, Any]:
         return data
     rule = "a study is a map: model, engine, workload, …"
     raise StudyError(f"{source}: {'it is empty' if data is None else short(data)}: {rule}", value=data, rule=rule)
+
+
+def _validated(stack: LayerStack) -> Study:
+    """The merged layers as a Study; what a layer has wrong is told with its name."""
+    try:
+        return validate(Study, stack.data)
+    except StudyError as error:
+        origin = stack.origins(()).of_part(error.key or "")
+        if origin.kind.is_the_users or origin.kind is LayerKind.DEFAULT:
+            raise
+        first, *rest = error.message.splitlines()
+        message = "\n".join([f"{first} ({origin})", *rest])
+        raise StudyError(message, key=error.key, value=error.value, rule=error.rule, nearest=error.nearest) from None
 
 
 def _checked(study: Study) -> Study:

@@ -2,6 +2,8 @@
 
 autotuner check study.yaml
 autotuner check study.yaml --address auto      # also: does a trial fit the cluster's nodes?
+autotuner check study.yaml --explain slo.ttft.p90.threshold_ms      # which layer set it?
+autotuner check study.yaml --explain slo --explain timeouts.start_s
 """
 
 from __future__ import annotations
@@ -20,9 +22,18 @@ HELP = "validate a study and print its plan; nothing is started"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
     add_address(parser)
+    parser.add_argument(
+        "--explain",
+        dest="keys",
+        metavar="KEY",
+        action="append",
+        help="tell which layer set a key, or every key under it, and what it overrode; may be repeated",
+    )
 
 
 def handle(arguments: argparse.Namespace) -> int:
+    if arguments.keys:
+        return _explain(at.explain(arguments.study, arguments.keys, arguments.overrides), arguments.json)
     report = at.check(at.load_study(arguments.study, arguments.overrides), address=arguments.address)
     if arguments.json:
         print_json(report.as_dict())
@@ -33,4 +44,13 @@ def handle(arguments: argparse.Namespace) -> int:
         print("  " + shlex.join(argv))
     for warning in report.warnings:
         print(f"warning: {warning}")
+    return 0
+
+
+def _explain(explanations: list[at.Explanation], as_json: bool) -> int:
+    if as_json:
+        print_json({"explain": [one.as_dict() for one in explanations]})
+        return 0
+    for one in explanations:
+        print("\n".join(one.lines()))
     return 0
