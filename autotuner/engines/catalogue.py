@@ -123,11 +123,16 @@ def nearest_version(version: str, known: tuple[str, ...]) -> str:
     return older[-1] if older else known[0]
 
 
-def version_key(version: str) -> tuple[tuple[int, int | str], ...]:
-    """Orders versions by their numbers: 0.9 before 0.27, b9999 before b11549, 1.3.0rc20 before 1.3.0."""
-    parts = re.findall(r"\d+|[a-z]+", version.lower())
-    key: list[tuple[int, int | str]] = [(1, int(part)) if part.isdigit() else (0, part) for part in parts]
-    return (*key, (0, "~"))  # an end comes after rc, and before a further number
+def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Orders versions by their numbers: 0.9 < 0.27, b9999 < b11549, 1.3.0rc20 < 1.3.0 < 1.3.0.post1."""
+    end = (0, 0, "")
+    return (*map(_part_key, re.findall(r"\d+|[a-z]+", version.lower())), end)
+
+
+def _part_key(part: str) -> tuple[int, int, str]:
+    if part.isdigit():
+        return (2, int(part), "")
+    return (1, 0, part) if part == "post" else (-1, 0, part)
 
 
 @cache

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from autotuner.engines import Flag, FlagType, catalogue_versions, load_catalogue
+from autotuner.engines import Catalogue, Flag, FlagType, catalogue_versions, load_catalogue
+from autotuner.engines.catalogue import nearest_version, version_key
 from autotuner.errors import StudyError
 
 CATALOGUE = load_catalogue("llamacpp")
@@ -93,3 +94,94 @@ def test_versions_are_known_and_the_newest_is_the_default() -> None:
 
 def test_a_negative_form_of_its_own_is_used() -> None:
     assert Flag("x", FlagType.FLAG, negative="without-x").render(False) == ("--without-x",)
+
+
+# ── other types, other versions, other engines ────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "words"),
+    [
+        (Flag("a", FlagType.JSON), {"method": "ngram", "n": 3}, ("--a", '{"method":"ngram","n":3}')),
+        (Flag("a", FlagType.JSON), '{"x": 1}', ("--a", '{"x": 1}')),
+        (Flag("a", FlagType.LIST), ["x", 2], ("--a", "x", "2")),
+        (Flag("a", FlagType.LIST), "x", ("--a", "x")),
+        (Flag("a", FlagType.INT, also=("auto",)), "auto", ("--a", "auto")),
+        (Flag("a", FlagType.CHOICE, choices=("true", "false")), True, ("--a", "true")),
+        (Flag("a", FlagType.FLAG, negative="disable-a"), False, ("--disable-a",)),
+    ],
+)
+def test_maps_lists_and_words_are_rendered(flag: Flag, value: object, words: tuple[str, ...]) -> None:
+    assert flag.broken_rule(value) is None
+    assert flag.render(value) == words
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "rule", "fatal"),
+    [
+        (Flag("a", FlagType.JSON), 3, "a map, a list, or JSON", True),
+        (Flag("a", FlagType.LIST), [["x"]], "a list of words", True),
+        (Flag("a", FlagType.LIST, choices=("x", "y")), ["x", "z"], "each one of x, y", True),
+        (Flag("a", FlagType.INT, also=("auto",)), "aut", "a whole number, or auto", True),
+        (Flag("a", FlagType.CHOICE, choices=("x", "y"), open=True), "z", "none of the known x, y", False),
+    ],
+)
+def test_what_is_wrong_with_maps_lists_and_words(flag: Flag, value: object, rule: str, fatal: bool) -> None:
+    broken = flag.broken_rule(value)
+    assert broken is not None
+    assert rule in broken.rule
+    assert broken.fatal is fatal
+
+
+def test_a_deprecated_flag_is_told_and_taken() -> None:
+    catalogue = Catalogue("x", "1", {"old": Flag("old", FlagType.INT, deprecated="use new")})
+    problem = catalogue.problem("engine.args.old", "old", 1)
+    assert problem is not None
+    assert not problem.fatal
+    assert "use new" in problem.rule
+
+
+def test_dashes_and_underscores_are_alike() -> None:
+    assert CATALOGUE.find("batch_size") is CATALOGUE.flags["batch-size"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "nearest"),
+    [
+        ("vllm", "mem-fraction-static", "gpu-memory-utilization"),
+        ("vllm", "max-running-requests", "max-num-seqs"),
+        ("sglang", "gpu-memory-utilization", "mem-fraction-static"),
+        ("sglang", "max-num-seqs", "max-running-requests"),
+        ("trtllm", "max-num-seqs", "max_batch_size"),
+        ("trtllm", "gpu-memory-utilization", "kv_cache_config.free_gpu_memory_fraction"),
+        ("llamacpp", "max-num-seqs", "parallel"),
+    ],
+)
+def test_another_engines_flag_is_told_with_its_name_here(engine: str, name: str, nearest: str) -> None:
+    problem = load_catalogue(engine).problem("engine.args.x", name, 0.9)
+    assert problem is not None
+    assert problem.nearest == nearest
+    assert "name for" in problem.rule
+
+
+def test_a_flag_of_another_version_is_told_with_that_version() -> None:
+    newest = load_catalogue("vllm")
+    oldest = load_catalogue("vllm", catalogue_versions("vllm")[0])
+    gone = next(name for name, flag in oldest.flags.items() if newest.find(name) is None and flag.reserved is None)
+    problem = newest.problem("engine.args.x", gone, None)
+    assert problem is not None
+    assert f"vllm {oldest.version}" in problem.rule
+    assert f"no flag of vllm {newest.version}" in problem.rule
+
+
+@pytest.mark.parametrize(
+    ("version", "nearest"), [("0.33.1", "0.32.0"), ("0.27.5", "0.27.0"), ("0.1", "0.24.0"), ("0.32.0", "0.32.0")]
+)
+def test_a_version_without_a_catalogue_is_judged_by_the_newest_before_it(version: str, nearest: str) -> None:
+    assert nearest_version(version, ("0.24.0", "0.27.0", "0.32.0")) == nearest
+
+
+def test_release_candidates_come_before_their_release() -> None:
+    versions = ["1.3.0", "1.3.0rc20", "1.3.0rc3", "1.2.1", "1.3.0.post1"]
+    ordered = ["1.2.1", "1.3.0rc3", "1.3.0rc20", "1.3.0", "1.3.0.post1"]
+    assert sorted(versions, key=version_key) == ordered
