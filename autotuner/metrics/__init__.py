@@ -9,6 +9,7 @@ from autotuner.metrics.measurement import FloatArray, MeasureContext, Measuremen
 from autotuner.metrics.percentile import percentile, percentile_interval
 from autotuner.metrics.registry import LATENCY_METRICS, METRICS, STATISTICS, LatencyMetric, Metric, find_metric
 from autotuner.metrics.request import PointRun, RequestError, RequestRecord
+from autotuner.metrics.telemetry import Telemetry, TelemetrySample
 from autotuner.metrics.window import Window, find_window
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "PointRun",
     "RequestError",
     "RequestRecord",
+    "Telemetry",
+    "TelemetrySample",
     "Window",
     "find_metric",
     "find_window",

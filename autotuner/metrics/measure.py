@@ -10,6 +10,7 @@ import numpy as np
 from autotuner.metrics._amounts import Amounts, amounts
 from autotuner.metrics._columns import RequestColumns
 from autotuner.metrics._latency import RunLatencies, run_latencies
+from autotuner.metrics._telemetry_metrics import WatchedRun, telemetry_metrics
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import FloatArray, MeasureContext, Measurement
 from autotuner.metrics.percentile import percentile
@@ -30,11 +31,15 @@ def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> 
     errors = sum(int((c.measured & ~c.ok).sum()) for c in columns)
     samples = _samples(columns, latencies, ctx.request_timeout_s * 1000)
     total = Amounts()
+    watched = []
     for run, cols, lats in zip(runs, columns, latencies, strict=True):
         window = find_window(run)
+        held = Amounts()
         if window is not None and window.length_s > 0:
-            total += amounts(cols, lats, window, ctx.limits_ms)
-    found = {**_statistics(samples), **_rates(total, ctx)}
+            held = amounts(cols, lats, window, ctx.limits_ms)
+        total += held
+        watched.append(WatchedRun(run, window, held.output_tokens))
+    found = {**_statistics(samples), **_rates(total, ctx), **telemetry_metrics(watched)}
     if requests:
         found["error_rate"] = errors / requests
     if found.get("tpot_mean_ms", 0) > 0:

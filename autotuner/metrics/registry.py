@@ -86,6 +86,39 @@ def _rates() -> Iterator[Metric]:
         )
 
 
+# What servers and GPUs tell. None of these is a goal in itself: the direction is that of less strain or less waste.
+_TELEMETRY = (
+    ("server_kv_cache_use_max", "1", Direction.MIN, "KV cache use, highest", "largest share of the KV cache in use"),
+    ("server_running_mean", "requests", Direction.MAX, "Requests running", "mean of requests being computed"),
+    ("server_waiting_mean", "requests", Direction.MIN, "Requests waiting", "mean of requests in the servers' queues"),
+    ("server_waiting_max", "requests", Direction.MIN, "Requests waiting, most", "most requests in the servers' queues"),
+    ("server_preemptions", "requests", Direction.MIN, "Preemptions", "requests put back for lack of KV cache, summed"),
+    (
+        "server_prefix_hit_rate",
+        "1",
+        Direction.MAX,
+        "Prefix cache hit rate",
+        "prompt tokens found in the prefix cache / looked up; else the mean of what the server tells",
+    ),
+    ("gpu_memory_gib_max", "GiB", Direction.MIN, "GPU memory", "largest memory in use of the trial's fullest GPU"),
+    (
+        "gpu_utilization_mean",
+        "1",
+        Direction.MAX,
+        "GPU utilisation",
+        "mean over time and GPUs of NVML's GPU utilisation",
+    ),
+    ("gpu_power_w_mean", "W", Direction.MIN, "GPU power", "mean power of all the trial's GPUs together"),
+    (
+        "energy_j_per_token",
+        "J/token",
+        Direction.MIN,
+        "Energy per output token",
+        "energy of all the trial's GPUs in the window / output tokens in the window",
+    ),
+)
+
+
 METRICS: tuple[Metric, ...] = (
     *_latencies(),
     *_rates(),
@@ -114,6 +147,7 @@ METRICS: tuple[Metric, ...] = (
         "3600 × goodput_per_s / cost per hour",
     ),
     Metric("error_rate", "1", Direction.MIN, "Error rate", "failed and wrong-length requests / measured requests"),
+    *(Metric(*row) for row in _TELEMETRY),
 )
 
 _BY_COLUMN: Mapping[str, Metric] = MappingProxyType({metric.column: metric for metric in METRICS})

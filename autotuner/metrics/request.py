@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from autotuner.metrics.load_level import LoadLevel
+from autotuner.metrics.telemetry import Telemetry
 
 
 class RequestError(StrEnum):
@@ -54,7 +55,8 @@ class PointRun:
 
     ``lag_p99_ms`` is the client's own lag (how late its event loop ran); ``saturated`` is set when
     that lag makes the figures the client's rather than the server's. ``stopped_early`` says why a
-    hopeless point was given up, else ``None``.
+    hopeless point was given up, else ``None``. ``started_at`` is its time 0 in seconds since the epoch, ``None``
+    where time is not real; ``telemetry`` what servers and GPUs told meanwhile, ``None`` where nobody asked.
     """
 
     level: LoadLevel
@@ -62,3 +64,5 @@ class PointRun:
     lag_p99_ms: float = 0.0
     saturated: bool = False
     stopped_early: str | None = None
+    started_at: float | None = None
+    telemetry: Telemetry | None = None

@@ -44,6 +44,10 @@ class OutputFolder:
         return self.path / "requests"
 
     @property
+    def telemetry(self) -> Path:
+        return self.path / "telemetry"
+
+    @property
     def summary_json(self) -> Path:
         return self.path / "summary.json"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.metrics.request import PointRun, RequestError, RequestRecord
+from autotuner.results._parquet_file import write_parquet
 
 _RECORD_TYPES = {
     "index": pa.int64(),
@@ -39,7 +39,7 @@ def requests_file_name(trial_id: str, rung: int) -> str:
 
 
 def write_requests(path: Path, trial_id: str, rung: int, runs: Sequence[PointRun]) -> None:
-    """Writes the file whole or not at all: to another name first, then renamed, each synced to disk."""
+    """Writes the file whole or not at all."""
     columns: dict[str, list[Any]] = {
         name: [] for name in ("trial_id", "rung", "run", "load_kind", "level", *_RECORD_TYPES)
     }
@@ -51,17 +51,11 @@ def write_requests(path: Path, trial_id: str, rung: int, runs: Sequence[PointRun
         for name in _RECORD_TYPES:
             columns[name].extend([getattr(record, name) for record in run.records])
     table = pa.table(columns, schema=_schema(runs))
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    _sync_folder(path.parent)
+    write_parquet(table, path)
 
 
 def read_requests(path: Path) -> list[PointRun]:
-    """The runs of one file, in the order in which they were written."""
+    """The runs of one file, in the order in which they were written, without their telemetry."""
     table = pq.read_table(path)
     heads = json.loads(table.schema.metadata[_RUNS_KEY])
     columns = {name: table[name].to_pylist() for name in _RECORD_TYPES}
@@ -87,6 +81,7 @@ def _schema(runs: Sequence[PointRun]) -> Any:
             "lag_p99_ms": run.lag_p99_ms,
             "saturated": run.saturated,
             "stopped_early": run.stopped_early,
+            "started_at": run.started_at,
         }
         for run in runs
     ]
@@ -98,12 +93,3 @@ def _schema(runs: Sequence[PointRun]) -> Any:
         "level": pa.float64(),
     }
     return pa.schema(list({**head_types, **_RECORD_TYPES}.items()), metadata={_RUNS_KEY: json.dumps(heads).encode()})
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename is on disk only when its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

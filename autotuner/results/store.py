@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
@@ -28,13 +28,15 @@ from autotuner.results.records import (
     Usage,
 )
 from autotuner.results.requests_file import read_requests, requests_file_name, write_requests
+from autotuner.results.telemetry_file import read_telemetry, telemetry_file_name, write_telemetry
 
 _log = logging.getLogger(__name__)
 _SQLITE = "sqlite:///"
 
 
 class Store:
-    """The results of one study in the database at ``url``, its raw requests as files under ``requests_dir``.
+    """The results of one study in the database at ``url``, its raw requests as files under ``requests_dir``,
+    what servers and GPUs told meanwhile in the folder ``telemetry`` beside it.
 
     One process writes. Each write is one transaction and is on disk when the method returns; writing the same
     thing twice changes nothing and returns ``False``, so that a caller may repeat what it is unsure of. Raises
@@ -43,6 +45,7 @@ class Store:
 
     def __init__(self, url: str, requests_dir: Path) -> None:
         self._requests_dir = requests_dir
+        self._telemetry_dir = requests_dir.with_name("telemetry")
         self._study_id = ""
         self._engine = _connect(url)
 
@@ -132,9 +135,9 @@ class Store:
         )
 
     def add_rung(self, record: RungRecord) -> bool:
-        """The rung with its measurements and raw requests, once.
+        """The rung with its measurements, raw requests and samples, once.
 
-        The requests are on disk under their name before the row is committed: a row without its file can't be,
+        The files are on disk under their names before the row is committed: a row without its files can't be,
         a file without its row is of a cut rung and is replaced when that is repeated.
         """
         trial_id, rung = record.trial_id, record.rung
@@ -146,6 +149,7 @@ class Store:
                 return False
         file = requests_file_name(trial_id, rung) if record.runs else ""
         if file:
+            write_telemetry(self._telemetry_dir / telemetry_file_name(trial_id, rung), trial_id, rung, record.runs)
             write_requests(self._requests_dir / file, trial_id, rung, record.runs)
         with self._transaction() as connection:
             row = _rows.rung_row(record)
@@ -208,15 +212,20 @@ class Store:
         return _rows.rung_records(*found)
 
     def runs(self, trial_id: str) -> list[tuple[int, PointRun]]:
-        """The raw requests of a trial's ended rungs, with the rung of each run."""
+        """The raw requests and samples of a trial's ended rungs, with the rung of each run."""
         table = _schema.rungs
         query = self._of_trial(sa.select(table.c.rung, table.c.requests_file), table, trial_id).order_by(table.c.rung)
         return [
             (row.rung, run)
             for row in self._all(query)
             if row.requests_file
-            for run in read_requests(self._requests_dir / row.requests_file)
+            for run in self._runs_of(row.requests_file, telemetry_file_name(trial_id, row.rung))
         ]
+
+    def _runs_of(self, requests_file: str, telemetry_file: str) -> list[PointRun]:
+        told = {sampled.run: sampled.telemetry for sampled in read_telemetry(self._telemetry_dir / telemetry_file)}
+        runs = read_requests(self._requests_dir / requests_file)
+        return [replace(run, telemetry=told.get(number)) for number, run in enumerate(runs)]
 
     def failures(self) -> list[FailureRecord]:
         """Every failure, in the order in which they were seen."""

@@ -13,7 +13,16 @@ import pytest
 import sqlalchemy
 
 from autotuner.errors import Failure, FolderError, InfrastructureError
-from autotuner.metrics import LoadKind, LoadLevel, Measurement, PointRun, RequestError, RequestRecord
+from autotuner.metrics import (
+    LoadKind,
+    LoadLevel,
+    Measurement,
+    PointRun,
+    RequestError,
+    RequestRecord,
+    Telemetry,
+    TelemetrySample,
+)
 from autotuner.results import (
     OutputFolder,
     Phase,
@@ -46,10 +55,17 @@ RECORDS = (
     RequestRecord(0, True, 0.0, 0.001, 0.1, 0.5, 0.51, 10, 5, 5, (0.1, 0.3, 0.5)),
     RequestRecord(1, False, 0.5, 0.52, None, None, 0.9, None, None, 5, (), RequestError.HTTP_STATUS, 503, "busy — ü"),
 )
+TELEMETRY = Telemetry(
+    (
+        TelemetrySample(-0.25, kv_cache_use=0.1, running=3.0, waiting=0.0, preemptions=2.0),
+        TelemetrySample(0.5, gpu_memory_gib=70.5, gpu_utilization=0.99, gpu_power_w=650.0, gpu_energy_j=1e9 + 0.001),
+    ),
+    missed=3,
+)
 RUNS = (
-    PointRun(LEVEL, RECORDS, lag_p99_ms=1.5),
+    PointRun(LEVEL, RECORDS, lag_p99_ms=1.5, started_at=1.7e9 + 0.125, telemetry=TELEMETRY),
     PointRun(LoadLevel(LoadKind.RATE, 2.5), (), saturated=True, stopped_early="the queue grows"),
-    PointRun(LEVEL, RECORDS[1:]),
+    PointRun(LEVEL, RECORDS[1:], telemetry=Telemetry(missed=7)),
 )
 
 
@@ -137,6 +153,7 @@ def test_a_rung_without_kept_requests_has_no_runs(store: Store, folder: OutputFo
     store.add_rung(rung(runs=()))
     assert store.runs("0000") == []
     assert list(folder.requests.iterdir()) == []
+    assert not folder.telemetry.exists()
 
 
 def test_the_requests_of_a_cut_rung_are_not_read_and_are_replaced(store: Store, folder: OutputFolder) -> None:
@@ -145,9 +162,12 @@ def test_the_requests_of_a_cut_rung_are_not_read_and_are_replaced(store: Store, 
     store.add_rung(rung(0))
     (folder.requests / "0000-r1.parquet").write_bytes(b"PAR1 cut")
     (folder.requests / ".0000-r1.parquet.tmp").write_bytes(b"PAR1 cut")
+    (folder.telemetry / "0000-r1.parquet").write_bytes(b"PAR1 cut")
     assert [number for number, _ in store.runs("0000")] == [0, 0, 0]
-    assert store.add_rung(rung(1))
+    untold = tuple(dataclasses.replace(run, telemetry=None) for run in RUNS)
+    assert store.add_rung(rung(1, runs=untold))
     assert [number for number, _ in store.runs("0000")] == [0, 0, 0, 1, 1, 1]
+    assert [run for number, run in store.runs("0000") if number == 1] == list(untold)
 
 
 def test_parquet_has_the_columns_of_the_contract(store: Store, folder: OutputFolder) -> None:
@@ -160,6 +180,12 @@ def test_parquet_has_the_columns_of_the_contract(store: Store, folder: OutputFol
     assert wanted | {"prompt_tokens", "output_tokens", "error"} <= set(frame.columns)
     assert frame["error"].tolist()[1:] == ["http_status", "http_status"]
     assert frame["level"].tolist() == [8, 8, 8]
+    told = pd.read_parquet(folder.telemetry / "0000-r0.parquet")
+    assert {"trial_id", "rung", "run", "load_kind", "level"} <= set(told.columns)
+    assert told["at_s"].tolist() == [-0.25, 0.5]
+    assert told["running"].tolist()[0] == 3.0
+    assert told["running"].isna().tolist() == [False, True]
+    assert told["level"].tolist() == [8, 8]
 
 
 def test_a_trials_life(store: Store) -> None:

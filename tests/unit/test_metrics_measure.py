@@ -13,6 +13,8 @@ from autotuner.metrics import (
     PointRun,
     RequestError,
     RequestRecord,
+    Telemetry,
+    TelemetrySample,
     find_metric,
     goodput_limits,
     measure,
@@ -201,7 +203,8 @@ def test_every_column_is_in_the_registry_once() -> None:
     columns = [metric.column for metric in METRICS]
     assert len(set(columns)) == len(columns)
     context = MeasureContext(gpus=2, replicas=1, request_timeout_s=60, cost_per_hour=1)
-    metrics = measure(LEVEL, [PointRun(LEVEL, back_to_back(5))], context).metrics
+    told = Telemetry(tuple(TelemetrySample(float(at_s), *[float(at_s + 1)] * 11) for at_s in range(4)))
+    metrics = measure(LEVEL, [PointRun(LEVEL, back_to_back(5), telemetry=told)], context).metrics
     assert set(metrics) == set(columns)
 
 
