@@ -19,24 +19,29 @@ if TYPE_CHECKING:
     from autotuner.api.comparing import compare
     from autotuner.api.diagnosing import doctor
     from autotuner.api.explaining import explain
+    from autotuner.api.importing import ImportedStudy, import_study
     from autotuner.api.reaping import reap
     from autotuner.api.rescoring import rescore
     from autotuner.api.result import Result, load_result
     from autotuner.api.running import resume, run
-    from autotuner.api.starting import init_study
-    from autotuner.study.model import Workload
+    from autotuner.api.starting import Wish, init_study, start_study, study_text
+    from autotuner.study.model import Study, Workload
     from autotuner.study.origins import Explanation
 
 _HOMES = {
     "CheckReport": "autotuner.api.check_report",
     "Explanation": "autotuner.study.origins",
+    "ImportedStudy": "autotuner.api.importing",
     "Result": "autotuner.api.result",
+    "Study": "autotuner.study.model",
+    "Wish": "autotuner.api.starting",
     "Workload": "autotuner.study.model",
     "bench": "autotuner.api.benching",
     "check": "autotuner.api.checking",
     "compare": "autotuner.api.comparing",
     "doctor": "autotuner.api.diagnosing",
     "explain": "autotuner.api.explaining",
+    "import_study": "autotuner.api.importing",
     "init_study": "autotuner.api.starting",
     "load_result": "autotuner.api.result",
     "load_study": "autotuner.api.checking",
@@ -44,18 +49,24 @@ _HOMES = {
     "rescore": "autotuner.api.rescoring",
     "resume": "autotuner.api.running",
     "run": "autotuner.api.running",
+    "start_study": "autotuner.api.starting",
+    "study_text": "autotuner.api.starting",
 }
 
 __all__ = [
     "CheckReport",
     "Explanation",
+    "ImportedStudy",
     "Result",
+    "Study",
+    "Wish",
     "Workload",
     "bench",
     "check",
     "compare",
     "doctor",
     "explain",
+    "import_study",
     "init_study",
     "load_result",
     "load_study",
@@ -63,6 +74,8 @@ __all__ = [
     "rescore",
     "resume",
     "run",
+    "start_study",
+    "study_text",
 ]
 
 __version__ = "0.1.0"

@@ -6,6 +6,7 @@ from autotuner.cli.commands import (
     compare,
     doctor,
     export,
+    import_,
     init,
     reap,
     report,
@@ -14,6 +15,6 @@ from autotuner.cli.commands import (
     run,
 )
 
-COMMANDS = (init, check, run, resume, report, compare, rescore, export, bench, doctor, reap)
+COMMANDS = (init, import_, check, run, resume, report, compare, rescore, export, bench, doctor, reap)
 
 __all__ = ["COMMANDS"]
