@@ -1,10 +1,12 @@
 """The study file: data, loading, writing."""
 
+from autotuner.study._space_files import shipped_space_names
 from autotuner.study._yaml import yaml_scalar
 from autotuner.study.dump import dump_study, study_id
 from autotuner.study.loader import LoadedStudy, load_slo, load_study, load_study_text, parse_study
 from autotuner.study.model import Study
 from autotuner.study.origins import Explanation, Origin
+from autotuner.study.quick_slo import read_slos
 from autotuner.study.schema import study_schema
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "load_study",
     "load_study_text",
     "parse_study",
+    "read_slos",
+    "shipped_space_names",
     "study_id",
     "study_schema",
     "yaml_scalar",

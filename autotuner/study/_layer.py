@@ -83,12 +83,11 @@ class LayerContext:
 
 def condition_keys() -> tuple[str, ...]:
     """What a layer's ``when`` may name."""
-    try:
-        from autotuner.study.model_facts import ModelFacts
-    except ModuleNotFoundError:  # TEMPORARY
-        return ("engine", "accelerator", "model.id", "model.parameters", "model.is_moe", "model.family", "model.is_mla")
+    from autotuner.study.model_facts import ModelFacts
 
-    return ("engine", "accelerator", "model.id", *(f"model.{field.name}" for field in fields(ModelFacts)))
+    derived = [name for name, value in vars(ModelFacts).items() if isinstance(value, property)]
+    told = [*(field.name for field in fields(ModelFacts)), *derived]
+    return ("engine", "accelerator", "model.id", *(f"model.{name}" for name in told))
 
 
 def _meets(value: Any, asked: Any) -> bool:

@@ -16,11 +16,11 @@ from autotuner.study._problem import Problem, nearest_name, study_error
 from autotuner.study._space_files import shipped_spaces
 from autotuner.study._validate import validate
 from autotuner.study._yaml import parse_yaml
+from autotuner.study.hardware_profiles import hardware_profiles
 from autotuner.study.model import Study
 from autotuner.study.origins import LayerKind, Origin
 
 _PROFILES = "slo"  # the folder of search_spaces/ whose files a study may name as profiles
-_KINDS = (LayerKind.ENGINE, LayerKind.HARDWARE, LayerKind.MODEL)
 
 
 class _File(Section):
@@ -43,7 +43,7 @@ def find_layers(context: LayerContext, profiles: Sequence[str], folder: Path) ->
     for engine in context.engines:
         for part in _parts(shipped / "engine" / f"{engine}.yaml", LayerKind.ENGINE, context):
             yield Layer(part.origin, part.part, (engine,))
-    yield from _hardware_layers(shipped / "hardware", context)
+    yield from _hardware_layers(context)
     for file in sorted((shipped / "model").glob("*.yaml")):
         yield from _parts(file, LayerKind.MODEL, context)
     for index, name in enumerate(profiles):
@@ -51,27 +51,23 @@ def find_layers(context: LayerContext, profiles: Sequence[str], folder: Path) ->
         yield from _parts(file, LayerKind.PROFILE, context, name)
 
 
-def _hardware_layers(folder: Path, context: LayerContext) -> Iterator[Layer]:
-    """The ``study`` key of each GPU type's profile; a price becomes that of its type."""
-    for file in sorted(folder.glob("*.yaml")):
-        data = _read(file, str(file)) if context.accelerators else {}
-        name = data.get("name")
-        if name not in context.accelerators or not data.get("study"):
+def _hardware_layers(context: LayerContext) -> Iterator[Layer]:
+    """What the profile of each GPU type says of studies on it; a price becomes that of its type."""
+    for profile in hardware_profiles() if context.accelerators else ():
+        if profile.name not in context.accelerators or not profile.study:
             continue
-        study = dict(data["study"])
-        hardware = dict(study.get("hardware", {}))
-        price = hardware.get("cost_per_gpu_hour")
-        if isinstance(price, int | float):
-            hardware["cost_per_gpu_hour"] = {name: price}
+        hardware = dict(profile.study.get("hardware", {}))
+        if profile.price_per_hour is not None:
+            hardware["cost_per_gpu_hour"] = {profile.name: profile.price_per_hour}
         if len(context.accelerators) > 1:
             hardware.pop("gpus_per_node", None)  # each type has its own
-        study["hardware"] = hardware
-        yield Layer(Origin(LayerKind.HARDWARE, f"hardware/{file.stem}"), LayerPart(study=study))
+        part = LayerPart(study={**profile.study, "hardware": hardware})
+        yield Layer(Origin(LayerKind.HARDWARE, profile.name), part)
 
 
 def _parts(file: Path, kind: LayerKind, context: LayerContext, name: str | None = None) -> Iterator[Layer]:
-    if kind in _KINDS and not file.is_file():
-        return
+    if kind is LayerKind.ENGINE and not file.is_file():
+        return  # an engine of which nothing is to be said
     origin = Origin(kind, name or f"{file.parent.name}/{file.stem}")
     for part in _parsed(file, str(origin)):
         if context.meets(part.when):

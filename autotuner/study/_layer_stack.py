@@ -98,8 +98,13 @@ class LayerStack:
             shorter = min(len(known), len(path))
             if known != path and known[:shorter] == path[:shorter] and not settings[-1].removed:
                 settings.append(Setting(origin, removed=True))
+        settings = self._settings.setdefault(path, [])
+        if settings and settings[-1] == Setting(origin, removed=True):
+            settings.pop()  # emptied only to be set anew
         if value != {} or is_whole(path):
-            self._settings.setdefault(path, []).append(Setting(origin, value))
+            settings.append(Setting(origin, value))
+        if not settings:
+            del self._settings[path]
 
     def _clear(self, path: Path, origin: Origin, keep: bool = False) -> None:
         if not keep:

@@ -16,12 +16,16 @@ from autotuner.study._layer_files import find_layers
 from autotuner.study._layer_stack import LayerStack, plain
 from autotuner.study._overrides import apply_overrides
 from autotuner.study._paths import absolute, is_local_model
+from autotuner.study._problem import Problem, study_error
+from autotuner.study.hardware_profiles import find_profile, known_profile
 from autotuner.study.origins import LayerKind, Origin
 
 if TYPE_CHECKING:
+    from autotuner.study.model import Study
     from autotuner.study.model_facts import ModelFacts
 
 _ENV = "env."
+_TYPES = "hardware.accelerators"
 _SETTINGS = ("version", "args", "env", "command")  # of an engine
 
 
@@ -73,6 +77,28 @@ def _engine_sections(engines: Sequence[str]) -> list[tuple[tuple[str, ...], tupl
     return [(("engine",), shared), *own]
 
 
+def profile_name(accelerator: str) -> str:
+    """The name that a GPU type has under search_spaces/hardware; one that is not known stays as it is."""
+    profile = known_profile(accelerator)
+    return accelerator if profile is None else profile.name
+
+
+def with_profile_names(study: Study) -> Study:
+    """The study with its GPU types, and their prices, under the names of search_spaces/hardware.
+
+    Raises StudyError for a type that is not there.
+    """
+    hardware = study.hardware
+    price = hardware.cost_per_gpu_hour
+    known = [find_profile(name, f"{_TYPES}.{index}").name for index, name in enumerate(hardware.accelerators)]
+    if len(set(known)) < len(known):
+        raise study_error([Problem(_TYPES, hardware.accelerators, "each GPU type once")])
+    changes: dict[str, Any] = {"accelerators": known}
+    if isinstance(price, dict):
+        changes["cost_per_gpu_hour"] = {profile_name(name): one for name, one in price.items()}
+    return study.model_copy(update={"hardware": hardware.model_copy(update=changes)})
+
+
 def _own(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """What the user wrote. An override that fails here is of a layer's value, or is told later."""
     own = dict(data)
@@ -91,15 +117,16 @@ def _context(own: Mapping[str, Any], folder: Path) -> LayerContext:
 
     @cache
     def facts() -> ModelFacts | None:
+        from autotuner.study.model_facts import find_model_facts
+
         try:
-            from autotuner.study.model_facts import find_model_facts
-        except ModuleNotFoundError:  # TEMPORARY
+            return find_model_facts(path, folder) if path else None
+        except (StudyError, ImportError):  # files that can't be read are for ``check`` to tell
             return None
-        return find_model_facts(path, folder) if path else None
 
     return LayerContext(
         engines=_texts(_at(own, "engine", "name")),
-        accelerators=_texts(_at(own, "hardware", "accelerators")),
+        accelerators=tuple(map(profile_name, _texts(_at(own, "hardware", "accelerators")))),
         model_id=model_id,
         facts=facts,
     )

@@ -58,6 +58,13 @@ def shipped_spaces() -> Path:
     return inside if inside.is_dir() else package.parent / "search_spaces"
 
 
+def shipped_space_names() -> list[str]:
+    """Names that ``space.include`` takes, as ``vllm/throughput``."""
+    shipped = shipped_spaces()
+    files = (file for file in shipped.glob("*/*.yaml") if file.parent.name not in _LAYERS)
+    return sorted(str(file.relative_to(shipped).with_suffix("")) for file in files)
+
+
 def _read(name: str, index: int, folder: Path, engines: tuple[str, ...]) -> Space:
     key = f"space.include.{index}"
     file = _find(name, key, folder)
@@ -79,13 +86,11 @@ def _read(name: str, index: int, folder: Path, engines: tuple[str, ...]) -> Spac
 def _find(name: str, key: str, folder: Path) -> Path:
     if name.endswith((".yaml", ".yml")) or name.startswith((".", "/", "~")):
         return Path(absolute(name, folder))
-    shipped = shipped_spaces()
-    files = (file for file in shipped.glob("*/*.yaml") if file.parent.name not in _LAYERS)
-    known = sorted(str(file.relative_to(shipped).with_suffix("")) for file in files)
+    known = shipped_space_names()
     if name not in known:
         rule = f"a path that ends in .yaml, or one of {', '.join(known) or '(none is shipped)'}"
         raise _error(key, name, rule, nearest_name(name, known))
-    return shipped / f"{name}.yaml"
+    return shipped_spaces() / f"{name}.yaml"
 
 
 def _error(key: str, value: str, rule: str, nearest: str | None = None) -> StudyError:

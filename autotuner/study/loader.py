@@ -9,7 +9,7 @@ from typing import Any
 
 from autotuner.errors import StudyError
 from autotuner.study._layer_stack import LayerStack
-from autotuner.study._layers import give_way, stacked
+from autotuner.study._layers import give_way, stacked, with_profile_names
 from autotuner.study._paths import with_absolute_paths
 from autotuner.study._problem import short, study_error
 from autotuner.study._rules import broken_rules
@@ -54,7 +54,7 @@ def load_study_text(
         merged = with_spaces(_validated(stack), included)
     for name, space in reversed(included):
         stack.below({"space": space.model_dump(mode="json")}, Origin(LayerKind.SPACE, name))
-    resolved = with_absolute_paths(merged.model_copy(update={"profiles": []}), folder)
+    resolved = with_profile_names(with_absolute_paths(merged.model_copy(update={"profiles": []}), folder))
     origins = stack.origins(tuple(dict.fromkeys(layer.origin for layer in layers)))
     return LoadedStudy(_checked(resolved), folder, origins)
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 
-def add_study(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", type=Path, help="the study file (YAML)")
+def add_study(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    parser.add_argument("study", type=Path, nargs="?" if optional else None, help="the study file (YAML)")
     parser.add_argument(
         "--set",
         dest="overrides",

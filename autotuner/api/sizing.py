@@ -1,0 +1,141 @@
+"""How large a server is to be: the GPUs there are, and what the model needs of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from autotuner.errors import InputError
+from autotuner.servers.gpus_here import FoundGpu, gpus_here
+from autotuner.study.hardware_profiles import HardwareProfile, find_profile, hardware_profiles, profile_of_device
+from autotuner.study.model_facts import ModelFacts, find_model_facts
+
+_LLAMACPP = "llamacpp"
+# Of a GPU's memory. Engines take 0.9 of it by default, of which KV cache and activations need some.
+_FOR_WEIGHTS = 0.8
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """GPUs of one server at most, their type where it is known, and the degrees of tensor parallelism to try."""
+
+    gpus: int
+    accelerators: tuple[str, ...] = ()
+    tp: tuple[int, ...] = ()
+    is_moe: bool = False
+    about_model: str = ""
+    about_tp: str = ""
+
+
+def size_up(engine: str, model: str, gpus: int | None, accelerator: str | None, address: str | None) -> Sizing:
+    """Raises InputError when there is no GPU, or the model does not fit on as many as there are."""
+    if gpus is not None and gpus < 0:
+        raise InputError(f"--gpus {gpus}: 0 or more", key="gpus", value=gpus, rule="0 or more")
+    profile = find_profile(accelerator) if accelerator is not None else None
+    if engine == _LLAMACPP:  # on the CPU unless GPUs are asked for
+        return Sizing(gpus or 0, _names(profile) if gpus else ())
+    facts = find_model_facts(model, Path.cwd())
+    about = _about(facts)
+    found = _found(address) if gpus is None or profile is None else _Found()
+    if gpus is None:
+        gpus = found.count
+        if not gpus:
+            where = f"the cluster at {address}" if address else "this machine"
+            rule = "how many GPUs a server may have; 0 to serve on the CPU"
+            raise InputError(f"gpus: none was found on {where}: give --gpus N ({rule})", key="gpus", rule=rule)
+    if gpus and profile is None:
+        profile = found.profile
+    is_moe = facts is not None and facts.is_moe
+    if not gpus:
+        return Sizing(0, is_moe=is_moe, about_model=about)
+    least = _least(facts, profile, gpus, model)
+    degrees = tuple(degree for degree in _degrees(facts, gpus) if degree >= least)
+    return Sizing(gpus, _names(profile), degrees, is_moe, about, _about_tp(facts, profile, least, gpus))
+
+
+# ── the machine ───────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class _Found:
+    count: int = 0
+    profile: HardwareProfile | None = None
+
+
+def _found(address: str | None) -> _Found:
+    if address is None:
+        here = gpus_here()
+        return _Found(len(here), _profile_of(here[0]) if here else None)
+    from autotuner.tuning.session import node_resources, ray_session
+
+    with ray_session(address):
+        nodes = node_resources()
+    largest = max(nodes, key=lambda node: node.get("GPU", 0), default={})
+    labels = {name.removeprefix("accelerator_type:") for name in largest if name.startswith("accelerator_type:")}
+    matching = [p for p in hardware_profiles() if any(p.name.startswith(f"{label}-") for label in labels)]
+    # Ray tells no memory: a name that several types begin with says too little.
+    return _Found(int(largest.get("GPU", 0)), matching[0] if len(matching) == 1 else None)
+
+
+def _profile_of(gpu: FoundGpu) -> HardwareProfile | None:
+    return profile_of_device(gpu.name, gpu.memory_gib)
+
+
+def _names(profile: HardwareProfile | None) -> tuple[str, ...]:
+    return () if profile is None else (profile.name,)
+
+
+# ── the model ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _degrees(facts: ModelFacts | None, gpus: int) -> list[int]:
+    """Degrees of tensor parallelism: powers of two up to the GPUs there are, of which each divides the heads."""
+    degrees = [2**power for power in range(gpus.bit_length()) if 2**power <= gpus]
+    heads = facts.attention_heads if facts is not None else None
+    return [degree for degree in degrees if not heads or heads % degree == 0]
+
+
+def _least(facts: ModelFacts | None, profile: HardwareProfile | None, gpus: int, model: str) -> int:
+    """The smallest degree at which the weights leave room for a KV cache; 1 where too little is known."""
+    weights = None if facts is None else weights_gib(facts)
+    if facts is None or profile is None or weights is None:
+        return 1
+    room = profile.memory_gib * _FOR_WEIGHTS
+    fitting = [degree for degree in _degrees(facts, gpus) if weights / degree <= room]
+    if fitting:
+        return fitting[0]
+    needed = next((2**power for power in range(12) if weights / 2**power <= room), None)
+    rule = f"the weights of {model} are {weights:.0f} GiB, and {gpus} × {profile.name} has room for {room * gpus:.0f}"
+    hint = f"; give --gpus {needed}" if needed else ""
+    raise InputError(f"--gpus {gpus}: {rule}{hint}", key="gpus", value=gpus, rule=rule, nearest=str(needed or ""))
+
+
+def weights_gib(facts: ModelFacts) -> float | None:
+    """TEMPORARY"""
+    if facts.weight_bytes:
+        return facts.weight_bytes / 2**30
+    if facts.counts is None:
+        return None
+    bits = 16.0 if facts.weight_format is None or facts.weight_format.bits is None else facts.weight_format.bits
+    counts = facts.counts
+    small = counts.experts + (0 if facts.weight_format and facts.weight_format.experts_only else counts.linear)
+    return (2 * (counts.total - small) + small * bits / 8) / 2**30
+
+
+def _about(facts: ModelFacts | None) -> str:
+    if facts is None:
+        return "its files are not on this machine: nothing is known of its size"
+    parts = [facts.family]
+    if facts.parameters:
+        parts.append(f"{facts.parameters / 1e9:.3g} billion parameters")
+    if facts.is_moe:
+        parts.append(f"{facts.active_experts} of {facts.experts} experts at a time")
+    return ", ".join([*parts, *([facts.quantization] if facts.quantization else [])])
+
+
+def _about_tp(facts: ModelFacts | None, profile: HardwareProfile | None, least: int, gpus: int) -> str:
+    weights = None if facts is None else weights_gib(facts)
+    upto = f"up to the {gpus} GPUs of a server" if gpus > 1 else "one GPU"
+    if weights is None or profile is None:
+        return upto
+    return f"{weights:.3g} GiB of weights fit on {least} × {profile.name}; {upto}"

@@ -1,0 +1,44 @@
+"""Which GPUs this machine has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class FoundGpu:
+    """A GPU by NVML's name, and its memory as NVML tells it."""
+
+    name: str
+    memory_gib: float
+
+
+def gpus_here() -> tuple[FoundGpu, ...]:
+    """The GPUs that this process may use; none without ``nvidia-smi``.
+
+    ``CUDA_VISIBLE_DEVICES`` limits them, as it does for every program on CUDA.
+    """
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ()
+    command = [tool, "--query-gpu=index,uuid,name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    allowed = None if visible is None else [word.strip() for word in visible.split(",")]
+    found = []
+    for line in answer.stdout.splitlines():
+        fields = [field.strip() for field in line.split(",")]
+        if len(fields) != 4 or not fields[3].isdecimal():
+            continue
+        index, uuid, name, memory_mib = fields
+        if allowed is None or any(word == index or (len(word) > 4 and uuid.startswith(word)) for word in allowed):
+            found.append(FoundGpu(name, int(memory_mib) / 1024))
+    return tuple(found)
