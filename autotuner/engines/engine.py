@@ -43,6 +43,8 @@ class RequestFeatures:
     # Token ids that prompts may be made of, [first, end): by default inside a byte-level vocabulary,
     # above the special tokens that most tokenizers put first.
     token_id_range: tuple[int, int] = (3, 259)
+    # What a request calls an adapter of ``workload.lora`` as its ``model``; {model} is the served name.
+    adapter_model: str = "{adapter}"
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ class FailureReport:
 class EngineRule:
     """What an engine can't do: a constraint that every Config must meet, in the constraint language.
 
-    It names ``tp`` … ``moe_ep``, ``quant.gemm`` …, ``gpus`` (of one server, unless the study says 0) and the
-    engine's flags as identifiers (``max_num_seqs``); a name that the study does not set has its default.
+    It names ``tp`` … ``moe_ep``, ``quant.gemm`` …, ``gpus`` (of one server, unless the study says 0),
+    ``gpus_per_node`` and the engine's flags as identifiers (``max_num_seqs``); a name that the study does not set
+    has its default.
     ``reason`` is one sentence for people, ``source`` where the engine says so.
     """
 
@@ -86,11 +89,20 @@ class VersionQuestion:
     """How an executable is asked for its version: ``argv`` after its own words, and where the answer is.
 
     ``pattern`` has one group, the version. ``help_argv`` prints every flag of the server, ``None`` where nothing does.
+    Where the server itself can't tell it, ``argv`` stands ``instead_of`` the last of its own words.
     """
 
     argv: tuple[str, ...]
     pattern: str
     help_argv: tuple[str, ...] | None = ("--help",)
+    instead_of: tuple[str, ...] = ()
+
+    def asked_of(self, command: Sequence[str]) -> tuple[str, ...] | None:
+        """The whole argv that asks ``command``; ``None`` for a command of other words, which can't be asked."""
+        kept = len(command) - len(self.instead_of)
+        if tuple(command[kept:]) != self.instead_of:
+            return None
+        return (*command[:kept], *self.argv)
 
 
 class Engine(Protocol):
