@@ -10,7 +10,8 @@ from typing import Any
 
 from autotuner.engines.catalogue import Catalogue, load_catalogue
 from autotuner.engines.deployment import SecretEnv, literal
-from autotuner.engines.engine import Engine, EngineRule, Problem, QuantValue
+from autotuner.engines.engine import Engine, Problem, QuantValue
+from autotuner.engines.nodes import gpus_per_node
 from autotuner.errors import StudyError
 from autotuner.space.config import Config
 from autotuner.space.expression import Expression, identifier
@@ -20,6 +21,7 @@ from autotuner.study.model import SecretRef, Study
 
 ENV_PREFIX = "env."
 ENGINE = "engine"  # the parameter of a study with several engines
+GPUS_IN_NODE = "gpus_per_node"  # its name in rules
 NORMALISED = frozenset((*PARALLELISM_NAMES, *QUANTIZATION_NAMES, ENGINE))
 
 
@@ -57,7 +59,8 @@ def read_settings(engine: Engine, study: Study, config: Config) -> ServerSetting
             _refuse_both(flags, name, value, source)
             flags[name] = value
     gpus = engine.gpus(parallelism)
-    _refuse_impossible(engine, catalogue, flags, {**parallelism.as_dict(), **quantization.as_dict(), "gpus": gpus})
+    normalised = {**parallelism.as_dict(), **quantization.as_dict(), "gpus": gpus, GPUS_IN_NODE: gpus_per_node(study)}
+    _refuse_impossible(engine, catalogue, flags, normalised)
     return ServerSettings(
         catalogue=catalogue,
         model=model,
@@ -103,7 +106,7 @@ def rule_values(engine: Engine, study: Study) -> dict[str, Any]:
     for name, value in study.engine.args.items():
         flag = catalogue.find(name)
         values[identifier(flag.name if flag else name)] = value
-    return {**values, **Parallelism().as_dict(), **Quantization().as_dict()}
+    return {**values, **Parallelism().as_dict(), **Quantization().as_dict(), GPUS_IN_NODE: gpus_per_node(study)}
 
 
 def canonical(catalogue: Catalogue, values: Mapping[str, Any]) -> dict[str, Any]:
