@@ -56,11 +56,11 @@ class RealLoadDriver:
         ends_s = time.monotonic() + deadline_s
         try:
             shards = self._ready_shards(deadline_s)
-            results = self._press(shards, self._jobs(point, len(shards)), ends_s)
+            started_at, results = self._press(shards, self._jobs(point, len(shards)), ends_s)
         except BaseException:  # whatever the workers are doing now, their answers would come out of turn
             self._end_shards()
             raise
-        return _point_run(point, results)
+        return _point_run(point, results, started_at)
 
     def _end_shards(self) -> None:
         if self._shards is not None:
@@ -82,13 +82,15 @@ class RealLoadDriver:
             self._sizing = sizing
         return self._shards
 
-    def _press(self, shards: Shards, jobs: dict[int, Job], ends_s: float) -> list[PointResult]:
+    def _press(self, shards: Shards, jobs: dict[int, Job], ends_s: float) -> tuple[float, list[PointResult]]:
+        """The epoch second of the point's time 0, and what each worker measured."""
         for number, job in jobs.items():
             shards.send(number, "job", asdict(job))
         numbers = list(jobs)
         for _ in shards.collect("ready", numbers, _MAKE_REQUESTS_S):
             pass
         start_s = time.monotonic() + _LEAD_S
+        started_at = time.time() + _LEAD_S
         for number in numbers:
             shards.send(number, "go", {"start_s": start_s, "deadline_s": max(0.0, ends_s - start_s)})
         results = []
@@ -98,7 +100,7 @@ class RealLoadDriver:
                 for number in numbers:
                     if number != ended:
                         shards.send(number, "stop", {"reason": results[-1].stopped_early})
-        return results
+        return started_at, results
 
     def _jobs(self, point: LoadPoint, workers: int) -> dict[int, Job]:
         """Each worker's share; with fewer slots or requests than workers some have none."""
@@ -155,7 +157,7 @@ def is_saturated(lag_p99_ms: float, median_ttft_ms: float | None) -> bool:
     return lag_p99_ms > max(SATURATED_LAG_MS, SATURATED_SHARE_OF_TTFT * (median_ttft_ms or 0.0))
 
 
-def _point_run(point: LoadPoint, results: list[PointResult]) -> PointRun:
+def _point_run(point: LoadPoint, results: list[PointResult], started_at: float) -> PointRun:
     outcomes = sorted((o for result in results for o in result.outcomes), key=lambda o: (o.sent_s, o.index))
     lag_ms = max(result.lag_p99_ms for result in results)
     waits_ms = [
@@ -167,6 +169,7 @@ def _point_run(point: LoadPoint, results: list[PointResult]) -> PointRun:
         lag_p99_ms=lag_ms,
         saturated=is_saturated(lag_ms, median(waits_ms) if waits_ms else None),
         stopped_early=next((result.stopped_early for result in results if result.stopped_early), None),
+        started_at=started_at,
     )
 
 

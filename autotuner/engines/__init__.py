@@ -19,7 +19,7 @@ from autotuner.engines.one_engine import one_engine, split_prefix, study_of
 from autotuner.engines.problem import Problem
 from autotuner.engines.random_tokens import random_token_problems
 from autotuner.engines.registry import engine_names, get_engine
-from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
+from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric, Share
 from autotuner.engines.study_problems import study_problems
 from autotuner.engines.study_space import build_space
 
@@ -47,6 +47,7 @@ __all__ = [
     "SecretEnv",
     "ServerGroup",
     "ServerMetric",
+    "Share",
     "VersionProbe",
     "build_space",
     "catalogue_versions",

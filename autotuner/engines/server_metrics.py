@@ -40,4 +40,12 @@ class Ratio:
     queries: str
 
 
-MetricSource = Gauge | Counter | Ratio
+@dataclass(frozen=True)
+class Share:
+    """One of two counters that make a whole: the quotient of its difference and both differences."""
+
+    hits: str
+    misses: str
+
+
+MetricSource = Gauge | Counter | Ratio | Share

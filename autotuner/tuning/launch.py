@@ -13,6 +13,7 @@ from autotuner.benchmark import DriverSettings, LoadDriver, Target
 from autotuner.engines import Deployment, one_engine
 from autotuner.errors import Failure, LaunchError
 from autotuner.servers import OWNER, CoreLease, LaunchRequest, RunningServer, resolve_headers
+from autotuner.servers.telemetry import WatchTarget
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.rig import Rig
@@ -103,9 +104,7 @@ class TrialLaunch:
             started = self._rig.clock.monotonic_s()  # waiting for cores is not loading
             try:
                 server = held.enter_context(self._rig.launcher.launch(request, self._engine.diagnose))
-                driver = held.enter_context(
-                    self._rig.open_driver(*self._driver_arguments(deployment, server, client_cores, launch_id))
-                )
+                driver = held.enter_context(self._open_driver(deployment, server, client_cores, launch_id))
             finally:
                 self.loading_s += self._rig.clock.monotonic_s() - started
             self._store.launched(self._assignment.trial_id, server.startup_s, server.engine_version)
@@ -120,6 +119,23 @@ class TrialLaunch:
         wanted = deployment.cpus + self._study.hardware.client_cpus
         lease = held.enter_context(CoreLease(wanted, timeout_s=self._study.timeouts.start_s))
         return lease.cores[: deployment.cpus], lease.cores[deployment.cpus :], tuple(lease.fds)
+
+    def _open_driver(
+        self, deployment: Deployment, server: RunningServer, cores: tuple[int, ...], launch_id: str
+    ) -> LoadDriver:
+        target, settings = self._driver_arguments(deployment, server, cores, launch_id)
+        driver = self._rig.open_driver(target, settings)
+        if self._rig.watch is None:
+            return driver
+        watched = WatchTarget(
+            urls=server.urls,
+            metrics=deployment.metrics,
+            sources=self._engine.server_metrics,
+            headers=target.headers,
+            gpu_ids=self._place.gpu_ids,
+            gpus=deployment.gpus,
+        )
+        return self._rig.watch(driver, watched)
 
     def _driver_arguments(
         self, deployment: Deployment, server: RunningServer, cores: tuple[int, ...], launch_id: str

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from autotuner.benchmark import DriverSettings, LoadDriver, Target, open_driver
 from autotuner.servers import Launcher, make_launcher
+from autotuner.servers.telemetry import WatchTarget, watch_driver
 from autotuner.study.model import Study
 
 
@@ -35,12 +36,16 @@ class SystemClock:
 
 @dataclass(frozen=True)
 class Rig:
-    """``leases_cores`` says whether trials without GPUs hold real cores of this machine while they run."""
+    """``leases_cores`` says whether trials without GPUs hold real cores of this machine while they run.
+
+    ``watch`` lays telemetry around a load driver; ``None`` where there is nothing real to ask.
+    """
 
     launcher: Launcher
     open_driver: Callable[[Target, DriverSettings], LoadDriver]
     clock: Clock
     leases_cores: bool
+    watch: Callable[[LoadDriver, WatchTarget], LoadDriver] | None = None
 
 
 def make_rig(study: Study) -> Rig:
@@ -50,4 +55,5 @@ def make_rig(study: Study) -> Rig:
         open_driver=open_driver,
         clock=SystemClock(),
         leases_cores=study.launcher.kind != "endpoint",
+        watch=watch_driver,
     )

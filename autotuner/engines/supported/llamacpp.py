@@ -24,7 +24,7 @@ from autotuner.engines.engine import (
     VersionQuestion,
 )
 from autotuner.engines.log_pattern import LogPattern, diagnose_log
-from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric
+from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric, Share
 from autotuner.engines.settings import canonical, command, flag_problems, read_settings
 from autotuner.errors import Failure
 from autotuner.space.config import Config
@@ -103,10 +103,13 @@ class LlamaCpp:
 
     @property
     def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
+        # As the page of b11549 has them: it tells of no KV cache and no preemption.
         return {
-            ServerMetric.KV_CACHE_USE: Gauge("llamacpp:kv_cache_usage_ratio"),
             ServerMetric.RUNNING: Gauge("llamacpp:requests_processing"),
             ServerMetric.WAITING: Gauge("llamacpp:requests_deferred"),
+            ServerMetric.PREFIX_HIT_RATE: Share(
+                hits="llamacpp:prompt_tokens_cached_total", misses="llamacpp:prompt_tokens_total"
+            ),
         }
 
     def gpus(self, parallelism: Parallelism) -> int:

@@ -1,0 +1,89 @@
+"""GpuMeter: reads a trial's GPUs through NVML.
+
+Source of the quantities and their units: NVIDIA's NVML API reference, "Device Queries" (nvmlDeviceGetMemoryInfo: bytes,
+nvmlDeviceGetUtilizationRates: per cent, nvmlDeviceGetPowerUsage: mW, nvmlDeviceGetTotalEnergyConsumption: mJ since
+the driver was loaded, from Volta on).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+_MODULE = "pynvml"
+_GIB = 1 << 30
+
+
+class GpuMeter:
+    """The GPUs ``gpu_ids`` (indices or UUIDs) of a trial that holds ``gpus`` of them, some perhaps on other nodes.
+
+    Without nvidia-ml-py or a driver it tells nothing. Power and energy are told only where every GPU of the trial is
+    seen: a part of them says nothing about a token.
+    """
+
+    def __init__(self, gpu_ids: Sequence[str], gpus: int) -> None:
+        self._gpu_ids = tuple(gpu_ids)
+        self._gpus = gpus
+        self._nvml: Any = None
+        self._handles: list[Any] | None = None
+
+    def read(self) -> Mapping[str, float] | None:
+        # Opened here, in the sampler's thread: a driver without persistence takes seconds to wake.
+        if self._handles is None:
+            self._handles = self._open()
+        nvml, handles = self._nvml, self._handles
+        if not handles:
+            return {}
+        memory = _each(nvml, handles, lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used / _GIB)
+        use = _each(nvml, handles, lambda gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
+        found = {}
+        if memory:
+            found["gpu_memory_gib"] = max(memory)
+        if use:
+            found["gpu_utilization"] = sum(use) / len(use)
+        if len(handles) >= self._gpus:
+            power = _each(nvml, handles, lambda gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000)
+            energy = _each(nvml, handles, lambda gpu: nvml.nvmlDeviceGetTotalEnergyConsumption(gpu) / 1000)
+            if power:
+                found["gpu_power_w"] = sum(power)
+            if energy:
+                found["gpu_energy_j"] = sum(energy)
+        return found or None
+
+    def close(self) -> None:
+        nvml, self._nvml, self._handles = self._nvml, None, []
+        if nvml is not None:
+            try:
+                nvml.nvmlShutdown()
+            except nvml.NVMLError:
+                return
+
+    def _open(self) -> list[Any]:
+        if find_spec(_MODULE) is None:
+            return []
+        nvml = import_module(_MODULE)
+        try:
+            nvml.nvmlInit()
+        except nvml.NVMLError:
+            return []
+        self._nvml = nvml
+        try:
+            return [_handle(nvml, gpu_id) for gpu_id in self._gpu_ids]
+        except nvml.NVMLError:
+            return []
+
+
+def _each(nvml: Any, handles: Sequence[Any], ask: Callable[[Any], float]) -> list[float]:
+    """The answer of each GPU; none at all where one has none."""
+    try:
+        return [float(ask(gpu)) for gpu in handles]
+    except nvml.NVMLError:
+        return []
+
+
+def _handle(nvml: Any, gpu_id: str) -> Any:
+    if gpu_id.isdigit():
+        return nvml.nvmlDeviceGetHandleByIndex(int(gpu_id))
+    return nvml.nvmlDeviceGetHandleByUUID(gpu_id)
