@@ -69,6 +69,15 @@ class _Shared:
             self.busy += 1
             connection.begin()
 
+    def metrics_page(self) -> bytes:
+        """What runs, what waits, and how many streams were asked for, in Prometheus' text format."""
+        values = (("running", "gauge", self.busy), ("waiting", "gauge", len(self.queue)))
+        lines = [
+            f"# TYPE mock:{name} {kind}\nmock:{name} {value}\n"
+            for name, kind, value in (*values, ("streams_total", "counter", self.streamed))
+        ]
+        return "".join(lines).encode()
+
     def leave(self, connection: _Connection) -> None:
         if connection.began:
             self.busy -= 1
@@ -126,6 +135,8 @@ class _Connection(asyncio.Protocol):
             self._answer(200, {"status": "ok"})
         elif path == "/v1/models":
             self._answer(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+        elif path == "/metrics":
+            self._send(200, "text/plain; version=0.0.4", self._shared.metrics_page())
         elif path in ("/v1/completions", "/v1/chat/completions"):
             self._complete(body, chat="chat" in path)
         else:
@@ -239,8 +250,10 @@ class _Connection(asyncio.Protocol):
             self.began = False
 
     def _answer(self, status: int, content: dict[str, Any]) -> None:
-        data = json.dumps(content).encode()
-        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n"
+        self._send(status, "application/json", json.dumps(content).encode())
+
+    def _send(self, status: int, kind: str, data: bytes) -> None:
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n"
         self._write(head.encode() + b"Connection: close\r\n\r\n" + data)
         self._close()
 
