@@ -274,7 +274,7 @@ def plain(value: Any) -> Any:
     """A default as YAML writes it; `None` for one that is made when the server starts."""
     if isinstance(value, enum.Enum):
         return plain(value.name if value.__class__.__name__.endswith("BackendEnum") else value.value)
-    if value is None or value == argparse.SUPPRESS:
+    if value in (None, "", argparse.SUPPRESS):  # an empty text is no choice
         return None
     if isinstance(value, bool | int | float | str):
         return value

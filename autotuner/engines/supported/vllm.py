@@ -1,0 +1,313 @@
+"""vLLM's server, ``vllm serve``.
+
+Flags and what they may be together: vllm/engine/arg_utils.py, vllm/config/*.py and vllm/entrypoints/cli/serve.py of
+the catalogued versions (0.24.0, 0.27.0, 0.32.0). On one node a server starts its workers itself (``mp``). On
+several, each node runs ``vllm serve`` with its ``--node-rank``, all but the first without HTTP (``--headless``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from autotuner.engines.catalogue import version_key
+from autotuner.engines.deployment import (
+    Deployment,
+    HttpCall,
+    Probe,
+    Rank,
+    SecretEnv,
+    ServerGroup,
+    VersionProbe,
+    literal,
+)
+from autotuner.engines.engine import (
+    EngineRule,
+    FailureReport,
+    ModelFormat,
+    Problem,
+    QuantValue,
+    RequestFeatures,
+    VersionQuestion,
+)
+from autotuner.engines.log_pattern import LogPattern, diagnose_log
+from autotuner.engines.nodes import gpus_by_rank
+from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
+from autotuner.engines.settings import ServerSettings, command, flag_problems, read_settings
+from autotuner.errors import Failure
+from autotuner.space.config import Config
+from autotuner.space.parallelism import Parallelism
+from autotuner.study.model import Study
+
+_DEV_MODE = "VLLM_SERVER_DEV_MODE"  # without it there is no /reset_prefix_cache (vllm/envs.py)
+_WRONG = (
+    r"not supported|unsupported|(?:does not|doesn't|do not) support|only supported|must be|must have|should be|"
+    r"can ?not be|can't be|requires|divisible|incompatible|[Ii]nvalid|[Uu]nknown|[Nn]o valid|greater than"
+)
+
+# Looked for in this order, the cause before what follows from it: a worker without memory leaves NCCL errors on
+# the others, and every dead engine core an "Engine core initialization failed" of the API server.
+_PATTERNS = (
+    LogPattern(r"(?i)address already in use|EADDRINUSE", Failure.INFRASTRUCTURE),
+    LogPattern(r"uncorrectable ECC|GPU is lost|fallen off the bus|driver version is insuff", Failure.INFRASTRUCTURE),
+    LogPattern(r"No CUDA GPUs are available|Failed to infer device type", Failure.INFRASTRUCTURE),
+    LogPattern(r"No space left on device|We couldn't connect to 'https?://", Failure.INFRASTRUCTURE),
+    LogPattern(r"No available memory for the cache blocks", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(r"KV cache is needed, which is larger than the available", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(r"Free memory on device .* is less than desired", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(r"(?i)(cuda|hip|xpu) out of memory|\bOutOfMemoryError\b", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(
+        r"(?i)cuda (error|failure):? '?out of memory|CUBLAS_STATUS_ALLOC_FAILED", Failure.OUT_OF_MEMORY_AT_START
+    ),
+    LogPattern(r"can't allocate memory|MemoryError\b|std::bad_alloc", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(r"^vllm( serve)?: error: ", Failure.INVALID_CONFIG),
+    LogPattern(r"\bValue error, ", Failure.INVALID_CONFIG),  # the second line of pydantic's, which says what
+    LogPattern(r"HFValidationError|RepositoryNotFound|GatedRepo|LocalEntryNotFound", Failure.INVALID_CONFIG),
+    LogPattern(r"not a valid model identifier|does not appear to have a file named", Failure.INVALID_CONFIG),
+    LogPattern(r"Cannot find any model weights|Invalid repository ID or local dir", Failure.INVALID_CONFIG),
+    LogPattern(r"LoRAAdapterNotFound|Loading lora .* failed", Failure.INVALID_CONFIG),
+    LogPattern(r"RPC call to \w+ timed out", Failure.HANG),
+    LogPattern(r"Watchdog caught collective operation timeout", Failure.INFRASTRUCTURE),
+    LogPattern(r"NCCL [Ee]rror|nccl(System|Remote|Internal|UnhandledCuda)Error", Failure.INFRASTRUCTURE),
+    LogPattern(r"DistStoreError|DistNetworkError|[Tt]imed out .*(clients|connect)", Failure.INFRASTRUCTURE),
+    LogPattern(
+        rf"\b(Value|Assertion|NotImplemented|Type|Runtime|Validation)Error: .*({_WRONG})", Failure.INVALID_CONFIG
+    ),
+    LogPattern(r"\bNotImplementedError\b", Failure.INVALID_CONFIG),
+)
+
+_PARALLEL, _SCHEDULER = "vllm/config/parallel.py", "vllm/config/scheduler.py"
+_SERVE, _QUANT, _LORA = "vllm/engine/arg_utils.py", "vllm/config/quantization.py", "vllm/config/lora.py"
+_RULES = (
+    EngineRule(
+        "ep == 1 or ep == tp * dp * cp",
+        "experts are spread over all of tp * dp (--enable-expert-parallel), or not at all",
+        _PARALLEL,
+    ),
+    EngineRule("moe_tp == 1 and moe_ep == 1", "experts are spread by ep alone", _PARALLEL),
+    EngineRule(
+        "(cp == 1 and tp % dcp == 0) or (cp > 1 and dcp in [1, cp, tp * cp])",
+        "decode context parallelism uses the GPUs of tp: dcp must divide tp (with cp: be cp or tp * cp)",
+        _PARALLEL,
+    ),
+    EngineRule(
+        "gpus <= gpus_per_node or dp == 1 or (gpus % gpus_per_node == 0 and "
+        "(gpus_per_node % (tp * pp) == 0 or (tp * pp) % gpus_per_node == 0))",
+        "data parallelism over nodes needs full nodes, each of whole replicas or of a part of one",
+        _SERVE,
+    ),
+    EngineRule("gpus <= gpus_per_node or cp == 1", "context parallelism stays on one node", _SERVE),
+    EngineRule(
+        "distributed_executor_backend != 'ray'",
+        "Ray's executor would take GPUs that the trial has not reserved: mp serves one node and several",
+        _PARALLEL,
+    ),
+    EngineRule(
+        "max_num_batched_tokens >= max_num_seqs",
+        "a step's tokens (max-num-batched-tokens) must be as many as its requests (max-num-seqs) at least",
+        _SCHEDULER,
+    ),
+    EngineRule(
+        "enable_chunked_prefill != false or max_num_batched_tokens >= max_model_len",
+        "without chunked prefill the longest prompt (max-model-len) must fit into max-num-batched-tokens",
+        _SCHEDULER,
+    ),
+    EngineRule("max_cpu_loras >= max_loras", "max-cpu-loras must be max-loras at least", _LORA),
+    EngineRule(
+        "not enable_eplb or enable_expert_parallel or ep > 1",
+        "balancing experts (enable-eplb) needs expert parallelism",
+        _PARALLEL,
+    ),
+    EngineRule(
+        "quant.moe == 'auto' or quant.gemm in ['auto', 'bfloat16', 'float16'] or "
+        "quant.gemm in ['fp8', 'fp8_block', 'fp8_per_tensor', 'fp8_per_block', 'fp8_per_channel', 'mxfp8']",
+        "experts are quantised while weights are loaded, so only those of an unquantised checkpoint",
+        _QUANT,
+    ),
+)
+_BEFORE_0_25 = (EngineRule("cp == 1", "no attention backend has prefill context parallelism yet", "vllm/v1"),)
+_BEFORE_0_32 = (EngineRule("cp == 1 or dp == 1", "context parallelism does not go with data parallelism", _PARALLEL),)
+_SINCE_0_32 = (
+    EngineRule("max_num_active_seqs <= max_num_seqs", "max-num-active-seqs is max-num-seqs at most", _SCHEDULER),
+)
+
+_PRESETS: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
+    {
+        "single-gpu": {},
+        "high-throughput": {"tp": (1, 2), "dp": (2, 4)},
+        "large-model-tp": {"tp": (2, 4, 8)},
+        "large-model-tp-pp": {"tp": (2, 4, 8), "pp": (2,)},
+        "moe-optimized": {"tp": (1, 2, 4, 8), "dp": (1, 2, 4, 8), "ep": (4, 8)},
+        "long-context": {"tp": (4, 8), "dcp": (2, 4, 8)},
+    }
+)
+
+_OFFLINE = QuantValue(offline=True)
+
+
+def _weights(shorthand: str) -> QuantValue:
+    """Quantised while they are loaded, linear layers and experts: _ONLINE_SHORTHANDS of vllm/config/quantization.py."""
+    return QuantValue({"quantization": shorthand})
+
+
+def _experts(shorthand: str) -> QuantValue:
+    return QuantValue({"quantization-config": {"moe": shorthand}})
+
+
+_ONLINE = {
+    "fp8": "fp8_per_tensor",  # as --quantization fp8 meant, which is deprecated
+    "fp8_block": "fp8_per_block",
+    **{name: name for name in ("fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "mxfp8")},
+}
+_QUANTIZATION: Mapping[str, Mapping[str, QuantValue]] = MappingProxyType(
+    {
+        "gemm": {
+            **{name: QuantValue({"dtype": name}) for name in ("bfloat16", "float16", "float32")},
+            **{name: _weights(shorthand) for name, shorthand in _ONLINE.items()},
+            **dict.fromkeys(("awq", "gptq", "nvfp4", "mxfp4", "int8", "w4a16", "gguf"), _OFFLINE),
+        },
+        "kv_cache": {
+            **{
+                name: QuantValue({"kv-cache-dtype": name})
+                for name in ("bfloat16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp8_per_token_head", "nvfp4")
+            },
+            "int8": QuantValue({"kv-cache-dtype": "int8_per_token_head"}, means="int8_per_token_head"),
+        },
+        "attention": {
+            # With an FP8 KV cache: whether queries are FP8 as well (vllm/config/attention.py).
+            "fp8": QuantValue({"attention-config": {"use_prefill_query_quantization": True}}),
+            "bfloat16": QuantValue({"attention-config": {"disable_flashinfer_q_quantization": True}}),
+        },
+        "moe": {
+            **{name: _experts(shorthand) for name, shorthand in _ONLINE.items()},
+            "int8": _experts("int8_per_channel_weight_only"),
+        },
+    }
+)
+
+
+@dataclass(frozen=True)
+class Vllm:
+    """vLLM, one ``vllm serve`` a server, or one a node where a server is larger than a node."""
+
+    name: str = "vllm"
+    command: tuple[str, ...] = ("vllm", "serve")
+    model_format: ModelFormat = ModelFormat.HUB
+    gpus_text: str = "tp * pp * dp * cp"
+
+    @property
+    def version_question(self) -> VersionQuestion:
+        # Asked of `vllm` alone: `vllm serve` does not know --version.
+        return VersionQuestion(("--version",), r"(?m)^(\d+\.\d+\.\d+[\w.]*)", ("serve", "--help=all"))
+
+    @property
+    def parallelism_presets(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
+        return _PRESETS
+
+    @property
+    def quantization(self) -> Mapping[str, Mapping[str, QuantValue]]:
+        return _QUANTIZATION
+
+    @property
+    def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
+        # vllm/v1/metrics/loggers.py; Prometheus ends the names of counters with _total.
+        return {
+            ServerMetric.KV_CACHE_USE: Gauge("vllm:kv_cache_usage_perc"),  # 1 is all of it
+            ServerMetric.RUNNING: Gauge("vllm:num_requests_running"),
+            ServerMetric.WAITING: Gauge("vllm:num_requests_waiting"),
+            ServerMetric.PREEMPTIONS: Counter("vllm:num_preemptions_total"),
+            ServerMetric.PREFIX_HIT_RATE: Ratio("vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"),
+        }
+
+    def gpus(self, parallelism: Parallelism) -> int:
+        return parallelism.tp * parallelism.pp * parallelism.dp * parallelism.cp
+
+    def rules(self, version: str) -> Sequence[EngineRule]:
+        key = version_key(version)
+        if key < version_key("0.25"):
+            return (*_RULES, *_BEFORE_0_25)
+        return (*_RULES, *(_BEFORE_0_32 if key < version_key("0.32") else _SINCE_0_32))
+
+    def parallelism_flags(self, parallelism: Parallelism) -> dict[str, Any]:
+        degrees = {
+            "tensor-parallel-size": parallelism.tp,
+            "pipeline-parallel-size": parallelism.pp,
+            "data-parallel-size": parallelism.dp,
+            "prefill-context-parallel-size": parallelism.cp,
+            "decode-context-parallel-size": parallelism.dcp,
+        }
+        flags: dict[str, Any] = {name: degree for name, degree in degrees.items() if degree > 1}
+        return {**flags, "enable-expert-parallel": True} if parallelism.ep > 1 else flags
+
+    def problems(self, study: Study, names_and_values: Sequence[tuple[str, object]]) -> list[Problem]:
+        found = flag_problems(self, study, names_and_values)
+        if study.workload.lora is not None and study.engine.args.get("enable-lora") is False:
+            found.append(Problem("engine.args.enable-lora", False, "workload.lora needs it", "true"))
+        return found
+
+    def deployment(self, study: Study, config: Config) -> Deployment:
+        settings = _completed(read_settings(self, study, config), study)
+        shares = gpus_by_rank(study, settings.gpus)
+        words = (*command(self, study), literal(settings.model), "--served-model-name", literal(settings.served_name))
+        ranks = tuple(
+            Rank(
+                argv=(*words, *_place(number, len(shares)), *settings.words()),
+                env=settings.env,
+                gpus=gpus,
+                # API server, engine core and a worker a GPU: each keeps a core busy.
+                cpus=study.hardware.server_cpus or (2 + gpus if gpus else 1),
+            )
+            for number, gpus in enumerate(shares)
+        )
+        return Deployment(
+            engine=self.name,
+            engine_version=settings.catalogue.version,
+            model=settings.model,
+            served_name=settings.served_name,
+            groups=(ServerGroup(ranks=ranks),),
+            health=Probe("/health"),
+            ready=Probe("/health"),
+            metrics=None if settings.flags.get("disable-log-stats") else Probe("/metrics"),
+            version=VersionProbe("/version", "version"),
+            cache_reset=HttpCall("/reset_prefix_cache") if settings.env[_DEV_MODE] == "1" else None,
+        )
+
+    def features(self, study: Study, config: Config) -> RequestFeatures:
+        return RequestFeatures(token_ids=True, ignore_eos=True, min_tokens=True)
+
+    def diagnose(self, exit_code: int | None, log_tail: str) -> FailureReport:
+        return diagnose_log(_PATTERNS, exit_code, log_tail)
+
+
+ENGINE = Vllm()
+
+
+def _completed(settings: ServerSettings, study: Study) -> ServerSettings:
+    """With the flags that follow from others, and the endpoint that empties the prefix cache."""
+    flags = dict(settings.flags)
+    if settings.gpus > 1 and flags.get("distributed-executor-backend") is None:
+        flags["distributed-executor-backend"] = "mp"  # left alone, vLLM may find Ray around it and take that
+    if flags.get("quantization-config") is not None and flags.get("quantization") is None:
+        flags["quantization"] = "online"  # without a name the map is not looked at
+    if study.workload.lora is not None:
+        flags["enable-lora"] = True
+        flags["lora-modules"] = [_adapter(name, path) for name, path in study.workload.lora.adapters.items()]
+    env: dict[str, str | SecretEnv] = {_DEV_MODE: "1", **settings.env}
+    return dataclasses.replace(settings, flags=flags, env=env)
+
+
+def _adapter(name: str, path: str) -> str:
+    return json.dumps({"name": name, "path": path}) if "=" in name + path else f"{name}={path}"
+
+
+def _place(number: int, ranks: int) -> tuple[str, ...]:
+    """Where a rank listens, and where it meets the others."""
+    own = ("--host", "{host}", "--port", "{port}") if number == 0 else ("--headless",)
+    if ranks == 1:
+        return own
+    meeting = ("--master-addr", "{rank0.host}", "--master-port", "{rank0.port}")
+    return (*own, "--nnodes", str(ranks), "--node-rank", str(number), *meeting)
