@@ -202,7 +202,7 @@ class Vllm:
     @property
     def version_question(self) -> VersionQuestion:
         # Asked of `vllm` alone: `vllm serve` does not know --version.
-        return VersionQuestion(("--version",), r"(?m)^(\d+\.\d+\.\d+[\w.]*)", ("serve", "--help=all"))
+        return VersionQuestion(("--version",), r"(?m)^(\d+\.\d+\.\d+[\w.]*)", ("--help=all",), instead_of=("serve",))
 
     @property
     def parallelism_presets(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
