@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from autotuner.errors import InputError
 from autotuner.servers.gpus_here import FoundGpu, gpus_here
+from autotuner.space.memory import GIB, LEAST_OVERHEAD_GIB, kv_bytes_per_token_per_gpu, weight_bytes_per_gpu
+from autotuner.space.parallelism import Parallelism
 from autotuner.study.hardware_profiles import HardwareProfile, find_profile, hardware_profiles, profile_of_device
 from autotuner.study.model_facts import ModelFacts, find_model_facts
 
 _LLAMACPP = "llamacpp"
-# Of a GPU's memory. Engines take 0.9 of it by default, of which KV cache and activations need some.
+# Shares of a GPU's memory. Engines take about 0.9 of it by default.
 _FOR_WEIGHTS = 0.8
+_FOR_WEIGHTS_AND_CACHE = 0.85
+_LEAST_CONTEXT = 2048
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class Sizing:
     is_moe: bool = False
     about_model: str = ""
     about_tp: str = ""
+    context: int | None = None  # tokens; None: the model's own
 
 
 def size_up(engine: str, model: str, gpus: int | None, accelerator: str | None, address: str | None) -> Sizing:
@@ -50,7 +56,8 @@ def size_up(engine: str, model: str, gpus: int | None, accelerator: str | None, 
         return Sizing(0, is_moe=is_moe, about_model=about)
     least = _least(facts, profile, gpus, model)
     degrees = tuple(degree for degree in _degrees(facts, gpus) if degree >= least)
-    return Sizing(gpus, _names(profile), degrees, is_moe, about, _about_tp(facts, profile, least, gpus))
+    about_tp = _about_tp(facts, profile, least, gpus)
+    return Sizing(gpus, _names(profile), degrees, is_moe, about, about_tp, _context(facts, profile, least))
 
 
 # ── the machine ───────────────────────────────────────────────────────────────────────────────
@@ -97,8 +104,8 @@ def _degrees(facts: ModelFacts | None, gpus: int) -> list[int]:
 
 def _least(facts: ModelFacts | None, profile: HardwareProfile | None, gpus: int, model: str) -> int:
     """The smallest degree at which the weights leave room for a KV cache; 1 where too little is known."""
-    weights = None if facts is None else weights_gib(facts)
-    if facts is None or profile is None or weights is None:
+    weights = _weights_gib(facts)
+    if profile is None or weights is None:
         return 1
     room = profile.memory_gib * _FOR_WEIGHTS
     fitting = [degree for degree in _degrees(facts, gpus) if weights / degree <= room]
@@ -110,16 +117,25 @@ def _least(facts: ModelFacts | None, profile: HardwareProfile | None, gpus: int,
     raise InputError(f"--gpus {gpus}: {rule}{hint}", key="gpus", value=gpus, rule=rule, nearest=str(needed or ""))
 
 
-def weights_gib(facts: ModelFacts) -> float | None:
-    """TEMPORARY"""
-    if facts.weight_bytes:
-        return facts.weight_bytes / 2**30
-    if facts.counts is None:
+def _weights_gib(facts: ModelFacts | None, tp: int = 1) -> float | None:
+    """GiB of weights on each of ``tp`` GPUs; ``None`` where it is not known."""
+    weights = None if facts is None else weight_bytes_per_gpu(facts, Parallelism(tp=tp))
+    return None if weights is None else weights / GIB
+
+
+def _context(facts: ModelFacts | None, profile: HardwareProfile | None, tp: int) -> int | None:
+    """Tokens of context to serve where the model's own would not fit beside its weights; ``None`` where it does.
+
+    A power of two, so that a server starts: engines want room for one request of the full length.
+    """
+    weights = _weights_gib(facts, tp)
+    if facts is None or profile is None or weights is None or facts.default_positions is None:
         return None
-    bits = 16.0 if facts.weight_format is None or facts.weight_format.bits is None else facts.weight_format.bits
-    counts = facts.counts
-    small = counts.experts + (0 if facts.weight_format and facts.weight_format.experts_only else counts.linear)
-    return (2 * (counts.total - small) + small * bits / 8) / 2**30
+    token = kv_bytes_per_token_per_gpu(facts, Parallelism(tp=tp), growing_alone=True)
+    room = (profile.memory_gib * _FOR_WEIGHTS_AND_CACHE - weights - LEAST_OVERHEAD_GIB) * GIB
+    if not token or facts.default_positions * token <= room:
+        return None
+    return max(_LEAST_CONTEXT, 1 << int(math.log2(max(1.0, room / token))))
 
 
 def _about(facts: ModelFacts | None) -> str:
@@ -134,7 +150,7 @@ def _about(facts: ModelFacts | None) -> str:
 
 
 def _about_tp(facts: ModelFacts | None, profile: HardwareProfile | None, least: int, gpus: int) -> str:
-    weights = None if facts is None else weights_gib(facts)
+    weights = _weights_gib(facts)
     upto = f"up to the {gpus} GPUs of a server" if gpus > 1 else "one GPU"
     if weights is None or profile is None:
         return upto

@@ -81,15 +81,19 @@ def _rendered(wish: Wish, model: str) -> str:
     slo = read_slos(wish.slos)
     for name in wish.objective:
         parse_objective(name)
+    catalogue = load_catalogue(wish.engine)
+    running, length = catalogue.means("max_running_requests"), catalogue.means("max_model_len")
     sizing = size_up(wish.engine, wish.model, wish.gpus, wish.accelerator, wish.address)
     is_llamacpp = wish.engine == _LLAMACPP
     return _template("llamacpp.yaml.j2" if is_llamacpp else "gpu.yaml.j2").render(
         engine=wish.engine,
-        version=load_catalogue(wish.engine).version,
+        version=catalogue.version,
+        example=None if running is None else running.name,
         model=model,
         about_model=sizing.about_model,
         name=wish.name or _study_name(wish.model),
         gpus=sizing.gpus,
+        context=None if length is None or sizing.context is None else f"{length.name}: {sizing.context}",
         accelerators=list(sizing.accelerators),
         tp=list(sizing.tp),
         about_tp=sizing.about_tp,

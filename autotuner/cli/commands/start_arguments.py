@@ -80,10 +80,11 @@ def refuse_beside_a_file(arguments: argparse.Namespace) -> None:
 
 
 def _levels(text: str) -> list[int]:
-    levels = [int(word) for word in text.split(",")]
-    if any(level < 1 for level in levels):
-        raise ValueError(text)
-    return levels
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) for word in words):
+        rule = "whole numbers above 0 with commas between them, as 1,8,32"
+        raise InputError(f"--concurrency {text}: {rule}", key="concurrency", value=text, rule=rule)
+    return [int(word) for word in words]
 
 
 def _names(text: str) -> list[str]:
