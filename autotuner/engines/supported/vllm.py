@@ -116,6 +116,11 @@ _RULES = (
         "without chunked prefill the longest prompt (max-model-len) must fit into max-num-batched-tokens",
         _SCHEDULER,
     ),
+    EngineRule(
+        "long_prefill_token_threshold <= max_model_len",
+        "long-prefill-token-threshold must be max-model-len at most",
+        _SCHEDULER,
+    ),
     EngineRule("max_cpu_loras >= max_loras", "max-cpu-loras must be max-loras at least", _LORA),
     EngineRule(
         "not enable_eplb or enable_expert_parallel or ep > 1",
