@@ -43,7 +43,7 @@ class RequestFeatures:
     # Token ids that prompts may be made of, [first, end): by default inside a byte-level vocabulary,
     # above the special tokens that most tokenizers put first.
     token_id_range: tuple[int, int] = (3, 259)
-    # What a request calls an adapter of ``workload.lora`` as its ``model``; {model} is the served name.
+    # What a request calls an adapter of ``workload.lora`` as its ``model``; {served} is the served name.
     adapter_model: str = "{adapter}"
 
 
