@@ -121,9 +121,11 @@ def _slo_parts(wish: Wish, slo: dict[str, Any], is_llamacpp: bool) -> dict[str, 
     return {"slo": {}, "profiles": [_DEFAULT_PROFILE]}
 
 
-def _space_file(engine: str, sizing: Sizing) -> str:
-    wanted = f"{engine}/moe" if sizing.is_moe else f"{engine}/throughput"
-    return wanted if wanted in shipped_space_names() else f"{engine}/throughput"
+def _space_file(engine: str, sizing: Sizing) -> str | None:
+    """The shipped space that suits the model; ``None`` for an engine without one."""
+    wanted = [f"{engine}/moe"] if sizing.is_moe else []
+    known = shipped_space_names()
+    return next((name for name in (*wanted, f"{engine}/throughput") if name in known), None)
 
 
 def _study_name(model: str) -> str:
