@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autotuner.benchmark.plan import LoadPlan, LoadPoint, PointOutcome
     from autotuner.benchmark.probe import discover_target
     from autotuner.benchmark.real_driver import RealLoadDriver, open_driver
+    from autotuner.benchmark.request_size import longest_request_tokens
     from autotuner.benchmark.workload import check_workload
 
 _HOMES = {
@@ -33,6 +34,7 @@ _HOMES = {
     "discover_target": "probe",
     "full_requests": "list_plan",
     "levels": "list_plan",
+    "longest_request_tokens": "request_size",
     "make_plan": "list_plan",
     "open_driver": "real_driver",
 }
@@ -52,6 +54,7 @@ __all__ = [
     "discover_target",
     "full_requests",
     "levels",
+    "longest_request_tokens",
     "make_plan",
     "open_driver",
 ]

@@ -49,6 +49,11 @@ class MockSettings:
     fault_every: int = 1
     fault_after: int = 0  # so many streamed completions are answered well first
     log: str = ""  # path of a file that gets each completion's body as a JSON line
+    models: str = ""  # names served, with commas between, others are refused; empty: MODEL, but any is taken
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.models.split(",")) if self.models else (MODEL,)
 
 
 @dataclass
@@ -134,7 +139,7 @@ class _Connection(asyncio.Protocol):
         if path in ("/health", "/v1/health"):
             self._answer(200, {"status": "ok"})
         elif path == "/v1/models":
-            self._answer(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+            self._answer(200, {"object": "list", "data": [{"id": n, "object": "model"} for n in self._settings.names]})
         elif path == "/metrics":
             self._send(200, "text/plain; version=0.0.4", self._shared.metrics_page())
         elif path in ("/v1/completions", "/v1/chat/completions"):
@@ -149,6 +154,9 @@ class _Connection(asyncio.Protocol):
         if self._shared.log is not None:
             self._shared.log.write(json.dumps(asked) + "\n")
             self._shared.log.flush()
+        if self._settings.models and asked.get("model") not in self._settings.names:
+            self._answer(404, {"error": {"message": f"no such model: {asked.get('model')}", "code": 404}})
+            return
         prompt = asked.get("prompt", "")
         if isinstance(prompt, list) and self._settings.refuse_token_ids:
             self._answer(400, {"error": {"message": "prompt must be a string", "code": 400}})

@@ -8,6 +8,7 @@ from statistics import median
 from types import TracebackType
 from typing import Self
 
+from autotuner.benchmark.adapters import ModelChoice
 from autotuner.benchmark.client.wire import ClientSpec, Job, Outcome, PointResult
 from autotuner.benchmark.driver import DriverSettings, LoadDriver, Target
 from autotuner.benchmark.plan import LoadPoint
@@ -119,11 +120,19 @@ class RealLoadDriver:
     def _body(self) -> dict[str, object]:
         return {**dict(self._target.features.extra_body), **self._settings.workload.extra_body}
 
+    def _models(self) -> ModelChoice:
+        served, lora = self._target.served_name, self._settings.workload.lora
+        if lora is None:
+            return ModelChoice(served)
+        name = self._target.features.adapter_model
+        adapters = tuple(name.format(served=served, adapter=adapter) for adapter in lora.adapters)
+        return ModelChoice(served, adapters, lora.base_share, self._settings.seed)
+
     def _spec(self, sizing: Sizing) -> ClientSpec:
         workload, features = self._settings.workload, self._target.features
         return ClientSpec(
             urls=tuple(self._target.urls),
-            model=self._target.served_name,
+            models=self._models(),
             headers=dict(self._target.headers),
             api=workload.api,
             body=self._body(),
@@ -189,4 +198,5 @@ def _record(outcome: Outcome) -> RequestRecord:
         error=RequestError(outcome.error) if outcome.error is not None else None,
         status=outcome.status,
         detail=outcome.detail,
+        model=outcome.model,
     )

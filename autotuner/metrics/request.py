@@ -26,7 +26,8 @@ class RequestRecord:
 
     ``scheduled_s`` is when the request was due (open loop) or when its slot was free (closed loop);
     ``chunk_s`` are the arrival times of streamed chunks that carried text: a chunk is not a token.
-    ``index`` numbers the prompts of a level over all rungs: no prompt is sent twice to one server.
+    ``index`` numbers the prompts of a level over all rungs: no prompt is sent twice to one server. ``model`` is the
+    name that the request asked for: the served model's, or an adapter's.
     """
 
     index: int
@@ -43,6 +44,7 @@ class RequestRecord:
     error: RequestError | None = None
     status: int | None = None
     detail: str = ""
+    model: str | None = None
 
     @property
     def ok(self) -> bool:

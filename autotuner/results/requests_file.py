@@ -30,6 +30,7 @@ _RECORD_TYPES = {
     "error": pa.string(),
     "status": pa.int64(),
     "detail": pa.string(),
+    "model": pa.string(),
 }
 _RUNS_KEY = b"autotuner.runs"
 
@@ -58,7 +59,8 @@ def read_requests(path: Path) -> list[PointRun]:
     """The runs of one file, in the order in which they were written, without their telemetry."""
     table = pq.read_table(path)
     heads = json.loads(table.schema.metadata[_RUNS_KEY])
-    columns = {name: table[name].to_pylist() for name in _RECORD_TYPES}
+    unknown: list[Any] = [None] * table.num_rows  # a column that files of earlier versions do not have
+    columns = {n: table[n].to_pylist() if n in table.column_names else unknown for n in _RECORD_TYPES}
     columns["chunk_s"] = [tuple(chunks) for chunks in columns["chunk_s"]]
     columns["error"] = [error and RequestError(error) for error in columns["error"]]
     names = [field.name for field in fields(RequestRecord)]

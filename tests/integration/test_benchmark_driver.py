@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -193,6 +194,51 @@ def test_dataset_messages_and_extra_body_are_sent(tmp_path: Path) -> None:
     for body in bodies(log):
         assert body["messages"] == messages
         assert (body["temperature"], body["ignore_eos"], body["max_tokens"]) == (0.5, True, 3)
+
+
+@pytest.mark.parametrize("load", [{"concurrency": [4]}, {"rate": [100.0]}])
+def test_adapters_share_the_requests_alike_over_any_number_of_shards(tmp_path: Path, load: dict[str, Any]) -> None:
+    lora = {"adapters": {"poet": "/a/poet", "clerk": "/a/clerk"}, "base_share": 0.5}
+    workload = closed(load=load, lora=lora)
+    cores = tuple(sorted(os.sched_getaffinity(0)))[:2]
+    asked = []
+    for number, where in enumerate([(), cores]):
+        log = tmp_path / f"{number}.log"
+        with mock_server(**FAST, models="mock,poet,clerk", log=log) as url:
+            run = press(url, workload, 20, cores=where)
+        assert all(record.ok for record in run.records)
+        assert Counter(record.model for record in measured(run)) == {"mock": 10, "poet": 5, "clerk": 5}
+        assert {record.model for record in run.records if record.warmup} == {"mock", "poet", "clerk"}
+        assert Counter(record.model for record in run.records) == Counter(body["model"] for body in bodies(log))
+        asked.append({(record.warmup, record.index): record.model for record in run.records})
+    assert asked[0] == asked[1]
+
+
+def test_a_warm_prompt_is_asked_of_the_adapter_that_warmed_it(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    workload = closed(2, cache="warm", lora={"adapters": {"poet": "/a/poet", "clerk": "/a/clerk"}})
+    with mock_server(**FAST, models="mock,poet,clerk", log=log) as url:
+        press(url, workload, 6)
+    sent = {(tuple(body["prompt"]), body["model"]) for body in bodies(log)}
+    assert len(bodies(log)) == 8
+    assert len(sent) == 6
+
+
+def test_engines_have_their_own_names_for_adapters() -> None:
+    features = RequestFeatures(token_ids=True, ignore_eos=True, adapter_model="{served}:{adapter}")
+    workload = closed(lora={"adapters": {"poet": "/a/poet", "{x}": "/a/x"}})
+    with mock_server(**FAST, models="mock,mock:poet,mock:{x}") as url:
+        run = press(url, workload, 6, features=features)
+    assert Counter(record.model for record in measured(run)) == {"mock:poet": 3, "mock:{x}": 3}
+    assert all(record.ok for record in run.records)
+
+
+def test_an_adapter_that_the_server_lacks_is_an_error_of_the_request() -> None:
+    workload = closed(1, lora={"adapters": {"poet": "/a/poet"}, "base_share": 0.5})
+    with mock_server(**FAST, models="mock") as url:
+        run = press(url, workload, 8)
+    assert {record.model for record in run.records if record.ok} == {"mock"}
+    assert {(record.model, record.status) for record in run.records if not record.ok} == {("poet", 404)}
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from autotuner.benchmark.client.wire import ClientSpec
 from autotuner.benchmark.prompts import Prompt
 
 
-def body(spec: ClientSpec, prompt: Prompt, output_tokens: int) -> dict[str, Any]:
+def body(spec: ClientSpec, model: str, prompt: Prompt, output_tokens: int) -> dict[str, Any]:
     """The JSON body of a streamed request; the study's own keys win over ours."""
-    asked: dict[str, Any] = {"model": spec.model, "max_tokens": output_tokens}
+    asked: dict[str, Any] = {"model": model, "max_tokens": output_tokens}
     if spec.api == "chat":
         asked["messages"] = _messages(prompt)
     else:

@@ -139,6 +139,7 @@ class PointRun:
             error=error,
             status=exchange.status,
             detail=detail,
+            model=ticket.model,
             chunk_s=array("d", [at - start_s for at in stream.chunks]),
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autotuner.benchmark.arrivals import constant_gaps, due_times, poisson_gaps, trace_gaps, warmup_count
 from autotuner.benchmark.client.connector import Connector
@@ -26,6 +26,7 @@ class Ticket:
     warmup: bool
     due_s: float
     output_tokens: int
+    model: str
     payload: bytes | None  # None: too many to be made ahead
 
 
@@ -50,7 +51,8 @@ class TicketOffice:
         for slot in range(job.shard, slots, job.shards):
             prompt = self._writer.warmup(job.level, job.first_index, slot)
             length = max(1, math.ceil(prompt.output_tokens * (slot + 1) / slots))
-            warmups.append(self._ticket(-1 - slot, prompt, slot * gap_s, length, warmup=True))
+            model = self._spec.models.of(job.first_index + slot)
+            warmups.append(self._made(Ticket(-1 - slot, True, slot * gap_s, length, model, None), prompt))
         mine = [n for n in range(job.requests) if n % slots % job.shards == job.shard]
         return warmups, list(self._measured(job, mine, [0.0] * job.requests))
 
@@ -61,7 +63,8 @@ class TicketOffice:
         tickets = []
         for n in range(job.shard, len(lead), job.shards):
             prompt = self._writer.warmup(job.level, job.first_index, n)
-            tickets.append(self._ticket(-1 - n, prompt, lead[n], prompt.output_tokens, warmup=True))
+            model = self._spec.models.of(job.first_index + n)
+            tickets.append(self._made(Ticket(-1 - n, True, lead[n], prompt.output_tokens, model, None), prompt))
         mine = list(range(job.shard, job.requests, job.shards))
         tickets.extend(self._measured(job, mine, due_times(gaps, lead[-1])))
         return tickets
@@ -69,7 +72,7 @@ class TicketOffice:
     def payload(self, job: Job, ticket: Ticket) -> bytes:
         if ticket.payload is not None:
             return ticket.payload
-        return self._payload(ticket.index, self._writer.measured(job.level, ticket.index), ticket.output_tokens)
+        return self._payload(ticket, self._writer.measured(job.level, ticket.index))
 
     def _gaps(self, job: Job) -> tuple[list[float], float]:
         if job.kind == "speed":
@@ -87,17 +90,16 @@ class TicketOffice:
         for n in numbers:
             index = job.first_index + n
             prompt = self._writer.measured(job.level, index)
+            ticket = Ticket(index, False, due_s[n], prompt.output_tokens, self._spec.models.of(index), None)
             if made_bytes < _READY_BYTES:
-                ticket = self._ticket(index, prompt, due_s[n], prompt.output_tokens, warmup=False)
+                ticket = self._made(ticket, prompt)
                 made_bytes += len(ticket.payload or b"")
-            else:
-                ticket = Ticket(index, False, due_s[n], prompt.output_tokens, None)
             yield ticket
 
-    def _ticket(self, index: int, prompt: Prompt, due_s: float, output_tokens: int, *, warmup: bool) -> Ticket:
-        return Ticket(index, warmup, due_s, output_tokens, self._payload(index, prompt, output_tokens))
+    def _made(self, ticket: Ticket, prompt: Prompt) -> Ticket:
+        return replace(ticket, payload=self._payload(ticket, prompt))
 
-    def _payload(self, index: int, prompt: Prompt, output_tokens: int) -> bytes:
-        address = self._connector.address(index)
-        content = encode_body(body(self._spec, prompt, output_tokens))
+    def _payload(self, ticket: Ticket, prompt: Prompt) -> bytes:
+        address = self._connector.address(ticket.index)
+        content = encode_body(body(self._spec, ticket.model, prompt, ticket.output_tokens))
         return http_request(address.prefix + self._path, address.host, dict(self._spec.headers), content)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from autotuner.benchmark.adapters import ModelChoice
 from autotuner.benchmark.mix import SourceSpec
 from autotuner.benchmark.sizing import Sizing, TextSizing, TokenIdSizing
 
@@ -22,7 +23,7 @@ class ClientSpec:
     """All that a worker needs to know about where to send what."""
 
     urls: tuple[str, ...]
-    model: str
+    models: ModelChoice
     headers: Mapping[str, str]
     api: str  # completions or chat
     body: Mapping[str, Any]  # keys added to every request
@@ -48,6 +49,7 @@ class ClientSpec:
         kind = TokenIdSizing if sizing.pop("kind") == TokenIdSizing.__name__ else TextSizing
         changed = {
             "urls": tuple(data["urls"]),
+            "models": ModelChoice(**{**data["models"], "adapters": tuple(data["models"]["adapters"])}),
             "sources": tuple(SourceSpec(**source) for source in data["sources"]),
             "sizing": kind(**sizing),
         }
@@ -88,6 +90,7 @@ class Outcome:
     error: str | None = None
     status: int | None = None
     detail: str = ""
+    model: str | None = None
     chunk_s: array[float] = field(default_factory=lambda: array("d"))
 
     def to_json(self) -> list[Any]:
