@@ -22,10 +22,11 @@ _STRING, _ARRAY = 8, 9
 _LONGEST_STRING_BYTES = 16_000_000
 _MOST_ENTRIES = 10_000_000
 # ggml.h, enum ggml_type
-_TENSOR_TYPES = (
+_TYPE_NAMES = (
     "f32 f16 q4_0 q4_1 - - q5_0 q5_1 q8_0 q8_1 q2_k q3_k q4_k q5_k q6_k q8_k iq2_xxs iq2_xs iq3_xxs iq1_s iq4_nl iq3_s "
     "iq2_s iq4_xs i8 i16 i32 i64 f64 iq1_m bf16 - - - tq1_0 tq2_0 - - - mxfp4 nvfp4 q1_0"
-).split()
+)
+_TENSOR_TYPES = tuple(_TYPE_NAMES.split())
 
 
 class _BadHeaderError(Exception):

@@ -22,6 +22,7 @@ _HEADS = ("num_attention_heads", "n_head", "n_heads")
 _KV_HEADS = ("n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_group_num", "num_attention_groups")
 _EXPERTS = ("num_experts", "moe_num_experts", "n_routed_experts", "num_local_experts")
 _ACTIVE = ("num_experts_per_tok", "moe_top_k", "top_k_experts", "moe_topk", "num_experts_per_token")
+_TOO_LARGE = 10**12
 _INTERMEDIATE = ("intermediate_size", "ffn_hidden_size", "n_inner")
 
 
@@ -92,7 +93,8 @@ class Fields:
                 value = value[0]  # the same for every layer
             if value is None or value == 0 or isinstance(value, list):
                 continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not 1 <= value < _TOO_LARGE or value != int(value):
                 refuse(f"{self._source}: {name}", value, "a whole number from 1")
             return int(value)
         return None

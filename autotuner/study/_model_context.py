@@ -59,7 +59,7 @@ def full_attention_layers(text: Mapping[str, Any], family: str, layers: int | No
     """Layers whose KV cache grows with the whole context; ``None`` where the config leaves it open."""
     kinds = text.get("layer_types")
     if isinstance(kinds, list):
-        return sum(kind == "full_attention" for kind in kinds)
+        return len([kind for kind in kinds if kind == "full_attention"])
     if layers is None or any(text.get(name) for name in _UNKNOWN_MIXES):
         return None
     interval = _number(text.get("full_attention_interval"))  # Qwen3-Next: the others are linear
