@@ -9,6 +9,7 @@ import sys
 # Debian package → how to see that it is there
 NEEDS = {
     "chromium": lambda: shutil.which("chromium"),
+    "gcc": lambda: shutil.which("gcc"),
     "shellcheck": lambda: shutil.which("shellcheck"),
     "postgresql": lambda: glob.glob("/usr/lib/postgresql/*/bin/initdb"),
 }

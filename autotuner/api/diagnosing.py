@@ -24,6 +24,7 @@ _PACKAGES = {
     "hyperopt": ("hyperopt", "hyperopt", "searcher hyperopt"),
     "torch": ("torch", "gp", "searcher gp"),
     "xllamacpp": ("xllamacpp", "llamacpp", "llama.cpp server without a llama-server binary"),
+    "pynvml": ("nvidia-ml-py", "nvml", "GPU memory, power and energy"),
     "openpyxl": ("openpyxl", "xlsx", "report --format xlsx"),
 }
 

@@ -1,0 +1,51 @@
+"""A trial of the tiny model that holds two GPUs, as NVML has them, under the objective of least energy.
+
+``python metered_trial.py MODEL FOLDER``: prints the rung's metrics and score as JSON. The GPUs are those of whatever
+libnvidia-ml.so.1 the loader finds; llama.cpp itself runs on the CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from autotuner.results import OutputFolder, resolved_yaml
+from autotuner.results.records import Phase
+from autotuner.space.config import Config
+from autotuner.study.model import Study
+from autotuner.tuning.assignment import Assignment
+from autotuner.tuning.launch import Place
+from autotuner.tuning.rig import make_rig
+from autotuner.tuning.store_actor import StoreService
+from autotuner.tuning.trial import TrialRun
+
+
+def main(model: str, path: str) -> None:
+    study = Study.model_validate(
+        {
+            "name": "metered",
+            "model": {"id": model, "served_name": "tiny"},
+            "engine": {"name": "llamacpp", "args": {"ctx-size": 1024, "parallel": 2, "threads": 1}},
+            "hardware": {"gpus_per_server": 2},
+            "workload": {"scenario": "D(16,32)", "load": {"concurrency": [2]}, "requests": {"min": 60}},
+            "objective": "energy_j_per_token",
+            "fidelity": {"trial_scheduler": "none", "rungs": 1},
+        }
+    )
+    folder = OutputFolder(Path(path))
+    folder.prepare(study, "s1")
+    store = StoreService(path, resolved_yaml(study, "s1"), "s1", study.name)
+    place = Place("node", ("0", "GPU-one"), "Fake", folder.trial_logs("0001"), {"AUTOTUNER_STUDY": "s1"})
+    trial = TrialRun(study, Assignment("0001", Phase.SEARCH, Config({}), 1), place, make_rig(study), store, None)
+    try:
+        report = trial.run_rung(0)
+    finally:
+        trial.release()
+    assert report.score is not None
+    told = {"score": report.score.score, "feasible": report.score.feasible, "reason": report.score.reason}
+    sys.stdout.write(json.dumps({**told, "metrics": dict(report.metrics)}) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
