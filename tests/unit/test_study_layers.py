@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -386,6 +387,17 @@ def test_an_unknown_key_is_refused_with_the_nearest(load: Load, key: str, neares
 
 def test_a_key_that_nobody_set_is_explained_too(load: Load) -> None:
     assert told(load(), "slo.ttft.p50.threshold_ms") == (None, "the default", [])
+
+
+def test_the_layer_in_the_docs_is_one(load: Load, tmp_path: Path) -> None:
+    page = (shipped_spaces().parent / "docs" / "study-layers.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```text\n(about: .*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "team.yaml").write_text(text, encoding="utf-8")
+    engine = {"name": "vllm"}
+    loaded = load(engine=engine, model={"id": model(tmp_path, "deepseek-v3")}, profiles=["team.yaml"])
+    assert told(loaded, "slo.ttft.p90.threshold_ms")[1] == "profile layer team.yaml"
+    small = load(engine=engine, model={"id": model(tmp_path, "qwen3-30b-a3b")}, profiles=["team.yaml"])
+    assert small.study.slo.terms() == []
 
 
 def test_every_shipped_layer_says_what_it_is_for() -> None:
