@@ -1,4 +1,4 @@
-"""How long it takes to import, to ask for help, and to check a study of 10^6 raw points.
+"""How long it takes to import, to ask for help, to check large studies, and to render servers' argv.
 
 Each figure is the fastest of several runs, each a process of its own, start included.
 Run it: ``python -m benchmarks.check_speed [--json]``.
@@ -40,6 +40,46 @@ space:
   constraints: ["ubatch_size <= batch_size"]
 """
 
+MOST_ENGINE_CHECK_S = 3.0
+LEAST_RENDERED_PER_S = 10_000
+RENDERED = 5_000
+# An engine of several hundred flags, normalised names, ten constraints: 4 × 2 × 2 × 5^4 × 5 × 2 = 100,000 points.
+ENGINE_STUDY = """
+name: check-engine
+model: {id: org/model}
+engine: {name: vllm}
+workload: {scenario: "D(64,16)"}
+hardware: {gpus_per_node: 8}
+space:
+  parallelism: {tp: [1, 2, 4, 8], pp: [1, 2]}
+  quantization: {kv_cache: [auto, fp8]}
+  parameters:
+    max-num-seqs: [16, 32, 64, 128, 256]
+    max-num-batched-tokens: [1024, 2048, 4096, 8192, 16384]
+    max-model-len: [1024, 2048, 4096, 8192, 16384]
+    block-size: [16, 32, 64, 128, 256]
+    gpu-memory-utilization: {float: [0.8, 0.96], step: 0.04}
+    enable-prefix-caching: [true, false]
+  constraints:
+    - "gpus <= 8"
+    - "max_num_batched_tokens >= max_num_seqs"
+    - "max_num_seqs * block_size <= 65536"
+    - "max_model_len % block_size == 0"
+    - "max_num_seqs <= 1024 / tp + 512"
+    - "pp == 1 or max_num_batched_tokens <= 16384"
+    - "tp >= 2 or gpu_memory_utilization >= 0.8"
+    - "quant.kv_cache == 'auto' or block_size >= 16"
+    - "log2(max_num_seqs) <= 8"
+    - "enable_prefix_caching or block_size <= 256"
+"""
+RENDER = "import sys, time; from itertools import islice; from autotuner.study import load_study; "
+RENDER += "from autotuner.engines import build_space, one_engine; study = load_study(sys.argv[1]).study; "
+RENDER += f"configs = list(islice(build_space(study).grid(), {RENDERED})); "
+RENDER += "deploy = lambda config: (lambda e, s, c: e.deployment(s, c))(*one_engine(study, config)); "
+RENDER += "deploy(configs[0]); began = time.perf_counter(); "
+RENDER += "[rank.argv for c in configs for group in deploy(c).groups for rank in group.ranks]; "
+RENDER += "print(time.perf_counter() - began)"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -59,8 +99,9 @@ def measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "study.yaml").write_text(STUDY)
+        (folder / "engine.yaml").write_text(ENGINE_STUDY)
         (folder / "model.gguf").write_bytes(b"GGUF")
-        study = str(folder / "study.yaml")
+        study, engine_study = str(folder / "study.yaml"), str(folder / "engine.yaml")
         bare = _fastest_s(["-c", "pass"])
         command_line = ["-c", "from autotuner.cli.main import main; main()"]
         return [
@@ -68,6 +109,18 @@ def measure() -> list[Figure]:
             Figure("autotuner --help", _fastest_s([*command_line, "--help"]) - bare, MOST_OVER_PYTHON_S, True),
             Figure("load and count 10^6 points", _fastest_s(["-c", COUNT, study]), MOST_CHECK_S, False),
             Figure("autotuner check, 10^6 points", _fastest_s([*command_line, "check", study]), MOST_CHECK_S, False),
+            Figure(
+                "autotuner check, 10^5 Configs, 10 constraints",
+                _fastest_s([*command_line, "check", engine_study]),
+                MOST_ENGINE_CHECK_S,
+                False,
+            ),
+            Figure(
+                f"{RENDERED:,} argv rendered",
+                min(float(_output(["-c", RENDER, engine_study])) for _ in range(RUNS)),
+                RENDERED / LEAST_RENDERED_PER_S,
+                False,
+            ),
         ]
 
 
@@ -77,11 +130,15 @@ def _fastest_s(arguments: Sequence[str]) -> float:
 
 def _run_s(arguments: Sequence[str]) -> float:
     began = time.perf_counter()
+    _output(arguments)
+    return time.perf_counter() - began
+
+
+def _output(arguments: Sequence[str]) -> str:
     ended = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
-    took = time.perf_counter() - began
     if ended.returncode != 0:
         sys.exit(f"{' '.join(arguments)} ended with {ended.returncode}:\n{ended.stderr}")
-    return took
+    return ended.stdout
 
 
 def main() -> int:
@@ -93,10 +150,10 @@ def main() -> int:
     if arguments.json:
         print(json.dumps({"figures": [asdict(figure) for figure in figures], "within_bounds": within}))
         return 0 if within else 1
-    print(f"{'':<30} {'seconds':>8} {'bound':>6}")
+    print(f"{'':<46} {'seconds':>8} {'bound':>6}")
     for figure in figures:
         note = "above bare Python" if figure.over_python else "process start included"
-        print(f"{figure.what:<30} {figure.seconds:8.3f} {figure.bound_s:6.1f}  {note}")
+        print(f"{figure.what:<46} {figure.seconds:8.3f} {figure.bound_s:6.1f}  {note}")
     return 0 if within else 1
 
 

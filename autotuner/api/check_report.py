@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from autotuner.benchmark import full_requests, levels
+from autotuner.engines import load_catalogue, study_of
 from autotuner.space import Count
 from autotuner.study.model import Study
+from autotuner.study.model_facts import ModelFacts
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """A valid study's plan. ``argv`` are the baseline's servers, ``{host}`` and ``{port}`` still open."""
+    """A valid study's plan. ``argv`` are the baseline's servers, ``{host}`` and ``{port}`` still open.
+
+    ``facts`` are the model's, where its files are on this machine.
+    """
 
     study: Study
     count: Count
     argv: tuple[tuple[str, ...], ...]
     warnings: tuple[str, ...]
     needs: dict[str, float]
+    facts: ModelFacts | None
     fits: int | None  # trials at a time on the cluster, where one was asked
 
     def plan(self) -> list[tuple[str, str]]:
         study = self.study
         points = [f"{level} ({full_requests(study.workload, level)} requests)" for level in levels(study.workload)]
         rows = [
-            ("engine", ", ".join(study.engine.names)),
-            ("model", study.model.id),
+            ("engine", ", ".join(_engine_texts(study))),
+            ("model", study.model.id + (f": {_told(self.facts)}" if self.facts else "")),
             ("Configs", _counted(self.count)),
             ("trials", f"{study.search.trials} by {study.search.algorithm}, the default first"),
             ("rungs", f"{study.fidelity.rungs}, {study.fidelity.trial_scheduler}, eta {study.fidelity.eta}"),
@@ -49,8 +55,35 @@ class CheckReport:
             "baseline_argv": [list(argv) for argv in self.argv],
             "needs": self.needs,
             "fits": self.fits,
+            "engines": dict(_versions(self.study)),
+            "model": asdict(self.facts) if self.facts else None,
             "warnings": list(self.warnings),
         }
+
+
+def _engine_texts(study: Study) -> Iterator[str]:
+    """Each engine with the version that its flags were judged by."""
+    return (f"{name} (flags of {version})" for name, version in _versions(study))
+
+
+def _versions(study: Study) -> Iterator[tuple[str, str]]:
+    for name in study.engine.names:
+        yield name, load_catalogue(name, study_of(study, name).engine.version).version
+
+
+def _told(facts: ModelFacts) -> str:
+    """A model in one line."""
+    parts = [facts.architecture or facts.family]
+    if facts.parameters:
+        parts.append(f"{facts.parameters / 1e9:.3g} B parameters")
+    if facts.layers:
+        parts.append(f"{facts.layers} layers")
+    if facts.attention_heads:
+        parts.append(f"{facts.attention_heads} heads, {facts.kv_heads or facts.attention_heads} for KV")
+    if facts.is_moe:
+        parts.append(f"{facts.active_experts} of {facts.experts} experts")
+    parts.append(facts.weight_format.text if facts.weight_format else facts.dtype or "")
+    return ", ".join(part for part in parts if part)
 
 
 def _counted(count: Count) -> str:

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from autotuner.api.check_report import CheckReport
 from autotuner.benchmark import check_workload
-from autotuner.engines import Problem, build_space, one_engine, random_token_problems, study_problems
+from autotuner.engines import Problem, one_engine, random_token_problems, requantization_problems, study_problems
 from autotuner.errors import StudyError
 from autotuner.scoring import parse_objective
 from autotuner.servers import executable_problem, model_problem, secret_problem
+from autotuner.servers.telemetry import energy_problem
 from autotuner.space import Config, Count
 from autotuner.study import load_study as load_study_file
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.capacity import bundle, check_space_fits
+from autotuner.tuning.known_space import known_space
 from autotuner.tuning.proposers import require_searcher
 
 
@@ -35,14 +37,18 @@ def check(study: Study, address: str | None = None, *, starts_here: bool = False
         parse_objective(name)
     check_workload(study.workload)
     require_searcher(study)
-    space = build_space(study)
-    told = _refuse([*study_problems(study, space), *random_token_problems(study, space, is_moe=False)])
+    known = known_space(study)
+    space, facts = known.space, known.facts
+    told = _refuse(study_problems(study, space))
+    if facts is not None:
+        told += _refuse(requantization_problems(study, space, facts))
+    told += _refuse(random_token_problems(study, space, is_moe=facts is not None and facts.is_moe))
     count = space.count()
     baseline = baseline_config(study, space)
     argv = _argv(study, baseline)
     needs = bundle(study, baseline)
     told += _refuse([model_problem(study), secret_problem(study), *_executables(study, argv, address, starts_here)])
-    told += _refuse([_budget_problem(study, needs)])
+    told += _refuse([_budget_problem(study, needs), energy_problem(study, needs.get("GPU", 0))])
     fits = None
     if address is not None:
         from autotuner.tuning.session import node_resources, ray_session
@@ -55,6 +61,7 @@ def check(study: Study, address: str | None = None, *, starts_here: bool = False
         argv=argv,
         warnings=(*map(_text, told), *_warnings(study, count)),
         needs=needs,
+        facts=facts,
         fits=fits,
     )
 

@@ -15,6 +15,7 @@ from autotuner.engines.deployment import (
 )
 from autotuner.engines.engine import Engine, EngineRule, FailureReport, ModelFormat, QuantValue, RequestFeatures
 from autotuner.engines.flag import Flag, FlagType
+from autotuner.engines.model_fit import model_constraints, requantization_problems
 from autotuner.engines.one_engine import one_engine, split_prefix, study_of
 from autotuner.engines.problem import Problem
 from autotuner.engines.random_tokens import random_token_problems
@@ -55,8 +56,10 @@ __all__ = [
     "get_engine",
     "literal",
     "load_catalogue",
+    "model_constraints",
     "one_engine",
     "random_token_problems",
+    "requantization_problems",
     "split_prefix",
     "study_of",
     "study_problems",

@@ -13,6 +13,7 @@ from autotuner.engines.server_metrics import MetricSource, ServerMetric
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism
+from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model import Study
 
 __all__ = [
@@ -138,6 +139,11 @@ class Engine(Protocol):
     @property
     def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
         """Which of the server's Prometheus metrics tells what; empty where it has none."""
+        ...
+
+    @property
+    def traits(self) -> ServerTraits:
+        """How it lays a model over GPUs, for what the model asks of Configs."""
         ...
 
     def gpus(self, parallelism: Parallelism) -> int:

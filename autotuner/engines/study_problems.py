@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.problem import Problem
 from autotuner.engines.registry import get_engine
 from autotuner.engines.settings import ENGINE
-from autotuner.space import Choice, SearchSpace, values_to_check
+from autotuner.space import Choice, Rule, SearchSpace, values_to_check
 from autotuner.space.parallelism import PARALLELISM_NAMES
 from autotuner.study.model import Study
 
@@ -39,18 +40,36 @@ def _under_own_key(problem: Problem, prefixed: dict[str, str]) -> Problem:
 
 
 def _impossible_degrees(study: Study, space: SearchSpace) -> Iterator[Problem]:
-    """Degrees of parallelism that the study lists and that no Config can have, for what the engine can't do."""
-    listed = study.space.parallelism
+    """Degrees of parallelism that the study lists and that no Config can have.
+
+    What the engine can't do is refused; what the model or its GPUs rule out is told.
+    """
+    engines = [{ENGINE: name} for name in study.engine.names] if len(study.engine.names) > 1 else [{}]
     for parameter in space.parameters:
         if parameter.name not in PARALLELISM_NAMES or not isinstance(parameter, Choice):
             continue
-        if getattr(listed, parameter.name) is None:
+        if getattr(study.space.parallelism, parameter.name) is None:
             continue  # a preset's
-        alone = [rule for rule in space.constraints if [p.name for p in rule.parameters] == [parameter.name]]
-        for value in parameter.options:
-            for rule in alone:
-                if rule.reason and rule.holds({parameter.name: value}) is False:
-                    nearest = next((v for v in parameter.options if rule.holds({parameter.name: v})), 1)
-                    fatal = rule.key.startswith(ENGINE)
-                    yield Problem(f"space.parallelism.{parameter.name}", value, rule.reason, str(nearest), fatal)
-                    break
+        alone = [rule for rule in space.constraints if rule.reason and _is_about(rule, parameter.name)]
+        possible = {
+            value: [_broken(alone, {parameter.name: value, **engine}) for engine in engines]
+            for value in parameter.options
+        }
+        fine = [value for value, broken in possible.items() if None in broken]
+        for value, broken in possible.items():
+            rules = [rule for rule in broken if rule is not None]
+            if len(rules) == len(engines):
+                fatal = all(rule.key.startswith(ENGINE) for rule in rules)
+                reasons = "; ".join(dict.fromkeys(rule.reason for rule in rules))
+                nearest = str(fine[0]) if fine else None
+                yield Problem(f"space.parallelism.{parameter.name}", value, reasons, nearest, fatal)
+
+
+def _is_about(rule: Rule, name: str) -> bool:
+    """Whether it looks at this parameter, and at the engine at most."""
+    named = {parameter.name for parameter in rule.parameters}
+    return name in named and named <= {name, ENGINE}
+
+
+def _broken(rules: list[Rule], values: dict[str, Any]) -> Rule | None:
+    return next((rule for rule in rules if rule.holds(values) is False), None)

@@ -15,7 +15,6 @@ from typing import Any
 from ray import tune
 from ray.exceptions import RayError
 
-from autotuner.engines import build_space
 from autotuner.results import OutputFolder
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialRecord
 from autotuner.scoring import Score, parse_objective, parse_objectives
@@ -29,6 +28,7 @@ from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
 from autotuner.tuning.events import Observer, StudyEnded, StudyStarted
 from autotuner.tuning.interrupts import Interrupts
 from autotuner.tuning.job import StudyJob
+from autotuner.tuning.known_space import known_space
 from autotuner.tuning.placement import placement_group
 from autotuner.tuning.proposers import make_proposer
 from autotuner.tuning.ray_searcher import ConductorSearcher
@@ -74,7 +74,7 @@ def run_study(
 def _run_on_ray(
     study: Study, study_id: str, folder: OutputFolder, observers: Sequence[Observer], interrupts: Interrupts
 ) -> str:
-    space = build_space(study)
+    space = known_space(study).space
     baseline = baseline_config(study, space)
     fitting = check_space_fits(study, space, baseline, node_resources())
     concurrent = min(fitting, study.search.max_concurrent_trials or fitting)

@@ -29,6 +29,7 @@ from autotuner.engines.settings import canonical, command, flag_problems, read_s
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism
+from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model import Study
 
 _PLAIN_CACHE_TYPES = ("f32", "f16", "bf16")
@@ -54,6 +55,9 @@ _RULES = (
     EngineRule("ep == 1 and moe_ep == 1 and moe_tp == 1", "experts are not spread over GPUs of their own"),
     EngineRule("cp == 1 and dcp == 1", "the context of a request is not split over GPUs"),
 )
+
+# ctx-size is shared out among the slots, unless they have one buffer together.
+_REQUEST_ROOM = "ctx_size <= 0 or parallel < 1 or kv_unified == true or ctx_size / parallel >= {tokens}"
 
 _PRESETS: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
     {"single-gpu": {}, "large-model-tp": {"tp": (2, 4, 8)}, "large-model-pp": {"pp": (2, 4, 8)}}
@@ -111,6 +115,10 @@ class LlamaCpp:
                 hits="llamacpp:prompt_tokens_cached_total", misses="llamacpp:prompt_tokens_total"
             ),
         }
+
+    @property
+    def traits(self) -> ServerTraits:
+        return ServerTraits(limits_positions=False, gpu_only=False, request_room=_REQUEST_ROOM)
 
     def gpus(self, parallelism: Parallelism) -> int:
         spread = parallelism.tp * parallelism.pp

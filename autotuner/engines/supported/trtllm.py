@@ -30,6 +30,7 @@ from autotuner.engines.settings import ServerSettings, command, flag_problems, r
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism
+from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model import Study
 
 _FILE = "config.yaml"
@@ -157,6 +158,10 @@ class TensorRtLlm:
             ServerMetric.WAITING: Gauge("trtllm_num_requests_waiting"),
             ServerMetric.PREFIX_HIT_RATE: Gauge("trtllm_kv_cache_hit_rate"),
         }
+
+    @property
+    def traits(self) -> ServerTraits:
+        return ServerTraits(limits_positions=False, fraction_of="rest")
 
     def gpus(self, parallelism: Parallelism) -> int:
         return parallelism.tp * parallelism.pp * parallelism.cp

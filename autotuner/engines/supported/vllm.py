@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -41,13 +42,17 @@ from autotuner.engines.settings import ServerSettings, command, flag_problems, r
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism
+from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model import Study
 
 _DEV_MODE = "VLLM_SERVER_DEV_MODE"  # without it there is no /reset_prefix_cache (vllm/envs.py)
 _WRONG = (
     r"not supported|unsupported|(?:does not|doesn't|do not) support|only supported|must be|must have|should be|"
-    r"can ?not be|can't be|requires|divisible|incompatible|[Ii]nvalid|[Uu]nknown|[Nn]o valid|greater than"
+    r"can ?not be|can't be|requires|divisible|incompatible|[Ii]nvalid|not valid|[Uu]nknown|[Nn]o valid|greater than"
 )
+# Around what a line says: who logged it, and pydantic's account of the input.
+_PREFIX = re.compile(r"^(\([\w ]+ ?(rank=\d+ )?pid=\d+\) ?)*((ERROR|WARNING|INFO) [\d-]+ [\d:]+ \[[^\]]*\] ?)?")
+_SUFFIX = re.compile(r" \[type=\w+, input_value=.*$")
 
 # Looked for in this order, the cause before what follows from it: a worker without memory leaves NCCL errors on
 # the others, and every dead engine core an "Engine core initialization failed" of the API server.
@@ -66,10 +71,10 @@ _PATTERNS = (
     LogPattern(r"can't allocate memory|MemoryError\b|std::bad_alloc", Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(r"^vllm( serve)?: error: ", Failure.INVALID_CONFIG),
     LogPattern(r"\bValue error, ", Failure.INVALID_CONFIG),  # the second line of pydantic's, which says what
-    LogPattern(r"HFValidationError|RepositoryNotFound|GatedRepo|LocalEntryNotFound", Failure.INVALID_CONFIG),
+    LogPattern(r"(HFValidation|RepositoryNotFound|GatedRepo|LocalEntryNotFound)Error: ", Failure.INVALID_CONFIG),
     LogPattern(r"not a valid model identifier|does not appear to have a file named", Failure.INVALID_CONFIG),
     LogPattern(r"Cannot find any model weights|Invalid repository ID or local dir", Failure.INVALID_CONFIG),
-    LogPattern(r"LoRAAdapterNotFound|Loading lora .* failed", Failure.INVALID_CONFIG),
+    LogPattern(r"LoRAAdapterNotFoundError: |Loading lora .* failed: ", Failure.INVALID_CONFIG),
     LogPattern(r"RPC call to \w+ timed out", Failure.HANG),
     LogPattern(r"Watchdog caught collective operation timeout", Failure.INFRASTRUCTURE),
     LogPattern(r"NCCL [Ee]rror|nccl(System|Remote|Internal|UnhandledCuda)Error", Failure.INFRASTRUCTURE),
@@ -228,6 +233,10 @@ class Vllm:
             ServerMetric.PREFIX_HIT_RATE: Ratio("vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"),
         }
 
+    @property
+    def traits(self) -> ServerTraits:
+        return ServerTraits(whole_blocks=True, holds_longest=True)
+
     def gpus(self, parallelism: Parallelism) -> int:
         return parallelism.tp * parallelism.pp * parallelism.dp * parallelism.cp
 
@@ -285,7 +294,8 @@ class Vllm:
         return RequestFeatures(token_ids=True, ignore_eos=True, min_tokens=True)
 
     def diagnose(self, exit_code: int | None, log_tail: str) -> FailureReport:
-        return diagnose_log(_PATTERNS, exit_code, log_tail)
+        report = diagnose_log(_PATTERNS, exit_code, log_tail)
+        return dataclasses.replace(report, message=_SUFFIX.sub("", _PREFIX.sub("", report.message)))
 
 
 ENGINE = Vllm()

@@ -1,0 +1,104 @@
+"""What a model and its GPUs ask of a study's Configs: as constraints, and as formats that can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from autotuner.engines.catalogue import load_catalogue
+from autotuner.engines.engine import Engine
+from autotuner.engines.one_engine import split_prefix, study_of
+from autotuner.engines.problem import Problem
+from autotuner.engines.registry import get_engine
+from autotuner.engines.settings import ENGINE, is_flag, rule_values
+from autotuner.space import Choice, Constraint, SearchSpace
+from autotuner.space._nodes import Value
+from autotuner.space.expression import identifier
+from autotuner.space.model_rules import Known, already_quantized_problem, model_rules, possible_values
+from autotuner.space.quantization import PREFIX
+from autotuner.study.hardware_profiles import find_profile
+from autotuner.study.model import Study
+from autotuner.study.model_facts import ModelFacts
+
+
+def model_constraints(
+    study: Study,
+    space: SearchSpace,
+    facts: ModelFacts,
+    variants: Mapping[str, ModelFacts | None],
+    request_tokens: int | None,
+) -> tuple[Constraint, ...]:
+    """What the model, its checkpoints (``model.variants``) and the GPUs forbid of ``space``, for ``build_space``.
+
+    ``request_tokens``: input and output of the longest request that is sure to be sent, ``None`` where not known.
+    """
+    found: list[Constraint] = []
+    for name in study.engine.names:
+        engine, own = get_engine(name), study_of(study, name)
+        names = _Names(name, several=len(study.engine.names) > 1, space=space)
+        known = Known(
+            values=_values(engine, own, space, names),
+            concepts=_concepts(own, name, names),
+            gpu_memory_gib=_gpu_memory_gib(study),
+            request_tokens=request_tokens,
+            variants=variants,
+        )
+        when = f"{ENGINE} == '{name}'" if names.several else ""
+        found += model_rules(facts, known, engine.traits, when=when)
+    return tuple(found)
+
+
+def requantization_problems(study: Study, space: SearchSpace, facts: ModelFacts) -> Iterator[Problem]:
+    """A checkpoint that is quantised already, and formats that ask to quantise it again."""
+    formats: dict[str, list[str]] = {}
+    for parameter in space.parameters:
+        field = parameter.name.removeprefix(PREFIX)
+        if parameter.name.startswith(PREFIX) and isinstance(parameter, Choice):
+            formats[field] = [value for value in parameter.options if value not in study.model.variants]
+    problem = already_quantized_problem(facts, formats)
+    if problem is not None:
+        yield Problem(f"space.quantization.{problem.field}", problem.value, problem.rule, problem.nearest)
+    for name in study.engine.names:
+        own = study_of(study, name)
+        catalogue = load_catalogue(name, own.engine.version)
+        flag = catalogue.means("weight_quantization")
+        for given, value in own.engine.args.items():
+            if flag is not None and catalogue.find(given) is flag and isinstance(value, str):
+                again = already_quantized_problem(facts, {"gemm": [value]})
+                if again is not None:
+                    yield Problem(f"engine.args.{given}", value, again.rule, facts.quantization)
+
+
+class _Names:
+    """How one engine's flags are called in expressions of the space."""
+
+    def __init__(self, engine: str, *, several: bool, space: SearchSpace) -> None:
+        self.several = several
+        self._engine = engine
+        self._shared = {parameter.identifier for parameter in space.parameters}
+
+    def of(self, flag: str) -> str:
+        written = identifier(flag)
+        if not self.several or written in self._shared or not is_flag(flag):
+            return written
+        return f"{self._engine}.{written}"
+
+
+def _values(engine: Engine, own: Study, space: SearchSpace, names: _Names) -> dict[str, tuple[Value, ...]]:
+    fixed: dict[str, Any] = {names.of(name): value for name, value in rule_values(engine, own).items()}
+    mine = [p for p in space.parameters if split_prefix(p.name)[0] in (None, engine.name)]
+    return possible_values(mine, fixed)
+
+
+def _concepts(own: Study, engine: str, names: _Names) -> dict[str, str]:
+    catalogue = load_catalogue(engine, own.engine.version)
+    flags = {concept: catalogue.means(concept) for concept in catalogue.synonyms}
+    return {concept: names.of(flag.name) for concept, flag in flags.items() if flag is not None}
+
+
+def _gpu_memory_gib(study: Study) -> float | None:
+    """Of the largest GPU that the study may use."""
+    hardware = study.hardware
+    if hardware.gpus_per_server == 0 or not hardware.accelerators:
+        return None
+    return max(find_profile(name).memory_gib for name in hardware.accelerators)
