@@ -7,7 +7,7 @@ from autotuner.servers.endpoint import EndpointLauncher
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.launcher import Diagnose, Launcher, LaunchRequest, RunningServer
 from autotuner.servers.make import make_launcher
-from autotuner.servers.preflight import executable_problem, model_problem, secret_problem
+from autotuner.servers.preflight import adapter_problems, executable_problem, model_problem, secret_problem
 from autotuner.servers.process import ProcessLauncher
 from autotuner.servers.reaper import Leftover, find_leftovers, reap
 from autotuner.servers.secrets import resolve_headers
@@ -25,6 +25,7 @@ __all__ = [
     "ProcessLauncher",
     "RunningServer",
     "accelerator_name",
+    "adapter_problems",
     "executable_problem",
     "find_leftovers",
     "make_launcher",

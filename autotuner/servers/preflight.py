@@ -30,6 +30,17 @@ def model_problem(study: Study) -> Problem | None:
     return None
 
 
+def adapter_problems(study: Study) -> list[Problem]:
+    """LoRA adapters that should be local folders or files and are none."""
+    if isinstance(study.launcher, EndpointLauncher) or study.workload.lora is None:
+        return []
+    return [
+        Problem(f"workload.lora.adapters.{name}", path, "no such file or folder", _nearest_file(Path(path)))
+        for name, path in study.workload.lora.adapters.items()
+        if (Path(path).is_absolute() or path.startswith((".", "~"))) and not Path(path).expanduser().exists()
+    ]
+
+
 def executable_problem(study: Study, executable: str) -> Problem | None:
     """An executable (a Deployment's ``argv[0]``) that is neither here nor has a stand-in here."""
     if isinstance(study.launcher, EndpointLauncher):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+from collections.abc import Mapping
 from pathlib import Path
 
 from autotuner.study.model import Dataset, EndpointLauncher, ScenarioSource, Study, Trace
@@ -11,18 +12,21 @@ _MODEL_SUFFIXES = (".gguf", ".safetensors", ".bin", ".pt")
 
 
 def with_absolute_paths(study: Study, folder: Path) -> Study:
-    """The study with the paths of model, datasets and traces made absolute; a hub id, and the name of a model that
-    a running server has, stay as they are."""
+    """The study with the paths of models, adapters, datasets and traces made absolute; a hub id, and what a running
+    server has already, stay as they are."""
     workload = study.workload
-    sources = {
+    parts: dict[str, object] = {
         "scenario": None if workload.scenario is None else _source(workload.scenario, folder),
         "scenarios": [
             part.model_copy(update={"scenario": _source(part.scenario, folder)}) for part in workload.scenarios
         ],
     }
-    changes: dict[str, object] = {"workload": workload.model_copy(update=sources)}
-    if not isinstance(study.launcher, EndpointLauncher) and is_local_model(study.model.id, folder):
-        changes["model"] = study.model.model_copy(update={"id": absolute(study.model.id, folder)})
+    if isinstance(study.launcher, EndpointLauncher):
+        return study.model_copy(update={"workload": workload.model_copy(update=parts)})
+    if workload.lora is not None:
+        parts["lora"] = workload.lora.model_copy(update={"adapters": _weights(workload.lora.adapters, folder)})
+    model = {"id": _weight(study.model.id, folder), "variants": _weights(study.model.variants, folder)}
+    changes = {"workload": workload.model_copy(update=parts), "model": study.model.model_copy(update=model)}
     return study.model_copy(update=changes)
 
 
@@ -31,6 +35,14 @@ def is_local_model(model_id: str, folder: Path) -> bool:
     if model_id.startswith((".", "/", "~")) or model_id.lower().endswith(_MODEL_SUFFIXES):
         return True
     return (folder / model_id).exists()
+
+
+def _weight(model_id: str, folder: Path) -> str:
+    return absolute(model_id, folder) if is_local_model(model_id, folder) else model_id
+
+
+def _weights(ids: Mapping[str, str], folder: Path) -> dict[str, str]:
+    return {name: _weight(model_id, folder) for name, model_id in ids.items()}
 
 
 def absolute(path: str, folder: Path) -> str:

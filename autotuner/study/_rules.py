@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from autotuner.study._problem import Problem
 from autotuner.study.model import ConcurrencyLoad, EndpointLauncher, RateLoad, Study, Trace
@@ -12,6 +13,7 @@ _MOST_OBJECTIVES = 4
 _ONE_OBJECTIVE_ALONE = ("cmaes", "hyperopt")
 _SECRET_VARIABLE = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|CREDENTIALS?)$", re.IGNORECASE)
 _SECRET_HEADER = re.compile(r"(authorization|api-?key|token|cookie|secret)$", re.IGNORECASE)
+_ADAPTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _FROM_ENV = "a secret, which would be written down: {from_env: VARIABLE}"
 
 
@@ -20,6 +22,7 @@ def broken_rules(study: Study) -> list[Problem]:
     return [
         *_workload(study),
         *_load(study),
+        *_lora(study),
         *_objectives(study),
         *_endpoint(study),
         *_secrets(study),
@@ -48,6 +51,23 @@ def _load(study: Study) -> Iterator[Problem]:
             yield Problem("workload.load.speed", load.speed, "needs the timestamps of one scenario, {trace: FILE}")
     if len(set(levels)) < len(levels):
         yield Problem(f"workload.load.{kind}", levels, "each level once")
+
+
+def _lora(study: Study) -> Iterator[Problem]:
+    lora = study.workload.lora
+    if lora is None:
+        return
+    served = study.model.served_name or PurePath(study.model.id).name
+    for name in lora.adapters:
+        if not _ADAPTER_NAME.fullmatch(name):
+            rule = "an adapter's name in requests: letters, digits and . _ - (a letter or digit first)"
+            yield Problem("workload.lora.adapters", name, rule)
+        elif name == served:
+            rule = "is the served model's own name: give the adapter another, or set model.served_name"
+            yield Problem(f"workload.lora.adapters.{name}", name, rule)
+    if "model" in study.workload.extra_body:
+        rule = "would be asked for instead of the adapters of workload.lora: leave one out"
+        yield Problem("workload.extra_body.model", study.workload.extra_body["model"], rule)
 
 
 def _objectives(study: Study) -> Iterator[Problem]:

@@ -52,6 +52,45 @@ def test_paths_are_relative_to_the_file(load: Load, tmp_path: Path) -> None:
     assert loaded.study.workload.scenario == Dataset(dataset=str(tmp_path / "data" / "d.jsonl"))
 
 
+def test_paths_of_variants_and_adapters_are_relative_to_the_file(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "poet").mkdir()
+    lora = "workload.lora={adapters: {a: ./a, poet: poet, hub: org/adapter, abs: /x/../y}}"
+    study = load(lora, "model.variants={fp8: ../fp8.gguf, awq: org/model-awq}").study
+    assert study.workload.lora is not None
+    assert study.workload.lora.adapters == {
+        "a": str(tmp_path / "a"),
+        "poet": str(tmp_path / "poet"),
+        "hub": "org/adapter",
+        "abs": "/y",
+    }
+    assert study.model.variants == {"fp8": str(tmp_path.parent / "fp8.gguf"), "awq": "org/model-awq"}
+
+
+def test_adapters_of_a_running_server_are_not_looked_for(load: Load) -> None:
+    study = load("launcher={kind: endpoint, url: 'http://h:1'}", "workload.lora={adapters: {a: ./a}}").study
+    assert study.workload.lora is not None
+    assert study.workload.lora.adapters == {"a": "./a"}
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("workload.lora={adapters: {tiny: ./a}}", "workload.lora.adapters.tiny"),
+        ("workload.lora={adapters: {'a=b': ./a}}", "workload.lora.adapters"),
+        ("workload.lora={adapters: {}}", "workload.lora.adapters"),
+        ("workload.lora={adapters: {a: ./a}, base_share: 1}", "workload.lora.base_share"),
+    ],
+)
+def test_adapters_that_requests_could_not_name(load: Load, override: str, key: str) -> None:
+    assert refused(load, override, "model.served_name=tiny").key == key
+
+
+def test_a_model_named_in_extra_body_leaves_no_room_for_adapters(load: Load) -> None:
+    adapters = "workload.lora={adapters: {a: ./a}}"
+    assert refused(load, adapters, "workload.extra_body={model: x}").key == "workload.extra_body.model"
+    assert load("workload.extra_body={model: x}").study.workload.extra_body == {"model": "x"}
+
+
 def test_paths_inside_a_mix_are_relative_to_the_file_too(load: Load, tmp_path: Path) -> None:
     mix = "workload.scenarios=[{scenario: {trace: ../t.jsonl}}, {scenario: 'D(1,1)', weight: 2}]"
     study = load("workload.scenario=null", mix).study
