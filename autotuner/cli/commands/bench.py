@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import autotuner as at
 from autotuner.cli.output import note, print_json, print_table
 from autotuner.errors import InputError
-from autotuner.metrics.request import PointRun, RequestError
 
 if TYPE_CHECKING:
     from autotuner.api.benching import BenchResult
+    from autotuner.metrics.request import PointRun
 
 NAME = "bench"
 HELP = "measure a server that already runs"
@@ -100,6 +100,8 @@ def _exit_code(results: Sequence[BenchResult]) -> int:
 
 def _causes(run: PointRun) -> Counter[str]:
     """Why requests failed, in the server's own words where it had any."""
+    from autotuner.metrics.request import RequestError  # here: --help must not load numpy
+
     failed = [record for record in run.records if record.error not in (None, RequestError.CANCELLED)]
     return Counter(" ".join(str(part) for part in (r.error, r.status, r.detail[:200]) if part) for r in failed)
 
