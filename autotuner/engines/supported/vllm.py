@@ -77,10 +77,11 @@ _PATTERNS = (
     LogPattern(r"LoRAAdapterNotFoundError: |Loading lora .* failed: ", Failure.INVALID_CONFIG),
     LogPattern(r"RPC call to \w+ timed out", Failure.HANG),
     LogPattern(r"Watchdog caught collective operation timeout", Failure.INFRASTRUCTURE),
-    LogPattern(r"NCCL [Ee]rror|nccl(System|Remote|Internal|UnhandledCuda)Error", Failure.INFRASTRUCTURE),
+    LogPattern(r"NCCL [Ee]rror(?!: \{)|nccl(System|Remote|Internal|UnhandledCuda)Error", Failure.INFRASTRUCTURE),
     LogPattern(r"DistStoreError|DistNetworkError|[Tt]imed out .*(clients|connect)", Failure.INFRASTRUCTURE),
     LogPattern(
-        rf"\b(Value|Assertion|NotImplemented|Type|Runtime|Validation)Error: .*({_WRONG})", Failure.INVALID_CONFIG
+        rf"\b(Value|Assertion|NotImplemented|Type|Runtime|Validation)Error: (?!CUDA error).*({_WRONG})",
+        Failure.INVALID_CONFIG,
     ),
     LogPattern(r"\bNotImplementedError\b", Failure.INVALID_CONFIG),
 )
