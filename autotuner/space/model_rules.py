@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from autotuner.space._memory_rules import MemoryRules
@@ -24,6 +25,24 @@ from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model_facts import ModelFacts
 
 KEY = "model.id"
+# Other names under which engines take a checkpoint of a method: kernels for it, or formats that SGLang brings it into.
+# vLLM 0.27.0 override_quantization_method in model_executor/layers/quantization/; SGLang 0.5.23
+# srt/configs/model_config.py, compatible_quantization_methods and REQUANTIZATION_METHODS.
+_ANY_METHOD = frozenset({"humming", "quark_mxfp4"})
+_ALSO_TAKEN: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "awq": frozenset({"auto_awq", "awq_marlin", "moe_wna16"}),
+        "gptq": frozenset({"auto_gptq", "gptq_marlin", "moe_wna16"}),
+        "auto-round": frozenset({"inc"}),
+        "compressed-tensors": frozenset({"w8a8_int8", "w8a8_fp8", "auto-round-int8"}),
+        "fp8": frozenset({"deepseek_v4_fp8", "modelopt_fp4", "nvfp4_online"}),
+        "modelopt": frozenset(
+            {"modelopt_fp4", "modelopt_fp8", "modelopt_mixed", "modelopt_mxfp8", "nvfp4_online", "petit_nvfp4"}
+        ),
+        "mxfp4": frozenset({"gpt_oss_mxfp4"}),
+        "mxfp8": frozenset({"minimax_m3_nvfp4"}),
+    }
+)
 _WIDE = 64  # values of a range up to which all of them are looked at
 _MOST_CASES = 20_000
 
@@ -104,7 +123,8 @@ def already_quantized_problem(facts: ModelFacts, formats: Mapping[str, Iterable[
     if own is None:
         return None
     # A kind that is no method of its own (fp8 of ModelOpt) would be taken for another method's.
-    taken = {AUTO, own.method, *(() if own.kind in ("fp8", "int8") else (own.kind,))}
+    taken = {AUTO, own.method, *_ANY_METHOD, *_ALSO_TAKEN.get(own.method, ())}
+    taken |= set() if own.kind in ("fp8", "int8") else {own.kind}
     for name in ("gemm", "moe"):
         for value in formats.get(name, ()):
             if value not in taken:

@@ -434,7 +434,9 @@ def test_what_fits_is_never_refused_and_what_is_far_too_large_always(
     ("name", "formats", "refused"),
     [
         ("llama-3.1-8b", {"gemm": ["fp8"], "moe": ["fp8"]}, None),
-        ("qwen2.5-7b-awq", {"gemm": ["auto", "awq"]}, None),
+        ("qwen2.5-7b-awq", {"gemm": ["auto", "awq", "awq_marlin"]}, None),
+        ("qwen2.5-7b-gptq-int4", {"gemm": ["gptq_marlin"]}, None),
+        ("qwen3-32b-fp8-modelopt", {"gemm": ["modelopt_fp8"]}, None),
         ("qwen2.5-7b-awq", {"gemm": ["auto", "fp8"]}, ("gemm", "fp8")),
         ("qwen2.5-7b-gptq-int4", {"gemm": ["bfloat16"]}, ("gemm", "bfloat16")),
         ("qwen3-32b-fp8", {"gemm": ["fp8"]}, None),
