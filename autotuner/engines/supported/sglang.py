@@ -41,14 +41,14 @@ _FLUSH = "/flush_cache?timeout=5"
 
 # Looked for in this order: what is told first explains what follows (a rank that ends for lack of memory leaves
 # NCCL errors on the others). "Decode out of memory happened" is no end: requests are put back.
-_ERROR = r"^(\[rank\d+\]: ?)?(AssertionError|ValueError|NotImplementedError|TypeError|KeyError): .*"
+_ERROR = r"^(\[rank\d+\]: ?)?(AssertionError|ValueError|NotImplementedError): .*"
 _PATTERNS = (
     LogPattern(r"(?i)address already in use|EADDRINUSE", Failure.INFRASTRUCTURE),
     LogPattern(r"ValueError: \S+ at \d+ is not available in \d+ seconds", Failure.INFRASTRUCTURE),
     LogPattern(
         r"uncorrectable ECC|GPU is lost|fallen off the bus|driver version is insufficient", Failure.INFRASTRUCTURE
     ),
-    LogPattern(r"No CUDA GPUs are available|no CUDA-capable device|No accelerator", Failure.INFRASTRUCTURE),
+    LogPattern(r"No CUDA GPUs are available|no CUDA-capable device|No accelerator \(CUDA", Failure.INFRASTRUCTURE),
     LogPattern(r"No space left on device|couldn't connect to 'https?://", Failure.INFRASTRUCTURE),
     LogPattern(r"Not enough memory\. Please try to increase", Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(
@@ -60,11 +60,12 @@ _PATTERNS = (
     LogPattern(r"is not a local folder and is not a valid model identifier", Failure.INVALID_CONFIG),
     LogPattern(r"RepositoryNotFoundError|GatedRepoError|HFValidationError", Failure.INVALID_CONFIG),
     LogPattern(r"does not appear to have a file named|Cannot find any model weights", Failure.INVALID_CONFIG),
+    LogPattern(r"^FileNotFoundError: |Can't load the (configuration|tokenizer)", Failure.INVALID_CONFIG),
     LogPattern(r"Model architectures .* are not supported|Unrecognized model in", Failure.INVALID_CONFIG),
     LogPattern(_ERROR + r"(?i:must|should be|divisible|support|compatible|exclusive)", Failure.INVALID_CONFIG),
     LogPattern(_ERROR + r"(?i:require|invalid|unknown|unsupported|does not match|only works)", Failure.INVALID_CONFIG),
-    LogPattern(r"Watchdog caught collective operation timeout|(?i:watchdog timeout) \(", Failure.HANG),
-    LogPattern(r"NCCL error|ncclSystemError|ncclRemoteError|ncclInternalError", Failure.INFRASTRUCTURE),
+    LogPattern(r"Watchdog caught collective operation timeout|(?i:watchdog timeout) \((?!.*soft=True)", Failure.HANG),
+    LogPattern(r"Error: NCCL error|nccl(System|Remote|Internal)Error", Failure.INFRASTRUCTURE),
     LogPattern(r"DistNetworkError|DistStoreError|failed to connect to any local network", Failure.INFRASTRUCTURE),
 )
 
@@ -122,6 +123,11 @@ _RULES = (
     ),
 )
 _RULES_OLD = (
+    EngineRule(
+        "not enable_two_batch_overlap or moe_a2a_backend != 'none'",
+        "enable-two-batch-overlap hides an all-to-all: it needs a moe-a2a-backend",
+        "check_server_args",
+    ),
     EngineRule("dcp == 1", "this version has no decode context parallelism", _ARGS),
     EngineRule(
         "pp == 1 or speculative_algorithm == null",
@@ -135,6 +141,11 @@ _RULES_OLD = (
     ),
 )
 _RULES_NEW = (
+    EngineRule(
+        "not enable_two_batch_overlap or moe_a2a_backend != 'none' or dp > 1",
+        "enable-two-batch-overlap hides an all-to-all: it needs a moe-a2a-backend, or dp",
+        "check_two_batch_overlap",
+    ),
     EngineRule(
         "tp % (dp * dcp) == 0",
         "dcp shares out the tp GPUs of each dp group, so it divides tp / dp",
