@@ -15,6 +15,14 @@ from autotuner.engines.deployment import (
 )
 from autotuner.engines.engine import Engine, EngineRule, FailureReport, ModelFormat, QuantValue, RequestFeatures
 from autotuner.engines.flag import Flag, FlagType
+from autotuner.engines.installed import (
+    EngineAnswer,
+    catalogued_for,
+    engines_to_ask,
+    flags_in,
+    installed_problems,
+    judged_by,
+)
 from autotuner.engines.model_fit import model_constraints, requantization_problems
 from autotuner.engines.one_engine import one_engine, split_prefix, study_of
 from autotuner.engines.problem import Problem
@@ -30,6 +38,7 @@ __all__ = [
     "Counter",
     "Deployment",
     "Engine",
+    "EngineAnswer",
     "EngineRule",
     "FailureReport",
     "Flag",
@@ -52,8 +61,13 @@ __all__ = [
     "VersionProbe",
     "build_space",
     "catalogue_versions",
+    "catalogued_for",
     "engine_names",
+    "engines_to_ask",
+    "flags_in",
     "get_engine",
+    "installed_problems",
+    "judged_by",
     "literal",
     "load_catalogue",
     "model_constraints",

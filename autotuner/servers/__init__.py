@@ -4,6 +4,7 @@ from autotuner.servers.accelerator import accelerator_name
 from autotuner.servers.cache_reset import reset_caches
 from autotuner.servers.cores import CoreLease
 from autotuner.servers.endpoint import EndpointLauncher
+from autotuner.servers.engine_version import ask_version
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.launcher import Diagnose, Launcher, LaunchRequest, RunningServer
 from autotuner.servers.make import make_launcher
@@ -26,6 +27,7 @@ __all__ = [
     "RunningServer",
     "accelerator_name",
     "adapter_problems",
+    "ask_version",
     "executable_problem",
     "find_leftovers",
     "make_launcher",

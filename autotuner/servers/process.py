@@ -147,7 +147,7 @@ class _Launch:
             supervision = Supervision(
                 ranks,
                 launch_id=request.launch_id,
-                env={**_inherited_env(), **request.tags},
+                env={**inherited_env(), **request.tags},
                 log=request.log_dir / f"{request.launch_id}-supervisor.log",
                 inherit_fds=(*request.inherit_fds, *(lease.fd for lease in leases)),
                 grace_s=self._grace_s,
@@ -198,7 +198,7 @@ class _Launch:
                 resolved = resolve_argv(rank.bound_argv(own, replica.rank0, str(folder)))
                 self._version = self._version or resolved.version
                 env = {
-                    **_inherited_env(),
+                    **inherited_env(),
                     **_read_secrets(rank.bound_env(own, replica.rank0, str(folder))),
                     **request.tags,
                     "CUDA_VISIBLE_DEVICES": ",".join(rank_gpus),
@@ -268,7 +268,7 @@ def _stop(supervision: Supervision) -> None:
         raise InfrastructureError(f"processes that not even SIGKILL ended: {', '.join(map(str, stuck))}")
 
 
-def _inherited_env() -> dict[str, str]:
+def inherited_env() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED_PREFIXES)}
 
 
