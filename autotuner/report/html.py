@@ -14,16 +14,19 @@ from markupsafe import Markup
 from autotuner.report.figures import (
     Figure,
     Marked,
+    ToldTrial,
     confirmation_figure,
     importance_figure,
     latency_axes,
     parallel_figure,
     pareto_figure,
     rungs_figure,
+    telemetry_figure,
     time_figure,
     user_axes,
 )
 from autotuner.report.figures.confirmation import confirmation_values
+from autotuner.report.figures.style import BEST, DEFAULT
 from autotuner.report.importance import FEWEST_TRIALS, Importance, importance
 from autotuner.report.points import last_points
 from autotuner.report.scored_trials import ScoredTrial, ranked, scored_trials
@@ -37,6 +40,7 @@ from autotuner.report.summary_facts import (
     time_parts,
 )
 from autotuner.report.time_spent import time_spent
+from autotuner.report.told_by_servers import told_by_servers
 from autotuner.report.trial_rows import trial_table
 from autotuner.report.verdict import verdict
 from autotuner.results.folder import resolved_yaml, write_text
@@ -164,6 +168,7 @@ def _sections(results: StudyResults) -> list[Section]:
             ),
             "It takes two feasible trials.",
         ),
+        _telemetry_section(results, marked),
         Section(
             "time",
             "Where the time went",
@@ -171,6 +176,24 @@ def _sections(results: StudyResults) -> list[Section]:
             time_figure(time_spent(results.trial_records)),
         ),
     ]
+
+
+def _telemetry_section(results: StudyResults, marked: Marked) -> Section:
+    named = {marked.default: ("default", DEFAULT), marked.best: (marked.best_name, BEST)}
+    trials = [
+        ToldTrial(name, colour, trial_id, told_by_servers(results, trial_id))
+        for trial_id, (name, colour) in named.items()
+        if trial_id is not None
+    ]
+    return Section(
+        "telemetry",
+        "What the servers told",
+        "Requests being computed and waiting, and the share of the KV cache in use, while the load points ran, one "
+        "after another: each begins at a dashed line, with its load level at the head. A queue that never "
+        "empties, or a full KV cache, is where more load is lost.",
+        telemetry_figure(trials),
+        "Nothing was told: the engine has no such page, or the study leaves it off.",
+    )
 
 
 def _importance(results: StudyResults, trials: Sequence[ScoredTrial]) -> Importance | None:

@@ -14,9 +14,11 @@ import pytest
 from rich.console import Console
 
 from autotuner.errors import MissingExtraError
+from autotuner.metrics import LoadKind, LoadLevel, PointRun, RequestRecord, Telemetry, TelemetrySample
 from autotuner.report import print_summary, write_report, write_workbook
 from autotuner.report.verdict import Tone, verdict
 from autotuner.results.result import StudyResults, load_results
+from autotuner.results.telemetry_file import telemetry_file_name, write_telemetry
 from benchmarks import synthetic_study
 from benchmarks.synthetic_study import Shape, make_study, write_folder
 
@@ -64,6 +66,27 @@ def test_the_report_is_one_file_without_addresses_to_load_from(tmp_path: Path) -
     data = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)
     assert data is not None
     assert set(json.loads(data[1])["figures"]) >= {"pareto-user", "pareto-ttft", "rungs", "time"}
+
+
+def test_what_the_servers_of_default_and_best_told_is_drawn(tmp_path: Path) -> None:
+    found = results(tmp_path / "s", Shape(trials=6))
+    assert found.best is not None
+    assert found.baseline is not None
+    assert "Nothing was told" in write_report(found, tmp_path / "none.html").read_text(encoding="utf-8")
+    level = LoadLevel(LoadKind.CONCURRENCY, 16)
+    request = RequestRecord(0, False, 0.0, 0.0, 0.1, 4.0, 4.0, 1, 2, 2)
+    for trial_id, running in ((found.baseline.trial_id, 7.0), (found.best.trial_id, 9.0)):
+        for rung in range(2):
+            telemetry = Telemetry(tuple(TelemetrySample(at_s, running=running) for at_s in (-0.5, 0.0, 3.5, 4.5)))
+            path = found.folder.telemetry / telemetry_file_name(trial_id, rung)
+            write_telemetry(path, trial_id, rung, [PointRun(level, (request,), telemetry=telemetry)])
+    text = write_report(found, tmp_path / "told.html").read_text(encoding="utf-8")
+    data = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)
+    assert data is not None
+    lines = {trace["name"]: trace for trace in json.loads(data[1])["figures"]["telemetry"]["data"]}
+    assert lines["default: running"]["x"] == [0, 3.5, None, 4, 7.5, None]
+    assert lines["default: running"]["y"] == [7, 7, None, 7, 7, None]
+    assert lines["best: running"]["y"] == [9, 9, None, 9, 9, None]
 
 
 def test_the_workbook_holds_every_table_and_no_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,18 +6,21 @@ from autotuner.report.figures.parallel import parallel_figure
 from autotuner.report.figures.pareto import ParetoAxes, latency_axes, pareto_figure, user_axes
 from autotuner.report.figures.rungs import rungs_figure
 from autotuner.report.figures.style import Figure, Marked
+from autotuner.report.figures.telemetry import ToldTrial, telemetry_figure
 from autotuner.report.figures.time_spent import time_figure
 
 __all__ = [
     "Figure",
     "Marked",
     "ParetoAxes",
+    "ToldTrial",
     "confirmation_figure",
     "importance_figure",
     "latency_axes",
     "parallel_figure",
     "pareto_figure",
     "rungs_figure",
+    "telemetry_figure",
     "time_figure",
     "user_axes",
 ]
