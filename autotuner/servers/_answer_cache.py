@@ -16,7 +16,9 @@ from typing import Any
 _KEPT_S = 86_400.0  # what a script starts may change and the script not
 _SILENCE_KEPT_S = 600.0  # of no answer: the next may come
 
-Answer = Mapping[str, Any]
+_ABSENT = object()
+
+Answer = Mapping[str, Any]  # has the key version
 
 
 def cached_answer(key: Mapping[str, Any], ask: Callable[[], Answer | None]) -> Answer | None:
@@ -60,10 +62,12 @@ def _read(path: Path) -> dict[str, Any] | None:
     try:
         age_s = time.time() - path.stat().st_mtime
         kept = json.loads(path.read_text(encoding="utf-8"))
-        limit_s = _SILENCE_KEPT_S if kept["answer"] is None else _KEPT_S
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
-    return kept if 0 <= age_s < limit_s else None
+    answer = kept.get("answer", _ABSENT) if isinstance(kept, dict) else _ABSENT
+    if not (answer is None or (isinstance(answer, dict) and "version" in answer)):
+        return None
+    return kept if 0 <= age_s < (_SILENCE_KEPT_S if answer is None else _KEPT_S) else None
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -71,8 +71,8 @@ def ask_version(
     answer = cached_answer(key, ask)
     if answer is None:
         return None
-    flags = answer["flags"]
-    return EngineAnswer(answer["version"], resolved.argv[0], None if flags is None else frozenset(flags))
+    flags = answer.get("flags")
+    return EngineAnswer(str(answer["version"]), resolved.argv[0], None if flags is None else frozenset(flags))
 
 
 def _said(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> str | None:
