@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib import resources
 from typing import Any
@@ -21,6 +21,15 @@ from autotuner.engines.problem import Problem
 from autotuner.errors import StudyError
 
 AUTO = "auto"
+# What a study says in names that mean the same on every engine, and therefore in no flag of the engine.
+_NORMALISED = {
+    "tensor_parallel": "space.parallelism.tp",
+    "pipeline_parallel": "space.parallelism.pp",
+    "data_parallel": "space.parallelism.dp",
+    "expert_parallel": "space.parallelism.ep",
+    "context_parallel": "space.parallelism.cp",
+    "decode_context_parallel": "space.parallelism.dcp",
+}
 
 
 @dataclass(frozen=True)
@@ -152,12 +161,18 @@ def _read(engine: str, version: str) -> Catalogue:
     document = _read_yaml("catalogues", f"{engine}-{version}.yaml")
     where = document.get("where", Place.CLI)  # of flags that don't say
     flags = {name: _flag(name, {"where": where, **fields}) for name, fields in document["flags"].items()}
+    synonyms = _read_yaml("synonyms", f"{engine}.yaml")
+    for concept, normalised in _NORMALISED.items():
+        flag = flags.get(synonyms.get(concept, ""))
+        if flag is not None and flag.reserved is None:
+            rule = f"comes from `{normalised}`, which reserves the GPUs as well"
+            flags[flag.name] = replace(flag, reserved=rule)
     return Catalogue(
         engine=document["engine"],
         version=str(document["version"]),
         flags=flags,
         source=document.get("source", ""),
-        synonyms=_read_yaml("synonyms", f"{engine}.yaml"),
+        synonyms=synonyms,
     )
 
 

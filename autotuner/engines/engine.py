@@ -141,8 +141,7 @@ class Engine(Protocol):
         """Which of the server's Prometheus metrics tells what; empty where it has none."""
         ...
 
-    @property
-    def traits(self) -> ServerTraits:
+    def traits(self, study: Study) -> ServerTraits:
         """How it lays a model over GPUs, for what the model asks of Configs."""
         ...
 

@@ -44,7 +44,7 @@ def model_constraints(
             variants=variants,
         )
         when = f"{ENGINE} == '{name}'" if names.several else ""
-        found += model_rules(facts, known, engine.traits, when=when)
+        found += model_rules(facts, known, engine.traits(own), when=when)
     return tuple(found)
 
 

@@ -245,6 +245,17 @@ def test_a_server_larger_than_a_node_has_a_rank_a_node_or_is_refused_with_the_re
     assert meet & set(second)
 
 
+@each_version
+def test_degrees_are_said_in_normalised_names_alone(name: str, version: str) -> None:
+    catalogue = load_catalogue(name, version)
+    flags = [flag for concept in catalogue.synonyms if "_parallel" in concept and (flag := catalogue.means(concept))]
+    assert len(flags) >= 3 or name not in GPU_ENGINES
+    for flag in flags:
+        problems = get_engine(name).problems(study(name, version, engine={"args": {flag.name: 2}}), [])
+        assert [(p.key, p.fatal) for p in problems if p.fatal] == [(f"engine.args.{flag.name}", True)]
+        assert "space.parallelism" in problems[0].rule
+
+
 # ── quantisation ──────────────────────────────────────────────────────────────────────────────
 
 

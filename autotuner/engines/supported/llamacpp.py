@@ -116,8 +116,7 @@ class LlamaCpp:
             ),
         }
 
-    @property
-    def traits(self) -> ServerTraits:
+    def traits(self, study: Study) -> ServerTraits:
         return ServerTraits(limits_positions=False, gpu_only=False, request_room=_REQUEST_ROOM)
 
     def gpus(self, parallelism: Parallelism) -> int:
@@ -134,6 +133,9 @@ class LlamaCpp:
 
     def problems(self, study: Study, names_and_values: Sequence[tuple[str, object]]) -> list[Problem]:
         found = flag_problems(self, study, names_and_values)
+        if study.workload.lora is not None:
+            rule = "llama-server chooses adapters by a request's own field lora, not by its model name: it is not sent"
+            found.append(Problem("workload.lora", sorted(study.workload.lora.adapters), rule))
         if any(problem.fatal for problem in found):
             return found
         catalogue = load_catalogue(self.name, study.engine.version)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from autotuner.engines.catalogue import load_catalogue, version_key
+from autotuner.engines.catalogue import version_key
 from autotuner.engines.deployment import Deployment, HttpCall, Probe, Rank, ServerGroup, VersionProbe, literal
 from autotuner.engines.engine import (
     EngineRule,
@@ -33,6 +33,7 @@ from autotuner.space.parallelism import Parallelism
 from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model import Study
 
+_LONGER = "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN"
 _MODULE = ("-m", "sglang.launch_server")
 _ATTENTION_DP = "attn-dp-size"  # newer versions have it in place of dp-size with enable-dp-attention
 _METRICS = "enable-metrics"
@@ -195,10 +196,6 @@ _QUANTIZATION: Mapping[str, Mapping[str, QuantValue]] = MappingProxyType(
     }
 )
 
-_COMES_FROM = MappingProxyType(
-    {"tp-size": "tp", "pp-size": "pp", "dp-size": "dp", "enable-dp-attention": "dp", "ep-size": "ep"}
-)
-
 
 @dataclass(frozen=True)
 class SgLang:
@@ -234,9 +231,15 @@ class SgLang:
             ServerMetric.PREFIX_HIT_RATE: Ratio("sglang:cached_tokens_total", "sglang:prompt_tokens_total"),
         }
 
-    @property
-    def traits(self) -> ServerTraits:
-        return ServerTraits(attention_tp="tp / dp", dp_inside_tp=True, even_experts=True, whole_blocks=True)
+    def traits(self, study: Study) -> ServerTraits:
+        args = {name.replace("_", "-") for name in study.engine.args}
+        return ServerTraits(
+            attention_tp="tp / dp",
+            dp_inside_tp=True,
+            even_experts=True,
+            whole_blocks=True,
+            limits_positions="json-model-override-args" not in args and _LONGER not in study.engine.env,
+        )
 
     def gpus(self, parallelism: Parallelism) -> int:
         return parallelism.tp * parallelism.pp
@@ -334,14 +337,6 @@ def _adapters(study: Study) -> tuple[str, ...]:
 
 def _more_problems(study: Study, searched: Sequence[tuple[str, object]]) -> Iterator[Problem]:
     """What catalogue and rules can't tell."""
-    catalogue = load_catalogue(ENGINE.name, study.engine.version)
-    given = [(f"engine.args.{name}", name, value) for name, value in study.engine.args.items()]
-    given += [(f"space.parameters.{name}", name, value) for name, value in searched]
-    for key, name, value in given:
-        flag = catalogue.find(name)
-        degree = _COMES_FROM.get(flag.name) if flag is not None else None
-        if degree is not None:
-            yield Problem(key, value, f"comes from `space.parallelism.{degree}`: say it there", degree)
     if ":" in served_name(study):
         rule = "no colon: the server reads what follows it as an adapter's name"
         yield Problem("model.served_name", served_name(study), rule)

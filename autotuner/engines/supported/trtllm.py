@@ -159,9 +159,8 @@ class TensorRtLlm:
             ServerMetric.PREFIX_HIT_RATE: Gauge("trtllm_kv_cache_hit_rate"),
         }
 
-    @property
-    def traits(self) -> ServerTraits:
-        return ServerTraits(limits_positions=False, fraction_of="rest")
+    def traits(self, study: Study) -> ServerTraits:
+        return ServerTraits(limits_positions=False, fraction_of="rest", even_experts=True)
 
     def gpus(self, parallelism: Parallelism) -> int:
         return parallelism.tp * parallelism.pp * parallelism.cp

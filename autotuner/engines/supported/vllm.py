@@ -45,6 +45,7 @@ from autotuner.space.parallelism import Parallelism
 from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model import Study
 
+_LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 _DEV_MODE = "VLLM_SERVER_DEV_MODE"  # without it there is no /reset_prefix_cache (vllm/envs.py)
 _WRONG = (
     r"not supported|unsupported|(?:does not|doesn't|do not) support|only supported|must be|must have|should be|"
@@ -234,9 +235,14 @@ class Vllm:
             ServerMetric.PREFIX_HIT_RATE: Ratio("vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"),
         }
 
-    @property
-    def traits(self) -> ServerTraits:
-        return ServerTraits(whole_blocks=True, holds_longest=True)
+    def traits(self, study: Study) -> ServerTraits:
+        args = {name.replace("_", "-") for name in study.engine.args}
+        return ServerTraits(
+            whole_blocks=True,
+            limits_positions="hf-overrides" not in args and _LONGER not in study.engine.env,
+            gpu_only="kv-cache-memory-bytes" not in args,
+            holds_longest=True,
+        )
 
     def gpus(self, parallelism: Parallelism) -> int:
         return parallelism.tp * parallelism.pp * parallelism.dp * parallelism.cp
