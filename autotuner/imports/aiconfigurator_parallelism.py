@@ -54,7 +54,7 @@ class Candidates:
 
 def put_parallelism(draft: StudyDraft, engines: Sequence[str], wanted: Candidates, total: int | None) -> None:
     """``total`` is the number of GPUs of the whole deployment, which one server can't exceed."""
-    if total and not (wanted.gpus and max(wanted.gpus) <= total):
+    if total:
         draft.constrain(f"gpus <= {total}", wanted.worker.experiment.key("total_gpus"))
     if wanted.gpus:
         draft.constrain(f"gpus in [{', '.join(map(str, wanted.gpus))}]", wanted.key("num_gpu"))

@@ -296,10 +296,13 @@ def _baseline(source: Recorder, draft: StudyDraft) -> None:
     if source.look("concurrency_levels") == (draft.get("workload", "load") or {}).get("concurrency"):
         source.get("concurrency_levels")
     parameters = source.section("parameters")
-    if parameters.names():
-        values = {flag_name(_ENGINE, name): parameters.get(name) for name in parameters.names()}
-        own = {degree_of(_ENGINE, name) or name: value for name, value in values.items()}
-        searched = {*(draft.get("space", "parameters") or {}), *(draft.get("space", "parallelism") or {})}
-        for name in [name for name in own if name not in searched]:
-            source.note(("parameters", name), own.pop(name), "the space has no such parameter: its engine.args hold")
-        draft.put(own, "search", "baseline", origin=parameters.key())
+    searched = {*(draft.get("space", "parameters") or {}), *(draft.get("space", "parallelism") or {})}
+    own = {}
+    for theirs in parameters.names():
+        flag = flag_name(_ENGINE, theirs)
+        name = degree_of(_ENGINE, flag) or flag
+        if name in searched:
+            own[name] = parameters.get(theirs)
+        else:
+            parameters.leave(theirs, "not searched over: what engine.args say holds for trial 0 too")
+    draft.put(own, "search", "baseline", origin=parameters.key())

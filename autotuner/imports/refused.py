@@ -30,20 +30,22 @@ def take_out_refused(draft: StudyDraft, source: Recorder) -> None:
             return
 
 
-def _first_problem(study: Study) -> tuple[str, Any, str] | None:
-    """Key, value and rule of what is wrong."""
+def _first_problem(study: Study) -> tuple[str, list[Any], str] | None:
+    """Key, values and rule of what is wrong."""
     try:
         space = build_space(study)
-        fatal = next((problem for problem in study_problems(study, space) if problem.fatal), None)
+        fatal = [problem for problem in study_problems(study, space) if problem.fatal]
     except InputError as error:
-        return (error.key, error.value, error.message) if error.key else None
-    if fatal is None:
+        return (error.key, [error.value], error.message) if error.key else None
+    if not fatal:
         return None
-    hint = f"; the nearest is {fatal.nearest}" if fatal.nearest else ""
-    return fatal.key, fatal.value, f"{fatal.rule}{hint}"
+    first = fatal[0]
+    values = [problem.value for problem in fatal if (problem.key, problem.rule) == (first.key, first.rule)]
+    hint = f"; the nearest is {first.nearest}" if first.nearest else ""
+    return first.key, values, f"{first.rule}{hint}"
 
 
-def _take_out(draft: StudyDraft, source: Recorder, key: str, value: Any, rule: str) -> bool:
+def _take_out(draft: StudyDraft, source: Recorder, key: str, values: list[Any], rule: str) -> bool:
     """Whether there was something at the key to take out."""
     if key.startswith("space.constraints."):
         return _take_out_constraint(draft, source, int(key.rpartition(".")[2]), rule)
@@ -52,9 +54,10 @@ def _take_out(draft: StudyDraft, source: Recorder, key: str, value: Any, rule: s
         return False
     given = draft.get(*path)
     reason = f"{draft.get('engine', 'name')} does not take it: {rule}"
-    if isinstance(given, list) and value in given and len(given) > 1:
-        rest = [item for item in given if item != value]
-        source.note_key(draft.origins.get(".".join(path), key), value, reason)
+    rest = [item for item in given if item not in values] if isinstance(given, list) else []
+    if rest and len(rest) < len(given):
+        refused = [item for item in given if item in values]
+        source.note_key(draft.origins.get(".".join(path), key), refused, reason)
         is_flag = path[:2] == ("space", "parameters")
         if is_flag and len(rest) == 1:
             _remove(draft, path)
@@ -76,23 +79,23 @@ def _take_out_constraint(draft: StudyDraft, source: Recorder, index: int, rule: 
     return True
 
 
+_FLAGS = ("engine", "args")
+_MAPS = (_FLAGS, ("engine", "env"), ("space", "parameters"), ("space", "parallelism"), ("space", "quantization"))
+
+
 def _path(draft: StudyDraft, key: str) -> tuple[str, ...] | None:
     """Where a key's value stands; flags may have dots in their names, and a key may go on below it."""
-    for section in (
-        ("engine", "args"),
-        ("engine", "env"),
-        ("space", "parameters"),
-        ("space", "parallelism"),
-        ("space", "quantization"),
-    ):
-        prefix = ".".join(section) + "."
-        if key.startswith(prefix):
-            name = key.removeprefix(prefix)
-            names = draft.get(*section) or {}
-            found = next((n for n in names if name == n or name.startswith(f"{n}.")), None)
-            return (*section, found) if found is not None else None
-    path = tuple(key.split("."))
-    return path if path[0] in ("engine", "space") and draft.get(*path) is not None and len(path) > 2 else None
+    for section in _MAPS:
+        if not key.startswith(".".join(section) + "."):
+            continue
+        name = key.removeprefix(".".join(section) + ".")
+        # What an engine alone has is told as if all shared it.
+        own = [("engine", "per_engine", engine, "args") for engine in draft.get("engine", "per_engine") or {}]
+        for place in [section, *(own if section == _FLAGS else [])]:
+            found = next((n for n in draft.get(*place) or {} if name == n or name.startswith(f"{n}.")), None)
+            if found is not None:
+                return (*place, found)
+    return None
 
 
 def _remove(draft: StudyDraft, path: tuple[str, ...]) -> None:

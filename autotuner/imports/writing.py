@@ -41,13 +41,15 @@ def by_reason(not_converted: Sequence[NotConverted]) -> dict[str, list[NotConver
 def shown(item: NotConverted) -> str:
     """``key: value`` in one line, the value cut where it is long."""
     value = item.value
-    text = f"{{{', '.join(map(str, value))}}}" if isinstance(value, Mapping) else _flow(value)
+    is_deep = isinstance(value, Mapping) and len(value) > 3
+    text = f"{{{', '.join(map(str, value))}}}" if is_deep else _flow(value)
     return f"{item.key}: {text if len(text) <= 70 else text[:69] + '…'}"
 
 
 def _comment(text: str, hanging: str = "") -> list[str]:
-    lead = text[: len(text) - len(text.lstrip())]
-    plain = " ".join(text.split())  # a line break in a value must not end the comment
+    lead = text[: len(text) - len(text.lstrip(" "))]
+    # No line break of any kind in a value may end the comment.
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return textwrap.wrap(plain, _WIDTH, initial_indent=f"# {lead}", subsequent_indent=f"# {lead}{hanging}") or ["#"]
 
 
