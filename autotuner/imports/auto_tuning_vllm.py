@@ -176,12 +176,18 @@ def _parameter(spec: Recorder, draft: StudyDraft, name: str) -> None:
         draft.note("space", f"{name}: the range that auto-tuning-vllm takes where a file gives none.")
     if name == "guidellm_concurrency":
         _levels(draft, _steps(spec, form), spec.key())
+    elif name == "enable_cuda_graphs" and _has_flag(draft, "enforce-eager"):
+        spec.note_key(spec.key(), dict(form), "enforce_eager turned round, which the file has too")
     elif "options" in form:
         _options(draft, name, list(form["options"]), spec.key("options"))
     elif "min" in form and "max" in form:
         put_range(draft, _ENGINE, _NEW_NAMES.get(name, name), _range(spec, form), spec.key())
     else:
         raise spec.wrong("min", form, "min and max, or options")
+
+
+def _has_flag(draft: StudyDraft, flag: str) -> bool:
+    return any(flag in (draft.get(*place) or {}) for place in (("space", "parameters"), ("engine", "args")))
 
 
 def _options(draft: StudyDraft, name: str, values: list[Any], origin: str) -> None:

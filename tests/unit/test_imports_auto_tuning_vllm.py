@@ -80,6 +80,13 @@ def test_cuda_graphs_are_eager_execution_turned_round(tmp_path: Path) -> None:
     assert study(tmp_path, parameters=parameters).study["engine"]["args"] == {"enforce-eager": False}
 
 
+def test_one_flag_is_not_searched_twice(tmp_path: Path) -> None:
+    both = {"enforce_eager": {"options": [False]}, "enable_cuda_graphs": {"options": [True, False]}}
+    told = study(tmp_path, parameters=both)
+    assert told.study["engine"]["args"] == {"enforce-eager": False}
+    assert "parameters.enable_cuda_graphs" in reasons(told)
+
+
 def test_a_constraint_of_theirs_holds_where_it_is_not_above_zero(tmp_path: Path) -> None:
     parameters = {
         "max_num_seqs": {"enabled": True, "min": 32, "max": 256, "step": 32},
