@@ -43,12 +43,21 @@ ENDLESS = {
     "conditions": {"extra": "kind == 'a'", "gap": "batch > 8"},
     "constraints": ["batch * rate <= 2000"],
 }
+# Two engines with flags of their own, normalised names, a preset, and what neither engine can do.
+ENGINES = {
+    "parallelism": {"tp": [1, 2, 4], "dp": [1, 2]},
+    "quantization": {"preset": ["default", "kv-cache-fp8"]},
+    "parameters": {"vllm.max-num-seqs": [16, 32], "sglang.schedule-policy": ["lpm", "fcfs", "lof"]},
+    "conditions": {"vllm.max-num-seqs": "tp < 4"},
+    "constraints": ["gpus <= 4"],
+}
 
 
 def make(
     algorithm: str,
     space: Mapping[str, Any] = FINITE,
     *,
+    engine: str | Sequence[str] = "llamacpp",
     objective: str | Sequence[str] = "throughput",
     trials: int = 24,
     seed: int = 7,
@@ -56,7 +65,7 @@ def make(
     study = Study.model_validate(
         {
             "model": {"id": "m.gguf"},
-            "engine": {"name": "llamacpp"},
+            "engine": {"name": engine if isinstance(engine, str) else list(engine)},
             "space": space,
             "workload": {"scenario": "D(8,4)"},
             "objective": objective if isinstance(objective, str) else list(objective),
@@ -118,6 +127,16 @@ def test_a_finite_space_is_proposed_once_and_then_exhausted(algorithm: str) -> N
     assert set(configs) == every
     assert proposer.propose("9999") is None
     assert proposer.propose("9999") is None
+
+
+@pytest.mark.parametrize("algorithm", ALL)
+def test_a_space_of_several_engines_is_proposed_once_and_then_exhausted(algorithm: str) -> None:
+    proposer, space = make(algorithm, ENGINES, engine=["vllm", "sglang"])
+    configs = propose_and_tell(proposer, 1000, outcomes("throughput"))
+    # vllm: tp · dp ≤ 4 and a flag of two values where tp < 4; sglang: tp % dp == 0 and a flag of three values
+    assert len(configs) == len(set(configs)) == 2 * (4 * 2 + 1) + 2 * (5 * 3)
+    assert set(configs) == set(space.grid())
+    assert space.count().number == len(configs)
 
 
 @pytest.mark.parametrize("algorithm", ALL)

@@ -53,7 +53,9 @@ SCORE = Score(
 )
 RECORDS = (
     RequestRecord(0, True, 0.0, 0.001, 0.1, 0.5, 0.51, 10, 5, 5, (0.1, 0.3, 0.5)),
-    RequestRecord(1, False, 0.5, 0.52, None, None, 0.9, None, None, 5, (), RequestError.HTTP_STATUS, 503, "busy — ü", "poet"),
+    RequestRecord(
+        1, False, 0.5, 0.52, None, None, 0.9, None, None, 5, (), RequestError.HTTP_STATUS, 503, "busy — ü", "poet"
+    ),
 )
 TELEMETRY = Telemetry(
     (
