@@ -144,7 +144,7 @@ def _objective(source: Recorder) -> str:
 
 
 def _parameters(source: Recorder, draft: StudyDraft) -> None:
-    for name in source.names():
+    for name in sorted(source.names(), key=lambda name: name == "enable_cuda_graphs"):  # after enforce_eager
         spec = source.section(name)
         if not spec.truth("enabled", True):
             source.leave(name, "switched off in the file (enabled: false): the engine's default holds")
