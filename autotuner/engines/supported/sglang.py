@@ -98,6 +98,12 @@ _RULES = (
         f"{_ARGS}: _handle_a2a_moe; {_HOOKS}/moe_hook.py",
     ),
     EngineRule(
+        "speculative_algorithm not in ['EAGLE', 'EAGLE3', 'NEXTN', 'STANDALONE'] or speculative_adaptive"
+        " or speculative_num_steps != null or speculative_eagle_topk == null and speculative_num_draft_tokens == null",
+        "speculative-eagle-topk and speculative-num-draft-tokens need speculative-num-steps: give it, or none of them",
+        f"{_HOOKS}/speculative_hook.py",
+    ),
+    EngineRule(
         "quant.moe == 'auto' or quant.gemm == 'auto' or quant.moe == quant.gemm",
         "one format holds for all weights: that of the experts is that of gemm",
         "quantization",
@@ -137,8 +143,8 @@ _RULES_OLD = (
     ),
     EngineRule(
         "not enable_mixed_chunk or speculative_algorithm == null",
-        "enable-mixed-chunk and speculative decoding exclude each other",
-        "check_server_args",
+        "with speculative decoding this version turns enable-mixed-chunk off",
+        f"{_HOOKS}/speculative_hook.py",
     ),
 )
 _RULES_NEW = (
@@ -159,7 +165,7 @@ _RULES_NEW = (
     ),
     EngineRule(
         "not enable_mixed_chunk or speculative_algorithm in ['EAGLE', 'EAGLE3', 'NEXTN', 'DFLASH', 'DSPARK', null]",
-        "enable-mixed-chunk does not go with this speculative-algorithm",
+        "with this speculative-algorithm the server turns enable-mixed-chunk off",
         "sglang/srt/speculative/spec_info.py: supports_mixed_chunk",
     ),
 )
