@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ _LLAMACPP = "llamacpp"
 _FOR_WEIGHTS = 0.8
 _FOR_WEIGHTS_AND_CACHE = 0.85
 _LEAST_CONTEXT = 2048
+_TYPE = "accelerator_type:"  # how Ray names a GPU type among a node's resources
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def size_up(engine: str, model: str, gpus: int | None, accelerator: str | None, 
         return Sizing(gpus or 0, _names(profile) if gpus else ())
     facts = find_model_facts(model, Path.cwd())
     about = _about(facts)
-    found = _found(address) if gpus is None or profile is None else _Found()
+    found = _found(address) if gpus is None or profile is None else Found()
     if gpus is None:
         gpus = found.count
         if not gpus:
@@ -64,24 +66,32 @@ def size_up(engine: str, model: str, gpus: int | None, accelerator: str | None, 
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
+    """GPUs of one machine, and their type where it is known."""
+
     count: int = 0
     profile: HardwareProfile | None = None
 
 
-def _found(address: str | None) -> _Found:
+def _found(address: str | None) -> Found:
     if address is None:
         here = gpus_here()
-        return _Found(len(here), _profile_of(here[0]) if here else None)
+        return Found(len(here), _profile_of(here[0]) if here else None)
     from autotuner.tuning.session import node_resources, ray_session
 
     with ray_session(address):
-        nodes = node_resources()
+        return found_on_nodes(node_resources())
+
+
+def found_on_nodes(nodes: Sequence[Mapping[str, float]]) -> Found:
+    """What the node with the most GPUs has, by Ray's resources of each.
+
+    Ray's name of a GPU type tells no memory: where several types begin with it, it says too little.
+    """
     largest = max(nodes, key=lambda node: node.get("GPU", 0), default={})
-    labels = {name.removeprefix("accelerator_type:") for name in largest if name.startswith("accelerator_type:")}
+    labels = [name.removeprefix(_TYPE) for name in largest if name.startswith(_TYPE)]
     matching = [p for p in hardware_profiles() if any(p.name.startswith(f"{label}-") for label in labels)]
-    # Ray tells no memory: a name that several types begin with says too little.
-    return _Found(int(largest.get("GPU", 0)), matching[0] if len(matching) == 1 else None)
+    return Found(int(largest.get("GPU", 0)), matching[0] if len(matching) == 1 else None)
 
 
 def _profile_of(gpu: FoundGpu) -> HardwareProfile | None:

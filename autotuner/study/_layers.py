@@ -121,7 +121,7 @@ def _context(own: Mapping[str, Any], folder: Path) -> LayerContext:
 
         try:
             return find_model_facts(path, folder) if path else None
-        except (StudyError, ImportError):  # files that can't be read are for ``check`` to tell
+        except StudyError:  # files that can't be read are for ``check`` to tell
             return None
 
     return LayerContext(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import autotuner as at
+from autotuner.api.sizing import found_on_nodes
 from autotuner.cli.main import main
 from autotuner.study import Study, load_study
 
@@ -155,6 +156,21 @@ def test_a_slice_of_a_gpu_is_not_taken_for_the_whole(place: Path) -> None:
     with_gpus(place, "0, GPU-aaaa, NVIDIA H100 80GB HBM3, 20096")
     assert init("--engine", "vllm", "--model", "org/model") == 0
     assert written(place / "study.yaml").hardware.accelerators == []
+
+
+@pytest.mark.parametrize(
+    ("nodes", "count", "name"),
+    [
+        ([], 0, None),
+        ([{"CPU": 8.0}], 0, None),
+        ([{"GPU": 2.0, "accelerator_type:L40S": 1.0}, {"GPU": 8.0, "accelerator_type:H200": 1.0}], 8, "H200-141GB"),
+        ([{"GPU": 8.0, "accelerator_type:A100": 1.0}], 8, None),  # 40 or 80 GB: Ray does not tell
+        ([{"GPU": 4.0, "accelerator_type:TPU-X": 1.0}], 4, None),
+    ],
+)
+def test_the_largest_node_of_a_cluster_counts(nodes: list[dict[str, float]], count: int, name: str | None) -> None:
+    found = found_on_nodes(nodes)
+    assert (found.count, found.profile and found.profile.name) == (count, name)
 
 
 def test_a_context_that_does_not_fit_is_shortened(place: Path) -> None:

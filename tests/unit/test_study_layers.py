@@ -341,54 +341,6 @@ def test_a_mistake_of_the_study_itself_names_no_layer(load: Load) -> None:
     assert "layer" not in caught.value.message
 
 
-# ── explanations ──────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_section_is_explained_key_by_key(load: Load) -> None:
-    loaded = load(profiles=["slo/high-throughput"])
-    explained = {one.key: str(one.origin) for one in loaded.origins.explain(loaded.study, "slo")}
-    assert explained["slo.ttft.p99.threshold_ms"] == "profile layer slo/high-throughput"
-    assert explained["slo.curve"] == "the default"
-    assert not any(key.startswith("slo.e2e") for key in explained)
-
-
-def test_space_files_are_the_lowest_layer(load: Load) -> None:
-    space = {"include": ["llamacpp/minimal"], "parameters": {"parallel": [3]}}
-    loaded = load(space=space)
-    value, origin, over = told(loaded, "space.parameters.parallel")
-    assert (value, over) == ([3], ["space file llamacpp/minimal"])
-    assert origin.endswith("study.yaml")
-    assert told(loaded, "space.parameters.flash-attn")[1] == "space file llamacpp/minimal"
-    assert told(loaded, "space.include")[0] == ["llamacpp/minimal"]
-
-
-def test_parts_of_one_value_are_from_where_it_is(load: Load) -> None:
-    loaded = load("launcher={kind: endpoint, url: 'http://h:1'}")
-    assert told(loaded, "launcher.url")[:2] == ("http://h:1", "--set launcher={kind: endpoint, url: 'http://h:1'}")
-    again = load("launcher.url=http://h:2", launcher={"kind": "endpoint", "url": "http://h:1"})
-    assert told(again, "launcher.url")[:2] == ("http://h:2", "--set launcher.url=http://h:2")
-
-
-@pytest.mark.parametrize(
-    ("key", "nearest"),
-    [
-        ("slo.ttft.p90.treshold_ms", "slo.ttft.p90.threshold_ms"),
-        ("serach.trials", "search.trials"),
-        ("timeouts.start", "timeouts.start_s"),
-        ("engine.args.ctxsize", "engine.args.ctx-size"),
-    ],
-)
-def test_an_unknown_key_is_refused_with_the_nearest(load: Load, key: str, nearest: str) -> None:
-    loaded = load(engine={"name": "llamacpp", "args": {"ctx-size": 9}})
-    with pytest.raises(StudyError) as caught:
-        loaded.origins.explain(loaded.study, key)
-    assert (caught.value.key, caught.value.nearest) == (key, nearest)
-
-
-def test_a_key_that_nobody_set_is_explained_too(load: Load) -> None:
-    assert told(load(), "slo.ttft.p50.threshold_ms") == (None, "the default", [])
-
-
 def test_the_layer_in_the_docs_is_one(load: Load, tmp_path: Path) -> None:
     page = (shipped_spaces().parent / "docs" / "study-layers.md").read_text(encoding="utf-8")
     (text,) = re.findall(r"^```text\n(about: .*?)^```$", page, re.MULTILINE | re.DOTALL)
