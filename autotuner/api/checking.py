@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from autotuner.api.check_report import CheckReport
+from autotuner.api.versions import with_installed_versions
 from autotuner.benchmark import check_workload
 from autotuner.engines import Problem, one_engine, random_token_problems, requantization_problems, study_problems
 from autotuner.errors import StudyError
 from autotuner.scoring import parse_objective
-from autotuner.servers import executable_problem, model_problem, secret_problem
+from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problem
 from autotuner.servers.telemetry import energy_problem
 from autotuner.space import Config, Count
 from autotuner.study import load_study as load_study_file
@@ -31,15 +32,18 @@ def check(study: Study, address: str | None = None, *, starts_here: bool = False
     """Validates a study. With ``address`` also whether a trial fits the cluster's nodes.
 
     ``starts_here``: its servers are about to be started on this machine, so their executables must be there; else
-    one that is missing is only told. Raises InputError for what is wrong, CapacityError when no node holds a trial.
+    one that is missing is only told. The report's study has the versions that ``auto`` stands for on this machine.
+    Raises InputError for what is wrong, CapacityError when no node holds a trial.
     """
     for name in study.objectives:
         parse_objective(name)
     check_workload(study.workload)
     require_searcher(study)
+    study, versions = with_installed_versions(study, address)
+    told = _refuse(versions)
     known = known_space(study)
     space, facts = known.space, known.facts
-    told = _refuse(study_problems(study, space))
+    told += _refuse(study_problems(study, space))
     if facts is not None:
         told += _refuse(requantization_problems(study, space, facts))
     told += _refuse(random_token_problems(study, space, is_moe=facts is not None and facts.is_moe))
@@ -47,6 +51,7 @@ def check(study: Study, address: str | None = None, *, starts_here: bool = False
     baseline = baseline_config(study, space)
     argv = _argv(study, baseline)
     needs = bundle(study, baseline)
+    told += _refuse(adapter_problems(study))
     told += _refuse([model_problem(study), secret_problem(study), *_executables(study, argv, address, starts_here)])
     told += _refuse([_budget_problem(study, needs), energy_problem(study, needs.get("GPU", 0))])
     fits = None

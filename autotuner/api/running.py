@@ -31,7 +31,7 @@ def run(
     ``progress`` shows it on standard error. Raises InputError for a bad study or a folder that holds
     another study, InfrastructureError when Ray can't be reached or no node holds a trial.
     """
-    check(study, starts_here=address is None)
+    study = check(study, starts_here=address is None).study
     folder = OutputFolder(Path(out) if out is not None else Path("studies") / study.name)
     with open_folder(folder, study):
         try:

@@ -58,10 +58,9 @@ def with_version(study: Study, engine: str, version: str) -> Study:
     return study.model_copy(update={"engine": changed})
 
 
-def judged_by(study: Study, engine: str, answer: EngineAnswer | None) -> Study:
-    """The study judged by what is installed, and by the newest catalogue where that is not known."""
-    version = catalogue_versions(engine)[-1] if answer is None else catalogued_for(engine, answer.version)
-    return with_version(study, engine, version)
+def judged_by(study: Study, engine: str, answer: EngineAnswer) -> Study:
+    """The study judged by the flags of what is installed."""
+    return with_version(study, engine, catalogued_for(engine, answer.version))
 
 
 def installed_problems(study: Study, engine: str, answer: EngineAnswer) -> list[Problem]:

@@ -6,12 +6,13 @@ A simulated or a replayed study swaps all three at once and runs through the sam
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from autotuner.benchmark import DriverSettings, LoadDriver, Target, open_driver
-from autotuner.servers import Launcher, make_launcher
+from autotuner.engines import Engine, EngineAnswer
+from autotuner.servers import Launcher, ask_version, make_launcher
 from autotuner.servers.telemetry import WatchTarget, watch_driver
 from autotuner.study.model import Study
 
@@ -26,6 +27,10 @@ class Clock(Protocol):
         ...
 
 
+class AskVersion(Protocol):
+    def __call__(self, engine: Engine, study: Study, *, gpu_ids: Sequence[str] = ()) -> EngineAnswer | None: ...
+
+
 class SystemClock:
     def epoch_s(self) -> float:
         return time.time()
@@ -38,7 +43,8 @@ class SystemClock:
 class Rig:
     """``leases_cores`` says whether trials without GPUs hold real cores of this machine while they run.
 
-    ``watch`` lays telemetry around a load driver; ``None`` where there is nothing real to ask.
+    ``watch`` lays telemetry around a load driver and ``ask_version`` asks a node's own engine for its version;
+    ``None`` where there is nothing real to ask.
     """
 
     launcher: Launcher
@@ -46,6 +52,7 @@ class Rig:
     clock: Clock
     leases_cores: bool
     watch: Callable[[LoadDriver, WatchTarget], LoadDriver] | None = None
+    ask_version: AskVersion | None = None
 
 
 def make_rig(study: Study) -> Rig:
@@ -56,4 +63,5 @@ def make_rig(study: Study) -> Rig:
         clock=SystemClock(),
         leases_cores=study.launcher.kind != "endpoint",
         watch=watch_driver,
+        ask_version=None if study.launcher.kind == "endpoint" else ask_version,
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from autotuner.engines import Deployment, one_engine
+from autotuner.engines import Deployment, engines_to_ask, judged_by, one_engine
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
 from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.scoring import Score, parse_objectives, score_rung
+from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.capacity import reserved_cpus
@@ -25,6 +26,8 @@ class TrialRun:
         self, study: Study, assignment: Assignment, place: Place, rig: Rig, store: TrialStore, ends_at: float | None
     ) -> None:
         """``ends_at``: epoch second at which the study's wall clock is spent, ``None`` without one."""
+        self._reserved_at = rig.clock.monotonic_s()
+        study = _judged_here(study, assignment.config, place, rig)
         self._study = study
         self._assignment = assignment
         self._place = place
@@ -32,7 +35,6 @@ class TrialRun:
         self._store = store
         self._ends_at = ends_at
         self._engine, own_study, own_config = one_engine(study, assignment.config)
-        self._reserved_at = rig.clock.monotonic_s()
         self._launch = TrialLaunch(study, assignment, place, rig, store)
         self._released_at: float | None = None
         self._deployment: Deployment | None = None
@@ -224,3 +226,12 @@ class TrialRun:
 
     def _reserved_cpus(self) -> int:
         return reserved_cpus(self._study, self._deployment) if self._deployment else 0
+
+
+def _judged_here(study: Study, config: Config, place: Place, rig: Rig) -> Study:
+    """The study judged by the version of its engine on this node, where it says ``auto``."""
+    engine, own_study, _ = one_engine(study, config)
+    if rig.ask_version is None or engine.name not in engines_to_ask(study):
+        return study
+    answer = rig.ask_version(engine, own_study, gpu_ids=place.gpu_ids)
+    return study if answer is None else judged_by(study, engine.name, answer)
