@@ -25,6 +25,7 @@ METRICS = (
     *("ttft_p90_ms", "tpot_mean_ms", "itl_p99_ms", "e2e_p50_ms", "output_tokens_per_s", "total_tokens_per_s"),
     *("requests_per_s", "goodput_per_s", "output_tokens_per_s_per_gpu", "total_tokens_per_s_per_gpu"),
     *("requests_per_s_per_gpu", "goodput_per_s_per_gpu", "tokens_per_s_per_user", "cost_per_mtok", "error_rate"),
+    *("energy_j_per_token", "server_kv_cache_use_max", "server_running_mean", "gpu_memory_gib_max"),
 )
 CONFIG = ("config.parallel", "config.batch-size", "config.env.TTFT_MS")
 TRIALS = (

@@ -1,6 +1,6 @@
 """Telemetry: asks servers and GPUs what they are doing while a load driver presses them."""
 
-from autotuner.servers.telemetry.energy_problem import energy_problem
+from autotuner.servers.telemetry.energy import energy_problem
 from autotuner.servers.telemetry.gpu_meter import GpuMeter
 from autotuner.servers.telemetry.prometheus_page import read_page
 from autotuner.servers.telemetry.sampler import Meter, Sampler
