@@ -88,6 +88,11 @@ _RULES = (
         _ARGS,
     ),
     EngineRule(
+        "attn_cp_size <= 1 or tp % (dp * attn_cp_size) == 0",
+        "attn-cp-size shares out the tp GPUs of each dp group, so it divides tp / dp",
+        f"{_ARGS}: _handle_context_parallelism; {_HOOKS}/parallel_hook.py",
+    ),
+    EngineRule(
         "moe_a2a_backend in ['none', 'ascend_tp', null] or ep == tp",
         "with this moe-a2a-backend the server makes ep as large as tp: give it so",
         f"{_ARGS}: _handle_a2a_moe; {_HOOKS}/overrides.py: _a2a_ep_size",
@@ -148,6 +153,11 @@ _RULES_OLD = (
     ),
 )
 _RULES_NEW = (
+    EngineRule(
+        "not enable_prefill_cp or cp_strategy != null and dcp == 1",
+        "enable-prefill-cp needs a cp-strategy, and does not go with dcp",
+        f"{_HOOKS}/parallel_hook.py",
+    ),
     EngineRule(
         "not enable_two_batch_overlap or moe_a2a_backend != 'none' or dp > 1",
         "enable-two-batch-overlap hides an all-to-all: it needs a moe-a2a-backend, or dp",
