@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from pathlib import PurePath
 from typing import Any
 
 from autotuner.engines.catalogue import Catalogue, load_catalogue
 from autotuner.engines.deployment import SecretEnv, literal
 from autotuner.engines.engine import Engine, Problem, QuantValue
 from autotuner.engines.nodes import gpus_per_node
+from autotuner.engines.rule_book import rule_book
 from autotuner.errors import StudyError
 from autotuner.space.config import Config
-from autotuner.space.expression import Expression, identifier
+from autotuner.space.expression import identifier
 from autotuner.space.parallelism import PARALLELISM_NAMES, Parallelism
-from autotuner.space.quantization import AUTO, PREFIX, QUANTIZATION_NAMES, Quantization
+from autotuner.space.quantization import AUTO, PREFIX, QUANTIZATION_FIELDS, QUANTIZATION_NAMES, Quantization
 from autotuner.study.model import SecretRef, Study
 
 ENV_PREFIX = "env."
 ENGINE = "engine"  # the parameter of a study with several engines
 GPUS_IN_NODE = "gpus_per_node"  # its name in rules
+_IN_RULES = (*PARALLELISM_NAMES, *QUANTIZATION_NAMES, "gpus", GPUS_IN_NODE)
 NORMALISED = frozenset((*PARALLELISM_NAMES, *QUANTIZATION_NAMES, ENGINE))
 
 
@@ -75,7 +75,7 @@ def read_settings(engine: Engine, study: Study, config: Config) -> ServerSetting
 
 def served_name(study: Study) -> str:
     """The model's name in requests: the study's, else the last part of the id."""
-    return study.model.served_name or PurePath(study.model.id).name
+    return study.model.served_name or study.model.id.rstrip("/").rpartition("/")[2]
 
 
 def command(engine: Engine, study: Study) -> tuple[str, ...]:
@@ -163,8 +163,11 @@ def _formats(engine: Engine, study: Study, quantization: Quantization) -> tuple[
     """The flags that formats set, and the checkpoint they ask for."""
     flags: dict[str, Any] = {}
     model = study.model.id
-    for name, value in quantization.as_dict().items():
-        field = name.removeprefix(PREFIX)
+    for field in QUANTIZATION_FIELDS:
+        value = getattr(quantization, field)
+        if value == AUTO:
+            continue
+        name = PREFIX + field
         meaning = format_value(engine, study, field, value)
         if meaning is None:
             raise _error(name, value, _format_rule(engine, study, field), None)
@@ -229,36 +232,14 @@ def _given_gpus(engine: Engine, study: Study, needed: int) -> int:
 # ── what an engine can't do ───────────────────────────────────────────────────────────────────
 
 
-@cache
-def _parsed(text: str) -> Expression:
-    return Expression.parse(text, "engine")
-
-
-@lru_cache(maxsize=1 << 16)  # the Configs of a space share most of what rules look at
-def _holds(text: str, values: tuple[bool | int | float | str | None, ...]) -> bool | None:
-    expression = _parsed(text)
-    return expression.truth(dict(zip(expression.names, values, strict=True)))
-
-
 def _refuse_impossible(
     engine: Engine, catalogue: Catalogue, flags: Mapping[str, Any], normalised: Mapping[str, Any]
 ) -> None:
-    for rule in engine.rules(catalogue.version):
-        names = _parsed(rule.text).names
-        values = tuple(_value_of(name, catalogue, flags, normalised) for name in names)
-        if _holds(rule.text, values) is False:
-            told_values = dict(zip(names, values, strict=True))
-            named = {name: value for name, value in told_values.items() if name in normalised} or told_values
-            told = ", ".join(f"{name} {value}" for name, value in named.items())
-            raise _error(next(iter(named)), told, f"{rule.reason} ({engine.name} {catalogue.version})", None)
-
-
-def _value_of(name: str, catalogue: Catalogue, flags: Mapping[str, Any], normalised: Mapping[str, Any]) -> Any:
-    if name in normalised:
-        return normalised[name]
-    flag = catalogue.find(name)
-    value = None if flag is None else flags.get(flag.name, flag.default)
-    return value if isinstance(value, bool | int | float | str) else None
+    broken = rule_book(engine.name, catalogue.version, _IN_RULES).broken(flags, normalised)
+    if broken is not None:
+        told = ", ".join(f"{name} {value}" for name, value in broken.named.items())
+        rule = f"{broken.rule.reason} ({engine.name} {catalogue.version})"
+        raise _error(next(iter(broken.named)), told, rule, None)
 
 
 def _environment(study: Study, config: Config) -> dict[str, str | SecretEnv]:
