@@ -19,10 +19,12 @@ class Image:
 
 @dataclass(frozen=True)
 class _Usual:
+    """Names of images, ``{version}`` standing for the engine's."""
+
     cpu: str
     gpu: str
-    logical: str  # the argv[0] that the engine renders
-    executable: str  # where the image keeps it
+    logical: str = ""  # the argv[0] that the engine renders, where the image keeps it elsewhere
+    executable: str = ""
 
 
 _USUAL = {
@@ -31,6 +33,15 @@ _USUAL = {
         gpu="ghcr.io/ggml-org/llama.cpp:server-cuda",
         logical="llama-server",
         executable="/app/llama-server",
+    ),
+    "sglang": _Usual(cpu="lmsysorg/sglang:v{version}-xeon", gpu="lmsysorg/sglang:v{version}"),
+    "trtllm": _Usual(
+        cpu="nvcr.io/nvidia/tensorrt-llm/release:{version}",  # there is no other
+        gpu="nvcr.io/nvidia/tensorrt-llm/release:{version}",
+    ),
+    "vllm": _Usual(
+        cpu="public.ecr.aws/q9t5s3a7/vllm-cpu-release-repo:v{version}",
+        gpu="vllm/vllm-openai:v{version}",
     ),
 }
 
@@ -51,5 +62,5 @@ def choose_image(deployment: Deployment, executable: str, override: str | None) 
             value=None,
             rule="name one, or export the shell target",
         )
-    found = usual.gpu if deployment.gpus else usual.cpu
+    found = (usual.gpu if deployment.gpus else usual.cpu).format(version=deployment.engine_version)
     return Image(found, is_default=True, executable=usual.executable if executable == usual.logical else None)

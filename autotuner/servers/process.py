@@ -26,7 +26,7 @@ HOST = "127.0.0.1"
 _PORT_ATTEMPTS = 4
 _POLL_S = 0.02
 # Ray's own variables would make an engine join the cluster and ask it for GPUs again.
-_DROPPED_PREFIXES = ("RAY_", "AUTOTUNER_")
+_DROPPED_PREFIXES = ("RAY_", "AUTOTUNER_", "OMP_NUM_THREADS")  # Ray sets the last one, to the CPUs of a trial
 
 
 @dataclass(frozen=True)

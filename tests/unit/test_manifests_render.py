@@ -296,6 +296,22 @@ def test_compose_reserves_gpus_only_where_there_are_some() -> None:
     assert with_two["image"] == "ghcr.io/ggml-org/llama.cpp:server-cuda"
 
 
+@pytest.mark.parametrize(
+    ("engine", "gpus", "image"),
+    [
+        ("vllm", 1, "vllm/vllm-openai:v1.2.3"),
+        ("vllm", 0, "public.ecr.aws/q9t5s3a7/vllm-cpu-release-repo:v1.2.3"),
+        ("sglang", 8, "lmsysorg/sglang:v1.2.3"),
+        ("trtllm", 1, "nvcr.io/nvidia/tensorrt-llm/release:1.2.3"),
+    ],
+)
+def test_an_engines_usual_image_is_of_its_version(engine: str, gpus: int, image: str) -> None:
+    made = deployment(engine=engine, engine_version="1.2.3", gpus=gpus)
+    service = yaml.safe_load(one("compose", made))["services"]["laptop-0007"]
+    assert service["image"] == image
+    assert service["entrypoint"] == ["llama-server"]  # the argv's own: the image has it on its PATH
+
+
 def test_compose_probes_health_and_demands_secrets() -> None:
     made = deployment(env={"HF_TOKEN": SecretEnv("MY_TOKEN")})
     service = yaml.safe_load(one("compose", made, context(port=9001)))["services"]["laptop-0007"]
