@@ -19,22 +19,30 @@ class ServerMetric(StrEnum):
 
 @dataclass(frozen=True)
 class Gauge:
-    """A value of its own; ``scale`` brings it into the metric's unit (0.01 for per cent)."""
+    """A value of its own; ``scale`` brings it into the metric's unit (0.01 for per cent).
+
+    ``where`` are (label, value) pairs: of several label sets those count that have these values, or no such label.
+    """
 
     name: str
     scale: float = 1.0
+    where: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Counter:
-    """A count since the server's start: differences count."""
+    """A count since the server's start: differences count.
+
+    ``from_first``: it stands on the page from the first count on, so that its absence there is a 0.
+    """
 
     name: str
+    from_first: bool = False
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """One counter over another: the quotient of their differences."""
+    """One counter over another: the quotient of their differences. Hits that are not on the page are none."""
 
     hits: str
     queries: str

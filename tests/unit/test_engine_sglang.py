@@ -319,9 +319,9 @@ def test_probes_and_cache_reset() -> None:
 def test_its_metrics() -> None:
     assert ENGINE.server_metrics == {
         ServerMetric.KV_CACHE_USE: Gauge("sglang:token_usage"),
-        ServerMetric.RUNNING: Gauge("sglang:num_running_reqs"),
-        ServerMetric.WAITING: Gauge("sglang:num_queue_reqs"),
-        ServerMetric.PREEMPTIONS: Counter("sglang:num_retracted_requests_total"),
+        ServerMetric.RUNNING: Gauge("sglang:num_running_reqs", where=(("priority", ""),)),
+        ServerMetric.WAITING: Gauge("sglang:num_queue_reqs", where=(("priority", ""),)),
+        ServerMetric.PREEMPTIONS: Counter("sglang:num_retracted_requests_total", from_first=True),
         ServerMetric.PREFIX_HIT_RATE: Ratio("sglang:cached_tokens_total", "sglang:prompt_tokens_total"),
     }
 

@@ -68,6 +68,36 @@ def test_a_share_is_of_both_counters() -> None:
     assert read_page(page, {ServerMetric.PREFIX_HIT_RATE: source}) == {"prefix_hits": 20.0, "prefix_queries": 80.0}
 
 
+def test_a_share_without_hits_yet_has_none() -> None:
+    source = Share(hits="hits", misses="misses")
+    assert read_page("misses 60\n", {ServerMetric.PREFIX_HIT_RATE: source}) == {
+        "prefix_hits": 0.0,
+        "prefix_queries": 60.0,
+    }
+
+
+def test_of_label_sets_that_overlap_only_the_named_one_counts() -> None:
+    """SGLang with priority scheduling: priority="" is the total."""
+    page = "\n".join(
+        f'running{{rank="{r}",priority="{p}"}} {v}' for r in "01" for p, v in (("", 5), ("1", 3), ("2", 2))
+    )
+    assert read_page(page + "\n", {ServerMetric.RUNNING: Gauge("running", where=(("priority", ""),))}) == {
+        "running": 10.0
+    }
+    plain = 'running{rank="0"} 5\n'
+    assert read_page(plain, {ServerMetric.RUNNING: Gauge("running", where=(("priority", ""),))}) == {"running": 5.0}
+
+
+def test_a_counter_that_comes_with_its_first_count_is_zero_before() -> None:
+    sources: dict[ServerMetric, MetricSource] = {
+        ServerMetric.RUNNING: Gauge("running"),
+        ServerMetric.PREEMPTIONS: Counter("retracted", from_first=True),
+    }
+    assert read_page("running 0\n", sources) == {"running": 0.0, "preemptions": 0.0}
+    assert read_page("running 0\nretracted_total 2\n", sources)["preemptions"] == 2.0
+    assert read_page("something_else 1\n", sources) == {}, "a page of another kind tells nothing"
+
+
 def test_a_gauge_is_scaled_and_a_hit_rate_averaged() -> None:
     sources: dict[ServerMetric, MetricSource] = {
         ServerMetric.KV_CACHE_USE: Gauge("use", scale=0.01),
@@ -82,6 +112,7 @@ def test_what_is_not_there_or_no_number_is_not_told() -> None:
     assert read_page("", VLLM) == {}
     assert read_page('[{"iter": 3, "gpuMemUsage": 7}]', VLLM) == {}
     assert read_page("vllm:prefix_cache_hits_total 1\n", VLLM) == {}, "hits alone are no rate"
+    assert read_page("vllm:prefix_cache_queries_total 9\n", VLLM) == {"prefix_hits": 0.0, "prefix_queries": 9.0}
 
 
 def test_a_broken_line_is_a_value_error() -> None:

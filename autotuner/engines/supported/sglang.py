@@ -239,11 +239,13 @@ class SgLang:
     @property
     def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
         # sglang/srt/observability/metrics_collector.py; a "retracted" request is one put back for lack of KV cache.
+        # With priority scheduling, priority="" is the sum of the others. Counters are there from their first count on.
+        whole = (("priority", ""),)
         return {
             ServerMetric.KV_CACHE_USE: Gauge("sglang:token_usage"),
-            ServerMetric.RUNNING: Gauge("sglang:num_running_reqs"),
-            ServerMetric.WAITING: Gauge("sglang:num_queue_reqs"),
-            ServerMetric.PREEMPTIONS: Counter("sglang:num_retracted_requests_total"),
+            ServerMetric.RUNNING: Gauge("sglang:num_running_reqs", where=whole),
+            ServerMetric.WAITING: Gauge("sglang:num_queue_reqs", where=whole),
+            ServerMetric.PREEMPTIONS: Counter("sglang:num_retracted_requests_total", from_first=True),
             ServerMetric.PREFIX_HIT_RATE: Ratio("sglang:cached_tokens_total", "sglang:prompt_tokens_total"),
         }
 
