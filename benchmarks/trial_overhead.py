@@ -22,6 +22,7 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
+from autotuner.engines import build_space
 from autotuner.results import load_results
 from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.events import Event, TrialEnded, TrialStarted
@@ -104,7 +105,7 @@ def measure(trials: int) -> dict[str, float]:
             ours.seconds[trial.trial_id] - (trial.startup_s or 0.0) - trial.usage.measuring_s
             for trial in results.trial_records
         ]
-        group = placement_group(study, baseline_config(study))
+        group = placement_group(study, baseline_config(study, build_space(study)))
         with ray_session(None):
             empty = _run_empty(folder / "empty", trials, group, reuse=False)
             reused = _run_empty(folder / "reused", trials, group, reuse=True)
