@@ -61,7 +61,8 @@ class Rank:
     ``argv[0]`` is a logical executable such as ``llama-server``: the launcher finds it, or what stands in
     for it, on the machine that runs it. ``files`` (path relative to the rank's working folder → content)
     are written before the start; ``{files}`` in argv or env is that folder. Braces elsewhere are doubled,
-    as in ``str.format`` (see ``literal``).
+    as in ``str.format`` (see ``literal``). ``measuring_env`` is what a server needs beside ``env`` to be measured,
+    and what no deployed one should have: a launcher sets it, a manifest leaves it out.
     """
 
     argv: tuple[str, ...]
@@ -69,6 +70,7 @@ class Rank:
     files: Mapping[str, str] = field(default_factory=dict)
     gpus: int = 0
     cpus: int = 1
+    measuring_env: Mapping[str, str] = field(default_factory=dict)
 
     def bound_argv(self, own: Address, rank0: Address, files: str) -> tuple[str, ...]:
         """The argv to start, for a rank that listens on ``own`` and finds its files in ``files``."""

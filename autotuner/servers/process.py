@@ -199,6 +199,7 @@ class _Launch:
                 self._version = self._version or resolved.version
                 env = {
                     **inherited_env(),
+                    **rank.measuring_env,
                     **_read_secrets(rank.bound_env(own, replica.rank0, str(folder))),
                     **request.tags,
                     "CUDA_VISIBLE_DEVICES": ",".join(rank_gpus),

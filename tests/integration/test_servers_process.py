@@ -113,6 +113,7 @@ def test_each_process_sees_its_own_gpus_cores_tags_and_files(
         "gpus": 1,
         "files": {"conf/tune.yaml": "a: {b}"},
         "env": {"CONF": "{files}/conf/tune.yaml", "TOKEN": SecretEnv("A_TOKEN"), "BRACES": "{{}}"},
+        "measuring_env": {"MEASURED": "{1}", "BRACES": "theirs"},
     }
     with launch(
         "--rank0",
@@ -129,6 +130,7 @@ def test_each_process_sees_its_own_gpus_cores_tags_and_files(
         assert Path(first["env"]["CONF"]).read_text() == "a: {b}"
         assert first["env"]["TOKEN"] == "s3cret {x}"
         assert first["env"]["BRACES"] == "{}"
+        assert first["env"]["MEASURED"] == "{1}"
         assert not {"RAY_ADDRESS", "OMP_NUM_THREADS"} & set(first["env"])
         assert first["env"]["AUTOTUNER_STUDY"] == mark
         assert first["env"]["AUTOTUNER_TRIAL"] == "0000"

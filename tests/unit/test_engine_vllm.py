@@ -83,9 +83,11 @@ def test_flags_are_written_as_the_parser_takes_them() -> None:
     ]
 
 
-def test_the_prefix_cache_can_be_emptied_unless_the_study_forbids_it() -> None:
+def test_the_prefix_cache_can_be_emptied_while_a_server_is_measured() -> None:
     deployment = deploy()
-    assert deployment.groups[0].ranks[0].env == {"VLLM_SERVER_DEV_MODE": "1"}
+    (rank,) = deployment.groups[0].ranks
+    assert rank.measuring_env == {"VLLM_SERVER_DEV_MODE": "1"}
+    assert rank.env == {}  # the endpoints that this opens are not for a deployed server
     assert deployment.cache_reset is not None
     assert (deployment.cache_reset.method, deployment.cache_reset.path) == ("POST", "/reset_prefix_cache")
     forbidden = deploy(make_study(engine={"env": {"VLLM_SERVER_DEV_MODE": "0"}}))

@@ -71,7 +71,8 @@ def braced(text: str) -> str:
 
 
 def deployment(*argv: str, **changes: Any) -> Deployment:
-    rank_keys = {key: changes.pop(key) for key in ("env", "files", "gpus", "cpus") if key in changes}
+    own = ("env", "measuring_env", "files", "gpus", "cpus")
+    rank_keys = {key: changes.pop(key) for key in own if key in changes}
     replicas = changes.pop("replicas", 1)
     words = ("llama-server", "--host", "{host}", "--port", "{port}", *argv)
     return Deployment(
@@ -310,6 +311,14 @@ def test_an_engines_usual_image_is_of_its_version(engine: str, gpus: int, image:
     service = yaml.safe_load(one("compose", made))["services"]["laptop-0007"]
     assert service["image"] == image
     assert service["entrypoint"] == ["llama-server"]  # the argv's own: the image has it on its PATH
+
+
+@pytest.mark.parametrize("target", ["shell", "compose", "kubernetes"])
+def test_what_a_server_has_for_being_measured_is_not_deployed(target: str) -> None:
+    made = deployment(env={"KEPT": "1"}, measuring_env={"DEV_MODE": "1"}, image="i:1")
+    text = one(target, made)
+    assert "KEPT" in text
+    assert "DEV_MODE" not in text
 
 
 def test_compose_probes_health_and_demands_secrets() -> None:

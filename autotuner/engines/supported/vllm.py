@@ -21,7 +21,6 @@ from autotuner.engines.deployment import (
     HttpCall,
     Probe,
     Rank,
-    SecretEnv,
     ServerGroup,
     VersionProbe,
     literal,
@@ -46,7 +45,7 @@ from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model import Study
 
 _LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
-_DEV_MODE = "VLLM_SERVER_DEV_MODE"  # without it there is no /reset_prefix_cache (vllm/envs.py)
+_DEV_MODE = "VLLM_SERVER_DEV_MODE"  # opens /reset_prefix_cache, and endpoints that no client should reach
 _WRONG = (
     r"not supported|unsupported|(?:does not|doesn't|do not) support|only supported|must be|must have|should be|"
     r"can ?not be|can't be|requires|divisible|incompatible|[Ii]nvalid|not valid|[Uu]nknown|[Nn]o valid|greater than"
@@ -278,6 +277,7 @@ class Vllm:
             Rank(
                 argv=(*words, *_place(number, len(shares)), *settings.words()),
                 env=settings.env,
+                measuring_env={_DEV_MODE: "1"},
                 gpus=gpus,
                 # API server, engine core and a worker a GPU: each keeps a core busy.
                 cpus=study.hardware.server_cpus or (2 + gpus if gpus else 1),
@@ -294,7 +294,7 @@ class Vllm:
             ready=Probe("/health"),
             metrics=None if settings.flags.get("disable-log-stats") else Probe("/metrics"),
             version=VersionProbe("/version", "version"),
-            cache_reset=HttpCall("/reset_prefix_cache") if settings.env[_DEV_MODE] == "1" else None,
+            cache_reset=HttpCall("/reset_prefix_cache") if settings.env.get(_DEV_MODE, "1") == "1" else None,
         )
 
     def features(self, study: Study, config: Config) -> RequestFeatures:
@@ -309,7 +309,7 @@ ENGINE = Vllm()
 
 
 def _completed(settings: ServerSettings, study: Study) -> ServerSettings:
-    """With the flags that follow from others, and the endpoint that empties the prefix cache."""
+    """With the flags that follow from others."""
     flags = dict(settings.flags)
     if settings.gpus > 1 and flags.get("distributed-executor-backend") is None:
         flags["distributed-executor-backend"] = "mp"  # left alone, vLLM may find Ray around it and take that
@@ -318,8 +318,7 @@ def _completed(settings: ServerSettings, study: Study) -> ServerSettings:
     if study.workload.lora is not None:
         flags["enable-lora"] = True
         flags["lora-modules"] = [_adapter(name, path) for name, path in study.workload.lora.adapters.items()]
-    env: dict[str, str | SecretEnv] = {_DEV_MODE: "1", **settings.env}
-    return dataclasses.replace(settings, flags=flags, env=env)
+    return dataclasses.replace(settings, flags=flags)
 
 
 def _adapter(name: str, path: str) -> str:
