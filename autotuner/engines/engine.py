@@ -107,7 +107,7 @@ class VersionQuestion:
 
 
 class Engine(Protocol):
-    """One inference engine. Implementations are frozen and stateless, one module of ``supported`` each.
+    """One inference engine. Implementations have no state, one module of ``supported`` each.
 
     They see studies of one engine only: see ``one_engine``.
     """

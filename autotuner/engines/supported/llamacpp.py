@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -84,37 +83,27 @@ _QUANTIZATION: Mapping[str, Mapping[str, QuantValue]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
 class LlamaCpp:
     """llama.cpp, one process a server, on CPU cores or on the GPUs that the study gives to each server."""
 
-    name: str = "llamacpp"
-    command: tuple[str, ...] = ("llama-server",)
-    model_format: ModelFormat = ModelFormat.GGUF
-    gpus_text: str = "tp * pp"
+    name = "llamacpp"
+    command = ("llama-server",)
+    model_format = ModelFormat.GGUF
+    gpus_text = "tp * pp"
 
-    @property
-    def version_question(self) -> VersionQuestion:
-        return VersionQuestion(("--version",), r"version: (\d+)")
-
-    @property
-    def parallelism_presets(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
-        return _PRESETS
-
-    @property
-    def quantization(self) -> Mapping[str, Mapping[str, QuantValue]]:
-        return _QUANTIZATION
-
-    @property
-    def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
-        # As the page of b11549 has them: it tells of no KV cache and no preemption.
-        return {
+    version_question = VersionQuestion(("--version",), r"version: (\d+)")
+    parallelism_presets = _PRESETS
+    quantization = _QUANTIZATION
+    # As the page of b11549 has them: it tells of no KV cache and no preemption.
+    server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(
+        {
             ServerMetric.RUNNING: Gauge("llamacpp:requests_processing"),
             ServerMetric.WAITING: Gauge("llamacpp:requests_deferred"),
             ServerMetric.PREFIX_HIT_RATE: Share(
                 hits="llamacpp:prompt_tokens_cached_total", misses="llamacpp:prompt_tokens_total"
             ),
         }
+    )
 
     def traits(self, study: Study) -> ServerTraits:
         return ServerTraits(limits_positions=False, gpu_only=False, request_room=_REQUEST_ROOM)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -213,41 +212,35 @@ _QUANTIZATION: Mapping[str, Mapping[str, QuantValue]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
+_TELLS_VERSION = "from importlib.metadata import version; print('sglang', version('sglang'))"
+_WHOLE = (("priority", ""),)
+
+
 class SgLang:
     """SGLang, one process a node, which starts a scheduler for each of its GPUs by itself."""
 
-    name: str = "sglang"
-    command: tuple[str, ...] = ("python3", *_MODULE)
-    model_format: ModelFormat = ModelFormat.HUB
-    gpus_text: str = "tp * pp"
+    name = "sglang"
+    command = ("python3", *_MODULE)
+    model_format = ModelFormat.HUB
+    gpus_text = "tp * pp"
 
-    @property
-    def version_question(self) -> VersionQuestion:
-        # The server has no option that tells it: its package does.
-        code = "from importlib.metadata import version; print('sglang', version('sglang'))"
-        return VersionQuestion(("-c", code), r"sglang (\S+)", help_argv=("--help",), instead_of=_MODULE)
-
-    @property
-    def parallelism_presets(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
-        return _PRESETS
-
-    @property
-    def quantization(self) -> Mapping[str, Mapping[str, QuantValue]]:
-        return _QUANTIZATION
-
-    @property
-    def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
-        # sglang/srt/observability/metrics_collector.py; a "retracted" request is one put back for lack of KV cache.
-        # With priority scheduling, priority="" is the sum of the others. Counters are there from their first count on.
-        whole = (("priority", ""),)
-        return {
+    # The server has no option that tells it: its package does.
+    version_question = VersionQuestion(
+        ("-c", _TELLS_VERSION), r"sglang (\S+)", help_argv=("--help",), instead_of=_MODULE
+    )
+    parallelism_presets = _PRESETS
+    quantization = _QUANTIZATION
+    # sglang/srt/observability/metrics_collector.py; a "retracted" request is one put back for lack of KV cache.
+    # With priority scheduling, priority="" is the sum of the others. Counters are there from their first count on.
+    server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(
+        {
             ServerMetric.KV_CACHE_USE: Gauge("sglang:token_usage"),
-            ServerMetric.RUNNING: Gauge("sglang:num_running_reqs", where=whole),
-            ServerMetric.WAITING: Gauge("sglang:num_queue_reqs", where=whole),
+            ServerMetric.RUNNING: Gauge("sglang:num_running_reqs", where=_WHOLE),
+            ServerMetric.WAITING: Gauge("sglang:num_queue_reqs", where=_WHOLE),
             ServerMetric.PREEMPTIONS: Counter("sglang:num_retracted_requests_total", from_first=True),
             ServerMetric.PREFIX_HIT_RATE: Ratio("sglang:cached_tokens_total", "sglang:prompt_tokens_total"),
         }
+    )
 
     def traits(self, study: Study) -> ServerTraits:
         args = {name.replace("_", "-") for name in study.engine.args}

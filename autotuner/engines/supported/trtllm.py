@@ -8,7 +8,6 @@ versions. It has no way to empty its prefix cache while it runs: prompts have to
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -127,37 +126,27 @@ _QUANTIZATION: Mapping[str, Mapping[str, QuantValue]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
 class TensorRtLlm:
     """TensorRT-LLM, one process a server, which starts a rank for each of its GPUs by itself."""
 
-    name: str = "trtllm"
-    command: tuple[str, ...] = ("trtllm-serve",)
-    model_format: ModelFormat = ModelFormat.HUB
-    gpus_text: str = "tp * pp * cp"
+    name = "trtllm"
+    command = ("trtllm-serve",)
+    model_format = ModelFormat.HUB
+    gpus_text = "tp * pp * cp"
 
-    @property
-    def version_question(self) -> VersionQuestion:
-        # No option tells it: the package prints its version when it is imported.
-        return VersionQuestion(("--help",), r"TensorRT[- ]LLM version: (\S+)", ("serve", "--help"))
-
-    @property
-    def parallelism_presets(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
-        return _PRESETS
-
-    @property
-    def quantization(self) -> Mapping[str, Mapping[str, QuantValue]]:
-        return _QUANTIZATION
-
-    @property
-    def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
-        # Since 1.3; before, the endpoint has latencies only (tensorrt_llm/metrics/collector.py).
-        return {
+    # No option tells it: the package prints its version when it is imported.
+    version_question = VersionQuestion(("--help",), r"TensorRT[- ]LLM version: (\S+)", ("serve", "--help"))
+    parallelism_presets = _PRESETS
+    quantization = _QUANTIZATION
+    # Since 1.3; before, the endpoint has latencies only (tensorrt_llm/metrics/collector.py).
+    server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(
+        {
             ServerMetric.KV_CACHE_USE: Gauge("trtllm_kv_cache_utilization"),
             ServerMetric.RUNNING: Gauge("trtllm_num_requests_running"),
             ServerMetric.WAITING: Gauge("trtllm_num_requests_waiting"),
             ServerMetric.PREFIX_HIT_RATE: Gauge("trtllm_kv_cache_hit_rate"),
         }
+    )
 
     def traits(self, study: Study) -> ServerTraits:
         return ServerTraits(limits_positions=False, fraction_of="rest", even_experts=True)

@@ -11,7 +11,6 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -201,38 +200,30 @@ _QUANTIZATION: Mapping[str, Mapping[str, QuantValue]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
 class Vllm:
     """vLLM, one ``vllm serve`` a server, or one a node where a server is larger than a node."""
 
-    name: str = "vllm"
-    command: tuple[str, ...] = ("vllm", "serve")
-    model_format: ModelFormat = ModelFormat.HUB
-    gpus_text: str = "tp * pp * dp * cp"
+    name = "vllm"
+    command = ("vllm", "serve")
+    model_format = ModelFormat.HUB
+    gpus_text = "tp * pp * dp * cp"
 
-    @property
-    def version_question(self) -> VersionQuestion:
-        # Asked of `vllm` alone: `vllm serve` does not know --version.
-        return VersionQuestion(("--version",), r"(?m)^(\d+\.\d+\.\d+[\w.]*)", ("--help=all",), instead_of=("serve",))
-
-    @property
-    def parallelism_presets(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
-        return _PRESETS
-
-    @property
-    def quantization(self) -> Mapping[str, Mapping[str, QuantValue]]:
-        return _QUANTIZATION
-
-    @property
-    def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
-        # vllm/v1/metrics/loggers.py; Prometheus ends the names of counters with _total.
-        return {
+    # Asked of `vllm` alone: `vllm serve` does not know --version.
+    version_question = VersionQuestion(
+        ("--version",), r"(?m)^(\d+\.\d+\.\d+[\w.]*)", ("--help=all",), instead_of=("serve",)
+    )
+    parallelism_presets = _PRESETS
+    quantization = _QUANTIZATION
+    # vllm/v1/metrics/loggers.py; Prometheus ends the names of counters with _total.
+    server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(
+        {
             ServerMetric.KV_CACHE_USE: Gauge("vllm:kv_cache_usage_perc"),  # 1 is all of it
             ServerMetric.RUNNING: Gauge("vllm:num_requests_running"),
             ServerMetric.WAITING: Gauge("vllm:num_requests_waiting"),
             ServerMetric.PREEMPTIONS: Counter("vllm:num_preemptions_total"),
             ServerMetric.PREFIX_HIT_RATE: Ratio("vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"),
         }
+    )
 
     def traits(self, study: Study) -> ServerTraits:
         args = {name.replace("_", "-") for name in study.engine.args}
