@@ -255,8 +255,10 @@ def test_what_the_server_would_refuse_is_refused_before(flags: dict[str, Any], r
         deploy(**flags)
 
 
-def test_flags_that_have_no_value_break_no_rule() -> None:
+def test_flags_that_have_no_number_break_no_rule() -> None:
     assert own_words(deploy(**{"max-num-seqs": 64, "enable-chunked-prefill": False}))
+    for fitted in (-1, "auto"):  # the longest that memory has room for
+        assert own_words(deploy(**{"max-model-len": fitted, "long-prefill-token-threshold": 512}))
 
 
 @pytest.mark.parametrize(

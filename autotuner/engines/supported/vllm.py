@@ -117,12 +117,12 @@ _RULES = (
         _SCHEDULER,
     ),
     EngineRule(
-        "enable_chunked_prefill != false or max_num_batched_tokens >= max_model_len",
+        "enable_chunked_prefill != false or max_model_len < 0 or max_num_batched_tokens >= max_model_len",
         "without chunked prefill the longest prompt (max-model-len) must fit into max-num-batched-tokens",
         _SCHEDULER,
     ),
     EngineRule(
-        "long_prefill_token_threshold <= max_model_len",
+        "max_model_len < 0 or long_prefill_token_threshold <= max_model_len",
         "long-prefill-token-threshold must be max-model-len at most",
         _SCHEDULER,
     ),
