@@ -116,13 +116,10 @@ def load_catalogue(engine: str, version: str | None = None) -> Catalogue:
     if version is None or version == AUTO:
         version = known[-1]
     if version not in known:
-        raise StudyError(
-            f"engine.version: {version!r}: {engine} has flag catalogues for {', '.join(known)}",
-            key="engine.version",
-            value=version,
-            rule=f"one of {', '.join(known)}",
-            nearest=nearest_version(version, known),
-        )
+        rule = f"{engine} has flag catalogues for {', '.join(known)}; auto asks the server itself"
+        nearest = nearest_version(version, known)
+        message = f"engine.version: {version!r}: {rule}; did you mean {nearest!r}?"
+        raise StudyError(message, key="engine.version", value=version, rule=rule, nearest=nearest)
     return _read(engine, version)
 
 

@@ -10,6 +10,7 @@ from autotuner.engines.problem import Problem
 from autotuner.engines.registry import get_engine
 from autotuner.engines.settings import ENGINE
 from autotuner.space import Choice, Rule, SearchSpace, values_to_check
+from autotuner.space.model_rules import KEY as MODEL
 from autotuner.space.parallelism import PARALLELISM_NAMES
 from autotuner.study.model import Study
 
@@ -59,7 +60,7 @@ def _impossible_degrees(study: Study, space: SearchSpace) -> Iterator[Problem]:
         for value, broken in possible.items():
             rules = [rule for rule in broken if rule is not None]
             if len(rules) == len(engines):
-                fatal = all(rule.key.startswith(ENGINE) for rule in rules)
+                fatal = all(rule.key != MODEL for rule in rules)
                 reasons = "; ".join(dict.fromkeys(rule.reason for rule in rules))
                 nearest = str(fine[0]) if fine else None
                 yield Problem(f"space.parallelism.{parameter.name}", value, reasons, nearest, fatal)

@@ -101,7 +101,7 @@ class _Reader:
         for name, engine in self._engines.items():
             version = load_catalogue(name, study_of(self._study, name).engine.version).version
             for rule in engine.rules(version):
-                expression = Expression.parse(rule.text, f"engine {name}")
+                expression = Expression.parse(rule.text, "space")
                 names = {_GPUS: f"({engine.gpus_text})"}
                 if self._several:
                     own = (n for n in expression.names if n not in searched and n != _GPUS and is_flag(n))
@@ -110,7 +110,14 @@ class _Reader:
                 if searched.isdisjoint(Expression.parse(text, name).names):
                     continue
                 text = f"{ENGINE} != '{name}' or ({text})" if self._several else text
-                yield Constraint(text, f"engine {name}", f"{rule.reason} ({name} {version})")
+                yield Constraint(text, _key(expression.names), f"{rule.reason} ({name} {version})")
+
+
+def _key(names: Sequence[str]) -> str:
+    """The section of a study that a rule is about."""
+    if any(name in PARALLELISM_NAMES or name == _GPUS for name in names):
+        return "space.parallelism"
+    return "space.quantization" if any(name.startswith(PREFIX) for name in names) else "space.parameters"
 
 
 # ── normalised sections ───────────────────────────────────────────────────────────────────────
