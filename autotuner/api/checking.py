@@ -16,6 +16,7 @@ from autotuner.servers import adapter_problems, executable_problem, model_proble
 from autotuner.servers.telemetry import energy_problem
 from autotuner.space import Config, Count
 from autotuner.study import load_study as load_study_file
+from autotuner.study.known_models import KnownModels, find_known_models
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.capacity import bundle, check_space_fits
@@ -28,11 +29,18 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
     return load_study_file(path, overrides).study
 
 
-def check(study: Study, address: str | None = None, *, starts_here: bool = False) -> CheckReport:
+def check(
+    study: Study,
+    address: str | None = None,
+    *,
+    starts_here: bool = False,
+    models: KnownModels | None = None,
+) -> CheckReport:
     """Validates a study. With ``address`` also whether a trial fits the cluster's nodes.
 
     ``starts_here``: its servers are about to be started on this machine, so their executables must be there; else
-    one that is missing is only told. The report's study has the versions that ``auto`` stands for on this machine.
+    one that is missing is only told. ``models``: what was known when the study began; by default what this machine
+    knows now. The report's study has the versions that ``auto`` stands for on this machine.
     Raises InputError for what is wrong, CapacityError when no node holds a trial.
     """
     for name in study.objectives:
@@ -41,8 +49,8 @@ def check(study: Study, address: str | None = None, *, starts_here: bool = False
     require_searcher(study)
     study, versions = with_installed_versions(study, address)
     told = _refuse(versions)
-    known = known_space(study)
-    space, facts = known.space, known.facts
+    models = models or find_known_models(study)
+    space, facts = known_space(study, models), models.facts
     told += _refuse(study_problems(study, space))
     if facts is not None:
         told += _refuse(requantization_problems(study, space, facts))

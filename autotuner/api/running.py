@@ -51,7 +51,7 @@ def resume(
     """Goes on with a study after any death: ended rungs are taken from its store, never measured again."""
     folder = OutputFolder(Path(path))
     with resume_folder(folder) as study:
-        check(study, starts_here=address is None)
+        check(study, starts_here=address is None, models=folder.known_models())
         return _run(study, folder, address, progress, observers)
 
 

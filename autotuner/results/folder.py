@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from autotuner.errors import FolderError, InfrastructureError
 from autotuner.study import dump_study, parse_study
+from autotuner.study.known_models import KnownModels
 from autotuner.study.model import Study
 
 _ID_LINE = "# study_id: "
@@ -29,6 +30,11 @@ class OutputFolder:
     @property
     def study_yaml(self) -> Path:
         return self.path / "study.yaml"
+
+    @property
+    def models_json(self) -> Path:
+        """What was known of the study's models when it began."""
+        return self.path / "models.json"
 
     @property
     def database(self) -> Path:
@@ -96,6 +102,18 @@ class OutputFolder:
             raise FolderError(f"{self.path} is not the output folder of a study: it has no resolved study.yaml")
         return parse_study(self.study_yaml.read_text(encoding="utf-8"), str(self.study_yaml))
 
+    def known_models(self) -> KnownModels | None:
+        """What was known when the study began; ``None`` where it has not. Raises FolderError for a spoiled file."""
+        if not (self.database.exists() and self.models_json.exists()):
+            return None
+        try:
+            return KnownModels.from_json(self.models_json.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise FolderError(f"{self.models_json} can't be read: {str(error).splitlines()[0]}") from error
+
+    def keep_models(self, models: KnownModels) -> None:
+        write_text(self.models_json, models.to_json())
+
     def prepare(self, study: Study, study_id: str, *, resume: bool = False) -> None:
         """Makes the folder and writes study.yaml.
 
@@ -138,7 +156,7 @@ class OutputFolder:
         """Takes back what ``prepare`` made where no store came to be: a refused study leaves no folder behind."""
         if self.database.exists():
             return
-        for file in (self.study_yaml, self.path / ".lock"):
+        for file in (self.study_yaml, self.models_json, self.path / ".lock"):
             file.unlink(missing_ok=True)
         for folder in (self.requests, self.logs, self.tensorboard, self.path):
             with suppress(OSError):  # not empty: somebody else's files

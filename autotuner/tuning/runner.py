@@ -20,6 +20,7 @@ from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialRecor
 from autotuner.scoring import Score, parse_objective, parse_objectives
 from autotuner.servers import owner_tag
 from autotuner.space.config import Config
+from autotuner.study.known_models import find_known_models
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.budget import Budget, Spent
@@ -74,7 +75,9 @@ def run_study(
 def _run_on_ray(
     study: Study, study_id: str, folder: OutputFolder, observers: Sequence[Observer], interrupts: Interrupts
 ) -> str:
-    space = known_space(study).space
+    models = folder.known_models() or find_known_models(study)
+    folder.keep_models(models)
+    space = known_space(study, models)
     baseline = baseline_config(study, space)
     fitting = check_space_fits(study, space, baseline, node_resources())
     concurrent = min(fitting, study.search.max_concurrent_trials or fitting)

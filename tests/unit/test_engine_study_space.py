@@ -11,7 +11,10 @@ import pytest
 from autotuner.api.checking import check
 from autotuner.engines import build_space, one_engine, study_problems
 from autotuner.errors import SpaceError, StudyError
+from autotuner.results import OutputFolder
 from autotuner.space import Config
+from autotuner.study import study_id
+from autotuner.study.known_models import find_known_models
 from autotuner.study.loader import load_study
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
@@ -218,7 +221,7 @@ def test_the_default_is_on_the_fewest_gpus_that_hold_the_model(tmp_path: Path) -
         hardware={"accelerators": ["H100-80GB"]},
         space={"parallelism": {"tp": [1, 2, 4, 8]}},
     )
-    assert baseline_config(given, known_space(given).space).values["tp"] == 2
+    assert baseline_config(given, known_space(given, find_known_models(given))).values["tp"] == 2
 
 
 # ── what the model rules out ──────────────────────────────────────────────────────────────────
@@ -264,12 +267,42 @@ def test_other_checkpoints_are_formats(tmp_path: Path) -> None:
     given = study(model=model, space={"quantization": {"gemm": ["auto", "awq", "fp8"]}})
     assert check(given).count.number == 3
     served = []
-    for config in known_space(given).space.grid():
+    for config in known_space(given, find_known_models(given)).grid():
         engine, own_study, own_config = one_engine(given, config)
         deployment = engine.deployment(own_study, own_config)
         assert "--quantization" not in deployment.groups[0].ranks[0].argv
         served.append(deployment.model)
     assert served == [str(tmp_path), "org/awq", "org/fp8"]
+
+
+def test_a_second_life_knows_what_the_first_one_knew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers of the first life fill the hub's cache; the space must not change by that."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    given = study(
+        model={"id": "org/m", "variants": {"awq": "org/awq"}},
+        hardware={"accelerators": ["H100-80GB"]},
+        space={"parallelism": {"tp": [1, 2, 4]}, "quantization": {"gemm": ["auto", "awq"]}},
+    )
+    folder = OutputFolder(tmp_path / "out")
+    folder.prepare(given, study_id(given))
+    assert folder.known_models() is None
+    folder.keep_models(find_known_models(given))
+    folder.database.touch()
+    for name, config in {"m": "llama-3.1-70b", "awq": "qwen2.5-7b-awq"}.items():
+        snapshot = tmp_path / "hub" / f"models--org--{name}" / "snapshots" / "abc"
+        snapshot.mkdir(parents=True)
+        (snapshot.parent.parent / "refs").mkdir()
+        (snapshot.parent.parent / "refs" / "main").write_text("abc")
+        model_folder(snapshot, config)
+    now, kept = find_known_models(given), folder.known_models()
+    assert now.facts is not None
+    assert kept is not None
+    assert kept.facts is None
+    assert kept.variants == {"awq": None}
+    assert check(given, models=kept).count.number == 6
+    assert check(given).count.number != 6
+    folder.keep_models(now)
+    assert folder.known_models() == now
 
 
 # ── random tokens ─────────────────────────────────────────────────────────────────────────────

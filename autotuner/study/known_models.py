@@ -1,0 +1,42 @@
+"""KnownModels: what is known of a study's model and of its other checkpoints, as it is kept with the study.
+
+A server fills the hub's cache when it first runs, so that a second life of a study would know more than its first,
+and have another space: what the first one knew is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter
+
+from autotuner.study.model import Study
+from autotuner.study.model_facts import ModelFacts, find_model_facts
+
+
+@dataclass(frozen=True)
+class KnownModels:
+    """``facts`` are the model's, ``variants`` those of ``model.variants``; ``None`` where files are not here."""
+
+    facts: ModelFacts | None = None
+    variants: Mapping[str, ModelFacts | None] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return _ADAPTER.dump_json(self, indent=2).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> KnownModels:
+        """Raises ValueError for what ``to_json`` did not write."""
+        return _ADAPTER.validate_json(text)
+
+
+_ADAPTER = TypeAdapter(KnownModels)
+
+
+def find_known_models(study: Study) -> KnownModels:
+    """What this machine's files say; nothing of a server that somebody else runs. Raises StudyError."""
+    if study.launcher.kind == "endpoint":
+        return KnownModels()
+    variants = {name: find_model_facts(model) for name, model in study.model.variants.items()}
+    return KnownModels(find_model_facts(study.model.id), variants)
