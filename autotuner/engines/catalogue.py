@@ -60,8 +60,7 @@ class Catalogue:
             return Problem(key, value, f"no flag of {judged_by}{hint}", nearest)
         broken = flag.broken_rule(value)
         if broken is not None:
-            rule = broken.rule if flag.reserved else f"{broken.rule} ({judged_by})"
-            return Problem(key, value, rule, broken.nearest, broken.fatal)
+            return Problem(key, value, f"{broken.rule} ({judged_by})", broken.nearest, broken.fatal)
         if flag.deprecated is not None and value is not None:
             return Problem(key, value, f"deprecated in {judged_by}: {flag.deprecated}", fatal=False)
         return None

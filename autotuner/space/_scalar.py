@@ -24,8 +24,8 @@ _ORDER: dict[str, Callable[[float, float], bool]] = {
     ">=": lambda a, b: a >= b,
 }
 _FUNCTIONS: dict[str, Callable[..., float]] = {
-    "min": min,
-    "max": max,
+    "min": lambda *values: min(values),
+    "max": lambda *values: max(values),
     "abs": abs,
     "ceil": lambda a: float(math.ceil(a)),
     "floor": lambda a: float(math.floor(a)),

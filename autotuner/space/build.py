@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -113,11 +114,20 @@ def _named(expression: Expression, names: Mapping[str, str], constants: Mapping[
     """The parameters that an expression names. Raises SpaceError for a name that is none."""
     for name in expression.names:
         if name not in names and name not in constants:
+            meant = _with_dashes(expression, name)
+            if meant in names or meant in constants:
+                raise expression.error_at(name, "names are written with _ for -", meant)
             nearest = next(iter(difflib.get_close_matches(name, [*names, *constants], n=1, cutoff=0.5)), None)
             nearest = nearest or next((known for known in names if known.startswith(f"{name}_")), None)
             rule = f"unknown name {name!r}" + ("" if nearest else ": no parameter of the space, no engine argument")
             raise expression.error_at(name, rule, nearest)
     return [names[name] for name in expression.names if name in names]
+
+
+def _with_dashes(expression: Expression, name: str) -> str:
+    """The identifier of what stands at ``name``, read as a name with dashes."""
+    found = re.search(rf"(?<![\w.-]){re.escape(name)}(?:-[\w.]+)*", expression.text)
+    return identifier(found[0]) if found else name
 
 
 def _bind(

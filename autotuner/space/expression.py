@@ -39,8 +39,12 @@ class Expression:
 
     @classmethod
     def parse(cls, text: str, key: str) -> Expression:
-        """Raises SpaceError that points at the first wrong character."""
-        return cls(text, key, parse(text, key))
+        """Raises SpaceError that points at the first wrong character, and at a text where a number must be."""
+        root = parse(text, key)
+        for node in _numeric_operands(root):
+            if isinstance(node, Literal) and isinstance(node.value, str):
+                raise error_at(text, key, node.at, f"a number, not the text {node.value!r}")
+        return cls(text, key, root)
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NoReturn, Protocol
 
@@ -114,6 +114,8 @@ class SearchSpace:
         """
         raw = self.raw_points
         exact = raw is not None and raw <= EXACT_LIMIT
+        if raw is not None and not exact and (parts := self._parts()):
+            return _sum([part.count() for part in parts], raw)
         tally = (_grid_count.tally_grid if exact else _grid_count.tally_sample)(self.parameters, self.constraints)
         if not tally.kept:
             how = f"not one of {tally.points:,} does" if exact else f"none of {tally.points:,} drawn at random does"
@@ -123,6 +125,31 @@ class SearchSpace:
             return Count(None, False, None, fraction)
         number = int(tally.configs) if exact else max(round(tally.configs / tally.points * raw), 1)
         return Count(number, exact, raw, fraction)
+
+    def _parts(self) -> list[SearchSpace]:
+        """The space cut by the values of a choice on which parameters depend, as the engine: each cut has fewer."""
+        depended = {p.name for q in self.parameters if q.condition is not None for p in q.condition.parameters}
+        for parameter in self.parameters:
+            if isinstance(parameter, Choice) and parameter.condition is None and parameter.name in depended:
+                parts = [self._at(parameter, index) for index in range(parameter.size)]
+                if all(len(part.parameters) < len(self.parameters) for part in parts):
+                    return [part for part in parts if part.has_configs()]
+        return []
+
+    def _at(self, choice: Choice, index: int) -> SearchSpace:
+        """The Configs in which ``choice`` has that value, without the parameters that are never there then."""
+        fixed = replace(choice, options=(choice.options[index],), labels=(choice.labels[index],))
+        kept = tuple(fixed if p is choice else p for p in self.parameters if p is choice or not _is_absent(p, fixed))
+        names = {parameter.name for parameter in kept}
+        judged = tuple(rule for rule in self.constraints if all(p.name in names for p in rule.parameters))
+        return SearchSpace(kept, judged)
+
+    def has_configs(self) -> bool:
+        try:
+            self.count()
+        except SpaceError:
+            return False
+        return True
 
     def _draw(self, rng: Rng) -> Config:
         values: dict[str, Any] = {}
@@ -180,6 +207,25 @@ class SearchSpace:
         blame += f": {rule.reason}" if rule.reason else ""
         what = f"no Config meets the constraints: {how}; {blame}"
         raise SpaceError(f"{rule.key}: {what}", key=rule.key, value=rule.text, rule=what)
+
+
+def _is_absent(parameter: Parameter, fixed: Choice) -> bool:
+    """Whether its condition is false whatever else is chosen."""
+    rule = parameter.condition
+    if rule is None or fixed.name not in {p.name for p in rule.parameters}:
+        return False
+    values = {**rule.constants, fixed.identifier: fixed.in_expressions(fixed.options[0])}
+    try:
+        return rule.expression.truth(values) is False
+    except KeyError:  # what follows the choice in the condition matters
+        return False
+
+
+def _sum(counts: list[Count], raw: int) -> Count:
+    numbers = [count.number for count in counts if count.number is not None]
+    looked_at = sum(count.raw or 0 for count in counts)
+    kept = sum(count.kept_fraction * (count.raw or 0) for count in counts) / max(looked_at, 1)
+    return Count(sum(numbers), all(count.exact for count in counts), raw, kept)
 
 
 def values_to_check(space: SearchSpace) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from autotuner.api.checking import check
 from autotuner.engines import build_space, one_engine, study_problems
 from autotuner.errors import SpaceError, StudyError
 from autotuner.results import OutputFolder
-from autotuner.space import Config
+from autotuner.space import Config, search_space
 from autotuner.study import study_id
 from autotuner.study.known_models import find_known_models
 from autotuner.study.loader import load_study
@@ -128,6 +128,26 @@ def test_parameters_of_one_engine_exist_only_there() -> None:
         {"engine": "sglang", "sglang.max-running-requests": 9},
         {"engine": "sglang", "sglang.max-running-requests": 10},
     ]
+
+
+def test_configs_of_several_engines_are_counted_engine_by_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The raw points of all engines together are many more than there are Configs."""
+    section = {
+        "parallelism": {"tp": [1, 2, 4], "dp": [1, 2]},
+        "parameters": {
+            "vllm.max-num-seqs": [16, 32],
+            "vllm.enforce-eager": [True, False],
+            "sglang.schedule-policy": ["lpm", "fcfs", "lof"],
+        },
+        "conditions": {"vllm.max-num-seqs": "tp < 4"},
+        "constraints": ["gpus <= 4"],
+    }
+    space = build_space(study(["vllm", "sglang"], space=section))
+    assert space.raw_points == 2 * 6 * 2 * 2 * 3
+    monkeypatch.setattr(search_space, "EXACT_LIMIT", 100)
+    count = space.count()
+    # vllm: tp · dp ≤ 4 with two flags of two values, one of them where tp < 4; sglang: tp % dp == 0 and three values
+    assert (count.number, count.exact) == ((4 * 2 + 1) * 2 + 5 * 3, True)
 
 
 def test_engines_see_studies_and_configs_in_their_own_names() -> None:

@@ -94,7 +94,7 @@ def test_an_ill_formed_parameter(given: Any, key: str, rule: str, nearest: str |
     ("text", "at", "words", "nearest"),
     [
         ("ubach_size <= 4", 0, "unknown name", "ubatch_size"),
-        ("4 >= ubatch-size", 5, "unknown name", "ubatch_size"),
+        ("4 >= ubatch-size", 5, "names are written with _", "ubatch_size"),
         ("ubatch_size <= ", 14, "can be read", None),
         ("ubatch_size = 4", 12, "= is not known", "=="),
         ("a && b", 2, "&& is not known", "and"),
@@ -285,3 +285,16 @@ def test_values_for_the_flag_catalogue() -> None:
         ("d", None),
         ("d", {"method": "ngram", "tokens": 3}),
     ]
+
+
+@pytest.mark.parametrize("text", ["max(a) > 1", "min(a) > 1", "1 < max(a)"])
+def test_the_greatest_of_one_is_itself(text: str) -> None:
+    space = read_space({"a": [1, 2]}, {}, [text])
+    assert [config.values["a"] for config in space.grid()] == [2]
+    assert space.count().number == 1
+
+
+@pytest.mark.parametrize("text", ["a > '64'", "'64' <= a", "a + '1' == 2", "max(a, 'x') > 0"])
+def test_a_text_where_a_number_must_be_is_refused(text: str) -> None:
+    with pytest.raises(SpaceError, match="a number, not the text"):
+        read_space({"a": [1, 2]}, {}, [text])
