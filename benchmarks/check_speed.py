@@ -1,4 +1,4 @@
-"""How long it takes to import, to ask for help, to check large studies, and to render servers' argv.
+"""How long it takes to import, to ask for help, to check large studies, and to render servers' argv and files.
 
 Each figure is the fastest of several runs, each a process of its own, start included.
 Run it: ``python -m benchmarks.check_speed [--json]``.
@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 RUNS = 5
@@ -72,23 +73,73 @@ space:
     - "log2(max_num_seqs) <= 8"
     - "enable_prefix_caching or block_size <= 256"
 """
+# The same for the other engines, as far as they have it.
+RENDERED_STUDIES = {
+    "vllm": ENGINE_STUDY,
+    "sglang": """
+name: render-sglang
+model: {id: org/model}
+engine: {name: sglang}
+workload: {scenario: "D(64,16)"}
+hardware: {gpus_per_node: 8}
+space:
+  parallelism: {tp: [1, 2, 4, 8], pp: [1, 2]}
+  quantization: {kv_cache: [auto, fp8]}
+  parameters:
+    max-running-requests: [16, 32, 64, 128, 256]
+    chunked-prefill-size: [1024, 2048, 4096, 8192, 16384]
+    context-length: [1024, 2048, 4096, 8192, 16384]
+    schedule-policy: [lpm, fcfs, dfs-weight]
+    mem-fraction-static: {float: [0.8, 0.96], step: 0.04}
+    disable-radix-cache: [true, false]
+    enable-mixed-chunk: [true, false]
+  constraints: ["gpus <= 8"]
+""",
+    "trtllm": """
+name: render-trtllm
+model: {id: org/model}
+engine: {name: trtllm}
+workload: {scenario: "D(64,16)"}
+hardware: {gpus_per_node: 8}
+space:
+  parallelism: {tp: [1, 2, 4, 8], pp: [1, 2]}
+  quantization: {kv_cache: [auto, fp8]}
+  parameters:
+    max_batch_size: [16, 32, 64, 128, 256]
+    max_num_tokens: [1024, 2048, 4096, 8192, 16384]
+    max_seq_len: [1024, 2048, 4096, 8192, 16384]
+    kv_cache_config.free_gpu_memory_fraction: {float: [0.8, 0.96], step: 0.04}
+    kv_cache_config.enable_block_reuse: [true, false]
+    cuda_graph_config.enable_padding: [true, false]
+    scheduler_config.capacity_scheduler_policy: [GUARANTEED_NO_EVICT, MAX_UTILIZATION]
+    stream_interval: [1, 4]
+  constraints: ["gpus <= 8"]
+""",
+    "llamacpp": STUDY,
+}
 RENDER = "import sys, time; from itertools import islice; from autotuner.study import load_study; "
 RENDER += "from autotuner.engines import build_space, one_engine; study = load_study(sys.argv[1]).study; "
 RENDER += f"configs = list(islice(build_space(study).grid(), {RENDERED})); "
 RENDER += "deploy = lambda config: (lambda e, s, c: e.deployment(s, c))(*one_engine(study, config)); "
 RENDER += "deploy(configs[0]); began = time.perf_counter(); "
-RENDER += "[rank.argv for c in configs for group in deploy(c).groups for rank in group.ranks]; "
+RENDER += "[(rank.argv, rank.files) for c in configs for group in deploy(c).groups for rank in group.ranks]; "
 RENDER += "print(time.perf_counter() - began)"
+
+
+class Over(StrEnum):
+    """What a figure's seconds are counted from."""
+
+    BARE_PYTHON = "above bare Python"
+    START = "process start included"
+    NOTHING = "process start apart"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """``seconds`` over those of bare Python where ``over_python``."""
-
     what: str
     seconds: float
     bound_s: float
-    over_python: bool
+    over: Over
 
     @property
     def is_within(self) -> bool:
@@ -105,23 +156,32 @@ def measure() -> list[Figure]:
         bare = _fastest_s(["-c", "pass"])
         command_line = ["-c", "from autotuner.cli.main import main; main()"]
         return [
-            Figure("import autotuner", _fastest_s(["-c", "import autotuner"]) - bare, MOST_OVER_PYTHON_S, True),
-            Figure("autotuner --help", _fastest_s([*command_line, "--help"]) - bare, MOST_OVER_PYTHON_S, True),
-            Figure("load and count 10^6 points", _fastest_s(["-c", COUNT, study]), MOST_CHECK_S, False),
-            Figure("autotuner check, 10^6 points", _fastest_s([*command_line, "check", study]), MOST_CHECK_S, False),
+            Figure(
+                "import autotuner", _fastest_s(["-c", "import autotuner"]) - bare, MOST_OVER_PYTHON_S, Over.BARE_PYTHON
+            ),
+            Figure(
+                "autotuner --help", _fastest_s([*command_line, "--help"]) - bare, MOST_OVER_PYTHON_S, Over.BARE_PYTHON
+            ),
+            Figure("load and count 10^6 points", _fastest_s(["-c", COUNT, study]), MOST_CHECK_S, Over.START),
+            Figure(
+                "autotuner check, 10^6 points", _fastest_s([*command_line, "check", study]), MOST_CHECK_S, Over.START
+            ),
             Figure(
                 "autotuner check, 10^5 Configs, 10 constraints",
                 _fastest_s([*command_line, "check", engine_study]),
                 MOST_ENGINE_CHECK_S,
-                False,
+                Over.START,
             ),
-            Figure(
-                f"{RENDERED:,} argv rendered",
-                min(float(_output(["-c", RENDER, engine_study])) for _ in range(RUNS)),
-                RENDERED / LEAST_RENDERED_PER_S,
-                False,
-            ),
+            *(_rendering(folder, engine, text) for engine, text in RENDERED_STUDIES.items()),
         ]
+
+
+def _rendering(folder: Path, engine: str, study: str) -> Figure:
+    """An engine's argv and files, without the start of the process."""
+    path = folder / f"{engine}.yaml"
+    path.write_text(study)
+    seconds = min(float(_output(["-c", RENDER, str(path)])) for _ in range(RUNS))
+    return Figure(f"{RENDERED:,} Configs rendered for {engine}", seconds, RENDERED / LEAST_RENDERED_PER_S, Over.NOTHING)
 
 
 def _fastest_s(arguments: Sequence[str]) -> float:
@@ -152,8 +212,7 @@ def main() -> int:
         return 0 if within else 1
     print(f"{'':<46} {'seconds':>8} {'bound':>6}")
     for figure in figures:
-        note = "above bare Python" if figure.over_python else "process start included"
-        print(f"{figure.what:<46} {figure.seconds:8.3f} {figure.bound_s:6.1f}  {note}")
+        print(f"{figure.what:<46} {figure.seconds:8.3f} {figure.bound_s:6.1f}  {figure.over}")
     return 0 if within else 1
 
 

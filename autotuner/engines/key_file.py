@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import yaml
 
 from autotuner.errors import StudyError
+
+_ENDLESS = 1 << 30  # columns
 
 
 def key_file(keys: Mapping[str, Any]) -> str:
@@ -22,7 +25,35 @@ def key_file(keys: Mapping[str, Any]) -> str:
     for name in sorted(keys):  # a group comes before what is inside it
         if keys[name] is not None:
             _put(tree, name, _parsed(keys[name]))
-    return yaml.safe_dump(tree, allow_unicode=True) if tree else ""
+    return "".join(f"{line}\n" for line in _lines(tree, ""))
+
+
+# Files are rendered by the ten thousand: maps and lists are laid out here, and each scalar is written by PyYAML once.
+
+
+def _lines(tree: Mapping[Any, Any], indent: str) -> Iterator[str]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield f"{indent}{_inline(key)}:"
+            yield from _lines(value, indent + "  ")
+        else:
+            yield f"{indent}{_inline(key)}: {_inline(value)}"
+
+
+def _inline(value: Any) -> str:
+    """``value`` on one line, right inside brackets and as a key too."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_inline, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_inline(key)}: {_inline(inner)}' for key, inner in value.items())}}}"
+    return _scalar(value)
+
+
+@lru_cache(maxsize=10_000, typed=True)
+def _scalar(value: Any) -> str:
+    style = '"' if isinstance(value, str) and not value.isprintable() else None  # escapes what breaks a line
+    text = yaml.safe_dump([value], allow_unicode=True, default_flow_style=True, default_style=style, width=_ENDLESS)
+    return text.rstrip("\n")[1:-1]
 
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:
