@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from autotuner.api.baseline_check import baseline_problem
 from autotuner.api.check_report import CheckReport
 from autotuner.api.versions import with_installed_versions
 from autotuner.benchmark import check_workload
@@ -57,6 +58,7 @@ def check(
     told += _refuse(random_token_problems(study, space, is_moe=facts is not None and facts.is_moe))
     count = space.count()
     baseline = baseline_config(study, space)
+    _refuse([baseline_problem(study, space, baseline, models)])
     argv = _argv(study, baseline)
     needs = bundle(study, baseline)
     told += _refuse(adapter_problems(study))

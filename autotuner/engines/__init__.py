@@ -1,5 +1,6 @@
 """Engines: what each inference server's flags mean. Config → Deployment, pure."""
 
+from autotuner.engines.blame import under_written_key
 from autotuner.engines.catalogue import Catalogue, catalogue_versions, load_catalogue
 from autotuner.engines.deployment import (
     Address,
@@ -77,4 +78,5 @@ __all__ = [
     "split_prefix",
     "study_of",
     "study_problems",
+    "under_written_key",
 ]

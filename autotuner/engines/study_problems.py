@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.problem import Problem
 from autotuner.engines.registry import get_engine
+from autotuner.engines.said_twice import said_twice
 from autotuner.engines.settings import ENGINE
 from autotuner.space import Choice, Rule, SearchSpace, values_to_check
 from autotuner.space.model_rules import KEY as MODEL
 from autotuner.space.parallelism import PARALLELISM_NAMES
-from autotuner.study.model import Study
+from autotuner.space.quantization import QUANTIZATION_PRESETS
+from autotuner.study.model import Study, as_tuple
+
+_PARAMETERS = "space.parameters."
 
 
 def study_problems(study: Study, space: SearchSpace) -> list[Problem]:
@@ -26,44 +31,55 @@ def study_problems(study: Study, space: SearchSpace) -> list[Problem]:
     for engine_name in study.engine.names:
         own = [(split_prefix(n)[1], v) for n, v in pairs if split_prefix(n)[0] in (None, engine_name)]
         prefixed = {split_prefix(n)[1]: n for n, _ in pairs if split_prefix(n)[0] == engine_name}
-        for problem in get_engine(engine_name).problems(study_of(study, engine_name), own):
-            found.append(_under_own_key(problem, prefixed))
-    return [*found, *_impossible_degrees(study, space)]
+        engine, own_study = get_engine(engine_name), study_of(study, engine_name)
+        for problem in (*engine.problems(own_study, own), *said_twice(engine, own_study, own)):
+            found.append(_under_own_key(study, problem, prefixed))
+    return [*found, *_impossible_values(study, space)]
 
 
-def _under_own_key(problem: Problem, prefixed: dict[str, str]) -> Problem:
-    section, _, name = problem.key.partition("parameters.")
-    if section == "space." and name in prefixed:
-        return Problem(
-            f"space.parameters.{prefixed[name]}", problem.value, problem.rule, problem.nearest, problem.fatal
-        )
+def _under_own_key(study: Study, problem: Problem, prefixed: dict[str, str]) -> Problem:
+    """The problem under the key that the user wrote: a name with its engine in front, a preset."""
+    section, _, name = problem.key.rpartition(".")
+    if problem.key.startswith(_PARAMETERS) and (flag := problem.key.removeprefix(_PARAMETERS)) in prefixed:
+        return replace(problem, key=_PARAMETERS + prefixed[flag])
+    if section == "space.quantization" and getattr(study.space.quantization, name, "") is None:
+        presets = as_tuple(study.space.quantization.preset)
+        named = [p for p in presets if getattr(QUANTIZATION_PRESETS.get(p), name, None) == problem.value]
+        rule = f"{name} {problem.value}: {problem.rule}"
+        nearest = "default" if problem.fatal else problem.nearest
+        return Problem(f"{section}.preset", ", ".join(named), rule, nearest, problem.fatal)
     return problem
 
 
-def _impossible_degrees(study: Study, space: SearchSpace) -> Iterator[Problem]:
-    """Degrees of parallelism that the study lists and that no Config can have.
+def _impossible_values(study: Study, space: SearchSpace) -> Iterator[Problem]:
+    """Values that the study lists and that no Config can have.
 
-    What the engine can't do is refused; what the model or its GPUs rule out is told.
+    A degree of parallelism that the engine can't have is refused; what the model or its GPUs rule out is told.
     """
     engines = [{ENGINE: name} for name in study.engine.names] if len(study.engine.names) > 1 else [{}]
     for parameter in space.parameters:
-        if parameter.name not in PARALLELISM_NAMES or not isinstance(parameter, Choice):
+        key = _key(study, parameter.name)
+        if key is None or not isinstance(parameter, Choice):
             continue
-        if getattr(study.space.parallelism, parameter.name) is None:
-            continue  # a preset's
         alone = [rule for rule in space.constraints if rule.reason and _is_about(rule, parameter.name)]
-        possible = {
-            value: [_broken(alone, {parameter.name: value, **engine}) for engine in engines]
+        possible = [
+            (value, [_broken(alone, {parameter.name: value, **engine}) for engine in engines])
             for value in parameter.options
-        }
-        fine = [value for value, broken in possible.items() if None in broken]
-        for value, broken in possible.items():
+        ]
+        fine = [value for value, broken in possible if None in broken]
+        for value, broken in possible:
             rules = [rule for rule in broken if rule is not None]
             if len(rules) == len(engines):
-                fatal = all(rule.key != MODEL for rule in rules)
+                fatal = parameter.name in PARALLELISM_NAMES and all(rule.key != MODEL for rule in rules)
                 reasons = "; ".join(dict.fromkeys(rule.reason for rule in rules))
-                nearest = str(fine[0]) if fine else None
-                yield Problem(f"space.parallelism.{parameter.name}", value, reasons, nearest, fatal)
+                yield Problem(key, value, reasons, str(fine[0]) if fine else None, fatal)
+
+
+def _key(study: Study, name: str) -> str | None:
+    """The key under which the study lists a parameter's values; ``None`` for a preset's."""
+    if name in PARALLELISM_NAMES:
+        return None if getattr(study.space.parallelism, name) is None else f"space.parallelism.{name}"
+    return f"{_PARAMETERS}{name}" if name in study.space.parameters else None
 
 
 def _is_about(rule: Rule, name: str) -> bool:

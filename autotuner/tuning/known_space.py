@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from autotuner.benchmark import longest_request_tokens
-from autotuner.engines import build_space, model_constraints
+from autotuner.engines import build_space, model_constraints, under_written_key
+from autotuner.errors import SpaceError
 from autotuner.space import SearchSpace
 from autotuner.study.known_models import KnownModels
 from autotuner.study.model import Study
@@ -19,4 +20,7 @@ def known_space(study: Study, models: KnownModels) -> SearchSpace:
         return space
     tokens = longest_request_tokens(study.workload)
     rules = model_constraints(study, space, models.facts, models.variants, tokens)
-    return build_space(study, rules) if rules else space
+    try:
+        return build_space(study, rules) if rules else space
+    except SpaceError as error:
+        raise under_written_key(study, error) from error

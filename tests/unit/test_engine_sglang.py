@@ -301,7 +301,7 @@ def test_formats_that_it_does_not_have_are_refused(formats: dict[str, str]) -> N
 def test_a_mapped_format_is_told() -> None:
     study = make_study(space={"quantization": {"preset": ["default", "kv-cache-fp8"]}})
     (problem,) = study_problems(study, build_space(study))
-    assert (problem.key, problem.nearest, problem.fatal) == ("space.quantization.kv_cache", "fp8_e4m3", False)
+    assert (problem.key, problem.nearest, problem.fatal) == ("space.quantization.preset", "fp8_e4m3", False)
 
 
 # ── what it answers ───────────────────────────────────────────────────────────────────────────

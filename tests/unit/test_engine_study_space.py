@@ -271,6 +271,123 @@ def test_a_space_that_the_model_or_its_gpus_forbid_is_refused_with_what_forbids_
         check(study(model={"id": model_folder(tmp_path, config)}, **sections))
 
 
+@pytest.mark.parametrize(
+    ("sections", "key", "value", "nearest"),
+    [
+        ({"space": {"parallelism": {"tp": [3, 5]}}}, "space.parallelism.tp", [3, 5], "4"),
+        ({"space": {"parallelism": {"tp": 3}}}, "space.parallelism.tp", 3, "2"),
+        (
+            {"engine": {"name": "vllm", "args": {"max_model_len": 262144}}},
+            "engine.args.max_model_len",
+            262144,
+            "131072",
+        ),
+        (
+            {"space": {"parameters": {"max-model-len": [200000, 300000]}}},
+            "space.parameters.max-model-len",
+            [200000, 300000],
+            "131072",
+        ),
+    ],
+)
+def test_what_the_model_forbids_is_told_under_the_key_that_was_written(
+    tmp_path: Path, sections: dict[str, Any], key: str, value: object, nearest: str
+) -> None:
+    with pytest.raises(SpaceError) as caught:
+        check(study(model={"id": model_folder(tmp_path, "llama-3.1-8b")}, **sections))
+    assert (caught.value.key, caught.value.value, caught.value.nearest) == (key, value, nearest)
+    assert "vllm 0." in caught.value.message
+
+
+def test_a_value_that_the_model_rules_out_is_told_and_left_out(tmp_path: Path) -> None:
+    given = study(
+        model={"id": model_folder(tmp_path, "llama-3.1-8b")},
+        space={"parameters": {"max-model-len": [8192, 262144]}},
+    )
+    report = check(given)
+    assert report.count.number == 1
+    assert [w for w in report.warnings if w.startswith("space.parameters.max-model-len: 262144: ")]
+
+
+# ── what is said twice, and the study's own baseline ──────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("sections", "key"),
+    [
+        (
+            {
+                "engine": {"name": "vllm", "args": {"kv-cache-dtype": "fp8"}},
+                "space": {"quantization": {"kv_cache": ["auto", "bfloat16"]}},
+            },
+            "engine.args.kv-cache-dtype",
+        ),
+        (
+            {
+                "engine": {"name": "vllm", "args": {"quantization": "fp8"}},
+                "space": {"quantization": {"gemm": "bfloat16"}},
+            },
+            "engine.args.quantization",
+        ),
+        (
+            {"space": {"parameters": {"kv-cache-dtype": ["fp8", "auto"]}, "quantization": {"preset": "kv-cache-fp8"}}},
+            "space.parameters.kv-cache-dtype",
+        ),
+        (
+            {
+                "engine": {"name": "llamacpp", "args": {"cache-type-k": "q8_0"}},
+                "space": {"quantization": {"kv_cache": ["auto", "f16"]}},
+            },
+            "engine.args.cache-type-k",
+        ),
+    ],
+)
+def test_a_flag_beside_a_normalised_name_that_sets_it_is_refused(sections: dict[str, Any], key: str) -> None:
+    given = study(**sections)
+    assert [p.key for p in study_problems(given, build_space(given)) if p.fatal] == [key]
+
+
+def test_a_flag_beside_a_format_that_is_left_to_the_engine_is_fine() -> None:
+    given = study(
+        engine={"name": "vllm", "args": {"kv-cache-dtype": "fp8"}}, space={"quantization": {"preset": "default"}}
+    )
+    assert study_problems(given, build_space(given)) == []
+
+
+@pytest.mark.parametrize(
+    ("baseline", "key", "why"),
+    [
+        ({"tp": 3}, "search.baseline", "32 attention heads"),
+        ({"max-model-len": 999999}, "search.baseline", "131072 tokens of context"),
+        ({"max-num-sq": 3}, "search.baseline.max-num-sq", "no flag of vllm"),
+        ({"max-num-seqs": "many"}, "search.baseline", "no number among its values"),
+        ({"enable-prefix-caching": "on"}, "search.baseline.enable-prefix-caching", "true or false"),
+        ({"max-num-seqs": 64}, "search.baseline", "max_num_seqs <= 32"),
+        ({"quant.kv_cache": "fp3"}, "search.baseline.kv_cache", "vllm 0."),
+    ],
+)
+def test_a_baseline_that_can_not_be_is_refused(tmp_path: Path, baseline: dict[str, Any], key: str, why: str) -> None:
+    given = study(
+        model={"id": model_folder(tmp_path, "llama-3.1-8b")},
+        space={
+            "parallelism": {"tp": [1, 2]},
+            "parameters": {"max-num-seqs": [16, 32]},
+            "constraints": ["max_num_seqs <= 32"],
+        },
+        search={"baseline": baseline},
+    )
+    with pytest.raises(StudyError, match=why) as caught:
+        check(given)
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize("baseline", [{"tp": 2}, {"max-num-seqs": 24}, {"tp": 1, "quant.kv_cache": "fp8"}])
+def test_a_baseline_beside_the_space_is_fine(baseline: dict[str, Any]) -> None:
+    section = {"parallelism": {"tp": [1, 2]}, "parameters": {"max-num-seqs": [16, 32]}}
+    report = check(study(space={**section, "constraints": ["max_num_seqs <= 32"]}, search={"baseline": baseline}))
+    assert "--max-num-seqs" not in report.argv[0] or "24" in report.argv[0]
+
+
 def test_a_quantised_checkpoint_is_not_quantised_again(tmp_path: Path) -> None:
     model = {"id": model_folder(tmp_path, "qwen2.5-7b-awq")}
     for sections in (
