@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from autotuner.study._problem import Problem
+from autotuner.study._problem import Problem, nearest_name
+from autotuner.study.environment import environment_problems
+from autotuner.study.hardware_profiles import hardware_profiles
 from autotuner.study.model import ConcurrencyLoad, EndpointLauncher, RateLoad, Study, Trace
 
 _MOST_OBJECTIVES = 4
@@ -20,13 +22,39 @@ _FROM_ENV = "a secret, which would be written down: {from_env: VARIABLE}"
 def broken_rules(study: Study) -> list[Problem]:
     """Everything that is wrong between keys which are each well-formed."""
     return [
+        *_engine(study),
         *_workload(study),
         *_load(study),
         *_lora(study),
+        *_prices(study),
         *_objectives(study),
         *_endpoint(study),
+        *environment_problems(study),
         *_secrets(study),
     ]
+
+
+def _engine(study: Study) -> Iterator[Problem]:
+    names = list(study.engine.names)
+    if len(set(names)) < len(names):
+        yield Problem("engine.name", names, "each engine once")
+
+
+def _prices(study: Study) -> Iterator[Problem]:
+    """A price is found by the GPU type that the study names: of another one it would never be used."""
+    prices, accelerators = study.hardware.cost_per_gpu_hour, study.hardware.accelerators
+    for name, price in prices.items() if isinstance(prices, dict) else ():
+        if name in accelerators:
+            continue
+        key = f"hardware.cost_per_gpu_hour.{name}"
+        if accelerators:
+            rule = f"the price of a GPU type of hardware.accelerators, which are {', '.join(accelerators)}"
+            nearest = nearest_name(name, accelerators)
+        else:
+            known = [profile.name for profile in hardware_profiles()]
+            rule = "the price of a GPU type, which hardware.accelerators must name as well"
+            nearest = name if name in known else nearest_name(name, known)
+        yield Problem(key, price, rule, None if nearest == name else nearest)
 
 
 def _workload(study: Study) -> Iterator[Problem]:
