@@ -10,8 +10,7 @@ from typing import Any
 from autotuner.engines.catalogue import load_catalogue
 from autotuner.engines.engine import EngineRule
 from autotuner.engines.registry import get_engine
-from autotuner.space._nodes import Value
-from autotuner.space.expression import Expression
+from autotuner.space import Expression, Value
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ _TIMEOUT_S = 10.0
 
 
 def reset_caches(urls: Sequence[str], call: HttpCall) -> bool:
-    """Asks every server to empty its cache; whether all did. It costs no measurement: cold prompts are new anyway."""
+    """Asks every server to empty its cache; whether all did. One that did not still has what prompts share."""
     done = [_reset(url + call.path, call.method) for url in urls]
     return all(done)
 

@@ -1,5 +1,6 @@
 """Which Configs there are: parameters, conditions, constraints."""
 
+from autotuner.space._nodes import Value
 from autotuner.space.build import read_space
 from autotuner.space.config import Config
 from autotuner.space.count import Count
@@ -20,6 +21,7 @@ __all__ = [
     "Rng",
     "Rule",
     "SearchSpace",
+    "Value",
     "read_space",
     "values_to_check",
 ]

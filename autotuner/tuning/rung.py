@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.point_failure import point_failure
 from autotuner.tuning.rig import Clock
 
+_LOG = logging.getLogger(__name__)
 # Prompts are numbered; a point that the client itself spoiled is repeated with numbers no plan reaches.
 _REPEAT_OFFSET = 10_000_000
 _DEATH_IS_TOLD_WITHIN_S = 2.0
@@ -104,8 +106,10 @@ class RungRunner:
                 continue
             if not self._runs[point.level]:
                 point = _from_the_start(point, rung)
-            if self._cache_reset is not None:
-                reset_caches(server.urls, self._cache_reset)
+            if self._cache_reset is not None and not reset_caches(server.urls, self._cache_reset):
+                _LOG.warning(
+                    "%s: %s: a server's prefix cache could not be emptied", self._assignment.trial_id, point.level
+                )
             try:
                 run = _run_point(driver, point, lambda: ends_at - clock.monotonic_s())
             except InfrastructureError as error:  # what was measured before it stays
