@@ -16,6 +16,7 @@ from autotuner.imports.draft import StudyDraft, study_name
 from autotuner.imports.flags import degree_of, flag_name, put_range, put_values
 from autotuner.imports.record import Recorder, is_secret
 from autotuner.space.expression import Expression
+from autotuner.study.environment import variable_rule
 
 NAME = "auto-tuning-vllm"
 WHAT = "a study of auto-tuning-vllm (YAML)"
@@ -30,7 +31,8 @@ _PRESETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "balanced": ("throughput", "e2e_p50"),
     }
 )
-_SAMPLERS = {"tpe": "tpe", "random": "random", "gp": "gp", "botorch": "gp", "nsga2": "nsga2", "grid": "grid"}
+_SAMPLERS = {"tpe": "tpe", "random": "random", "gp": "tpe", "botorch": "tpe", "nsga2": "nsga2", "grid": "grid"}
+_OF_TORCH = ("gp", "botorch")  # a study that asked for it would be refused where PyTorch is not installed
 # Ranges and lists of parameters that give none of their own.
 _DEFAULT_FORMS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -99,6 +101,9 @@ def _optimization(source: Recorder, draft: StudyDraft) -> None:
     if sampler not in _SAMPLERS:
         raise source.wrong("sampler", sampler, f"one of {', '.join(_SAMPLERS)}")
     draft.put(_SAMPLERS[sampler], "search", "algorithm", origin=source.key("sampler"))
+    if sampler in _OF_TORCH:
+        reason = "tpe is taken, which needs no PyTorch; with it installed, search.algorithm: gp is the like"
+        source.note(("sampler",), sampler, reason)
     draft.put((source.whole("n_trials", 100) or 100) + 1, "search", "trials", origin=source.key("n_trials"))
     draft.note("search", "trials: one more than theirs, as the engine's default is one of them here.")
     at_a_time = source.whole("max_concurrent") or source.whole("max_concurrent_trials")
@@ -160,7 +165,10 @@ def _is_variable(name: str, spec: Recorder) -> bool:
 
 def _environment(spec: Recorder, draft: StudyDraft, name: str) -> None:
     values = [str(value) for value in spec.get("options", [])]
-    if len(values) == 1:
+    refused = variable_rule(name)
+    if refused is not None:
+        spec.note_key(spec.key("options"), values, refused)
+    elif len(values) == 1:
         _variable(draft, name, values[0], spec.key("options"), spec)
     else:
         draft.put(values, "space", "parameters", f"env.{name}", origin=spec.key("options"))
@@ -231,8 +239,9 @@ def _fixed(source: Recorder, draft: StudyDraft) -> None:
 
 
 def _variable(draft: StudyDraft, name: str, value: str, origin: str, source: Recorder) -> None:
-    if name == "CUDA_VISIBLE_DEVICES":
-        source.note((name,), value, "a server sees the GPUs that its trial has reserved, and no others")
+    refused = variable_rule(name)
+    if refused is not None:
+        source.note((name,), value, refused)
     elif is_secret(name):
         source.note((name,), "(not shown)", f"a secret is not written down: set {name} where the study runs")
         draft.put({"from_env": name}, "engine", "env", name, origin=origin)

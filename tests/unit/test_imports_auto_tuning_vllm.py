@@ -51,6 +51,15 @@ def test_what_they_do_not_know_either_is_refused(optimization: dict[str, Any], t
         study(tmp_path, optimization=optimization)
 
 
+@pytest.mark.parametrize(
+    ("sampler", "algorithm"), [("tpe", "tpe"), ("grid", "grid"), ("nsga2", "nsga2"), ("gp", "tpe"), ("botorch", "tpe")]
+)
+def test_a_searcher_that_needs_pytorch_is_replaced_and_listed(sampler: str, algorithm: str, tmp_path: Path) -> None:
+    told = study(tmp_path, optimization={"sampler": sampler})
+    assert told.study["search"]["algorithm"] == algorithm
+    assert ("optimization.sampler" in reasons(told)) == (sampler != algorithm)
+
+
 def test_ranges_lists_and_fixed_values(tmp_path: Path) -> None:
     parameters = {
         "max_num_seqs": {"enabled": True, "min": 32, "max": 256, "step": 32},
@@ -120,11 +129,13 @@ def test_variables_are_not_read_and_secrets_not_written(tmp_path: Path, monkeypa
         benchmark={"model": "${MODEL:-org/default}"},
         study={"database_url": "postgresql://me:hunter2@host/optuna"},
         static_environment_variables={"HF_TOKEN": "hunter3", "OMP_NUM_THREADS": 4, "CUDA_VISIBLE_DEVICES": "0"},
+        parameters={"RAY_ADDRESS": {"options": ["a", "b"]}},
     )
     assert told.study["model"]["id"] == "org/default"
     assert told.study["engine"]["env"] == {"HF_TOKEN": {"from_env": "HF_TOKEN"}, "OMP_NUM_THREADS": "4"}
     assert "hunter" not in told.text + repr(told.not_converted)
     assert "static_environment_variables.CUDA_VISIBLE_DEVICES" in reasons(told)
+    assert "parameters.RAY_ADDRESS.options" in reasons(told)
 
 
 def test_their_baseline_becomes_trial_0(tmp_path: Path) -> None:
