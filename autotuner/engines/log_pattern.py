@@ -11,35 +11,53 @@ from autotuner.engines.engine import FailureReport
 from autotuner.errors import Failure
 
 _MESSAGE_CHARS = 300
+# How a line starts that was logged below the level of an error; before it, the process that vLLM names.
+_PROCESS = r"(?:\([^()]*\bpid=\d+\) ?)*"
+_ASIDES = (
+    r"(?:DEBUG|INFO|WARNING):",  # Python's logging, uvicorn
+    r"[^:]+:\d+: \w*Warning: ",  # Python's warnings
+    r"(?:\[rank\d+\]: ?)?\[[DIVW](?:\d{3,4})? ",  # PyTorch's: [W1012 22:31:22.26 socket.cpp:436]
+    r"\S+:\d+:\d+ \[\d+\] NCCL INFO ",  # its WARN is what NCCL says of errors
+)
 
 
 @dataclass(frozen=True)
 class LogPattern:
-    """``expression`` is searched for line by line; a found line becomes the message."""
+    """``expression`` is searched for line by line; a found line becomes the message.
+
+    Asides (lines logged below the level of an error) do not count: a warning explains no end. ``in_asides``: they do.
+    """
 
     expression: str
     failure: Failure
+    in_asides: bool = False
 
 
-def diagnose_log(patterns: Sequence[LogPattern], exit_code: int | None, log_tail: str) -> FailureReport:
+def diagnose_log(
+    patterns: Sequence[LogPattern], exit_code: int | None, log: str, asides: Sequence[str] = ()
+) -> FailureReport:
     """The failure of the first pattern, in the order given, that a line of the log matches.
 
     Where none does: CRASH, told with the log's last line, or HANG for a server that still lives (``exit_code`` None).
+    ``asides`` say how lines start that the engine's own logger wrote below the level of an error.
     """
-    lines = [line.strip() for line in log_tail.splitlines() if line.strip()]
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    aside = re.compile(f"{_PROCESS}(?:{'|'.join((*_ASIDES, *asides))})")
+    serious = [line for line in lines if not aside.match(line)]
     for pattern in patterns:
-        for line in lines:
-            if re.search(pattern.expression, line):
+        expression = re.compile(pattern.expression)
+        for line in lines if pattern.in_asides else serious:
+            if expression.search(line):
                 return FailureReport(pattern.failure, line[:_MESSAGE_CHARS])
     if exit_code is None:
         return FailureReport(Failure.HANG, "the server lives but does not answer")
-    last_words = f": {last_lines(log_tail)}" if lines else ""
+    last_words = f": {last_lines(log)}" if lines else ""
     return FailureReport(Failure.CRASH, f"the server {describe_exit(exit_code)}{last_words}")
 
 
-def last_lines(log_tail: str, count: int = 3) -> str:
+def last_lines(log: str, count: int = 3) -> str:
     """The log's last words in one line, for a message."""
-    lines = [line.strip() for line in log_tail.splitlines() if line.strip()]
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
     return " | ".join(line[:_MESSAGE_CHARS] for line in lines[-count:])
 
 

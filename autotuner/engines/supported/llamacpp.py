@@ -34,6 +34,8 @@ from autotuner.study.model import Study
 _PLAIN_CACHE_TYPES = ("f32", "f16", "bf16")
 _CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 
+_ASIDES = (r"[\d.]+ [DIW] ",)  # common/log.cpp: 0.00.024.119 I …
+
 _PATTERNS = (
     LogPattern(r"couldn't bind HTTP server socket", Failure.INFRASTRUCTURE),
     LogPattern(r"CUDA error: (?!out of memory)", Failure.INFRASTRUCTURE),
@@ -160,7 +162,7 @@ class LlamaCpp:
         return RequestFeatures(token_ids=True, ignore_eos=True)
 
     def diagnose(self, exit_code: int | None, log_tail: str) -> FailureReport:
-        return diagnose_log(_PATTERNS, exit_code, log_tail)
+        return diagnose_log(_PATTERNS, exit_code, log_tail, _ASIDES)
 
 
 ENGINE = LlamaCpp()

@@ -39,6 +39,9 @@ _METRICS = "enable-metrics"
 # Waits until no request is left, for as many seconds: a cache in use is not emptied (status 400).
 _FLUSH = "/flush_cache?timeout=5"
 
+# Its logger tells no level (sglang/srt/utils/common.py); what ends a rank is printed as a traceback.
+_ASIDES = (r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]*\] (?!ERROR:)",)  # ERROR: uvicorn's, which tells them
+
 # Looked for in this order: what is told first explains what follows (a rank that ends for lack of memory leaves
 # NCCL errors on the others). "Decode out of memory happened" is no end: requests are put back.
 _ERROR = r"^(\[rank\d+\]: ?)?(AssertionError|ValueError|NotImplementedError): .*"
@@ -64,7 +67,8 @@ _PATTERNS = (
     LogPattern(r"Model architectures .* are not supported|Unrecognized model in", Failure.INVALID_CONFIG),
     LogPattern(_ERROR + r"(?i:must|should be|divisible|support|compatible|exclusive)", Failure.INVALID_CONFIG),
     LogPattern(_ERROR + r"(?i:require|invalid|unknown|unsupported|does not match|only works)", Failure.INVALID_CONFIG),
-    LogPattern(r"Watchdog caught collective operation timeout|(?i:watchdog timeout) \((?!.*soft=True)", Failure.HANG),
+    LogPattern(r"Watchdog caught collective operation timeout", Failure.HANG),
+    LogPattern(r"(?i)watchdog timeout \((?!.*soft=True)", Failure.HANG, in_asides=True),
     LogPattern(r"Error: NCCL error|nccl(System|Remote|Internal)Error", Failure.INFRASTRUCTURE),
     LogPattern(r"DistNetworkError|DistStoreError|failed to connect to any local network", Failure.INFRASTRUCTURE),
 )
@@ -304,7 +308,7 @@ class SgLang:
         return RequestFeatures(token_ids=True, ignore_eos=True, adapter_model="{model}:{adapter}")
 
     def diagnose(self, exit_code: int | None, log_tail: str) -> FailureReport:
-        return diagnose_log(_PATTERNS, exit_code, log_tail)
+        return diagnose_log(_PATTERNS, exit_code, log_tail, _ASIDES)
 
 
 ENGINE = SgLang()

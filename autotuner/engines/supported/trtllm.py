@@ -36,6 +36,9 @@ _FILE = "config.yaml"
 _FILE_OPTIONS = ("config", "extra_llm_api_options")  # how versions call the option that names it, newest first
 _HELIX = MappingProxyType({"cp_type": "HELIX", "tokens_per_block": 32})  # 32: kv_cache_config.tokens_per_block
 
+# [time] [TRT-LLM] [RANK 2] [W] (tensorrt_llm/logger.py) and [TensorRT-LLM][WARNING] (common/logger.h).
+_ASIDES = (r"[\d/:. -]*(?:\[[^\]]*\] ?)*?\[(?:[VDIW]|TRACE|DEBUG|INFO|WARNING)\]",)
+
 # Looked for in this order: what is told first explains the lines after it (a rank that ends for lack of memory
 # leaves NCCL and MPI errors on the others).
 _PATTERNS = (
@@ -196,7 +199,7 @@ class TensorRtLlm:
         return RequestFeatures(token_ids=True, ignore_eos=True, min_tokens=True)
 
     def diagnose(self, exit_code: int | None, log_tail: str) -> FailureReport:
-        return diagnose_log(_PATTERNS, exit_code, log_tail)
+        return diagnose_log(_PATTERNS, exit_code, log_tail, _ASIDES)
 
 
 ENGINE = TensorRtLlm()

@@ -53,6 +53,8 @@ _WRONG = (
 _PREFIX = re.compile(r"^(\([\w ]+ ?(rank=\d+ )?pid=\d+\) ?)*((ERROR|WARNING|INFO) [\d-]+ [\d:]+ \[[^\]]*\] ?)?")
 _SUFFIX = re.compile(r" \[type=\w+, input_value=.*$")
 
+_ASIDES = (r"(?:DEBUG|INFO|WARNING) \d\d-\d\d \d\d:\d\d:\d\d ",)  # vllm/logger.py
+
 # Looked for in this order, the cause before what follows from it: a worker without memory leaves NCCL errors on
 # the others, and every dead engine core an "Engine core initialization failed" of the API server.
 _PATTERNS = (
@@ -292,7 +294,7 @@ class Vllm:
         return RequestFeatures(token_ids=True, ignore_eos=True, min_tokens=True)
 
     def diagnose(self, exit_code: int | None, log_tail: str) -> FailureReport:
-        report = diagnose_log(_PATTERNS, exit_code, log_tail)
+        report = diagnose_log(_PATTERNS, exit_code, log_tail, _ASIDES)
         return dataclasses.replace(report, message=_SUFFIX.sub("", _PREFIX.sub("", report.message)))
 
 
