@@ -19,7 +19,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
@@ -28,6 +28,8 @@ sys.argv = [sys.argv[0], "--help"]  # vLLM leaves the help texts out unless it i
 import vllm
 import vllm.config
 import vllm.entrypoints.cli.serve
+from vllm.config import SpeculativeConfig
+from vllm.engine.arg_utils import EngineArgs
 from vllm.entrypoints.cli.serve import ServeSubcommand
 from vllm.utils.argparse_utils import FlexibleArgumentParser
 
@@ -167,6 +169,8 @@ def fields_of(name: str, group: str, action: argparse.Action) -> dict[str, Any]:
         found["aliases"] = others
     if found["type"] in ("int", "float"):
         found |= range_of(name, group, action.dest)
+    if found["type"] == "json":
+        found |= structure_of(action)
     if name in ALSO:
         found["also"] = ALSO[name]
     found["default"] = plain(action.default)
@@ -193,6 +197,39 @@ def type_of(name: str, action: argparse.Action) -> dict[str, Any]:
     if known:
         return {"type": "choice", "choices": known, "open": True}
     return {"type": parsed_type(action.type)}
+
+
+def structure_of(action: argparse.Action) -> dict[str, Any]:
+    """`keys` (name → choices, null where any value will do) of a map that no other may be in; `open` where a text that
+    is no JSON will do."""
+    taken = next((field.type for field in dataclasses.fields(EngineArgs) if field.name == action.dest), None)
+    classes = [SpeculativeConfig] if action.dest == "speculative_config" else [taken, *get_args(taken)]
+    strict = [c for c in classes if getattr(c, "__pydantic_config__", {}).get("extra") == "forbid"]
+    if strict:
+        own = strict[0].__pydantic_fields__
+        read_first = {
+            name for v in strict[0].__pydantic_decorators__.field_validators.values() for name in v.info.fields
+        }
+        known = {
+            name: [] if name in read_first else _literals(f.annotation)
+            for name, f in own.items()
+            if f.init is not False
+        }
+        return {"keys": {name: choices or None for name, choices in known.items()}}
+    try:
+        return {"open": True} if isinstance(action.type("no JSON"), str) else {}
+    except Exception:  # noqa: BLE001  # each function has errors of its own
+        return {}
+
+
+def _literals(annotation: Any) -> list[str]:
+    """The texts of a Literal, or of an optional one."""
+    members = [annotation] if get_origin(annotation) is Literal else list(get_args(annotation))
+    members = [member for member in members if member is not type(None)]
+    if not members or any(get_origin(member) is not Literal for member in members):
+        return []
+    values = [value for member in members for value in get_args(member)]
+    return values if all(isinstance(value, str) for value in values) else []
 
 
 def known_values(metavar: object) -> list[str]:
@@ -290,6 +327,7 @@ def main() -> None:
     print(f"# The flags of `vllm serve`, vLLM {version}, as its own argument parser has them: every one of them.")
     print("# Made by scripts/make_vllm_catalogue.py, not edited by hand. Types, choices and defaults: the actions that")
     print(f"# {where} adds to the parser; ranges: the pydantic fields of vllm/config/*.py.")
+    print("# `keys` are the fields of the dataclass that a map is made into, with the choices of those that have some.")
     print("# `default` is null where vLLM decides when it starts, by model, GPU and other flags.")
     print(f"engine: vllm\nversion: {version}")
     print(f"source: vllm {version}, parser of `vllm serve` ({where})")

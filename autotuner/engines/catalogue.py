@@ -1,7 +1,8 @@
 """Flag catalogues: which flags a version of a server has, as data, and what is wrong with a value.
 
 A catalogue is ``catalogues/<engine>-<version>.yaml`` in this package: flag name (long form, no dashes)
-→ type, choices, range, default, aliases. ``synonyms/<engine>.yaml`` names what engines call differently:
+→ type, choices, range, default, aliases; of a map also ``keys``,
+name → choices or null. ``synonyms/<engine>.yaml`` names what engines call differently:
 concept → flag name.
 """
 
@@ -18,6 +19,7 @@ import yaml
 
 from autotuner.engines.flag import Flag, FlagType, Place, nearest_word
 from autotuner.engines.problem import Problem
+from autotuner.engines.structured import Keys, broken_part
 from autotuner.errors import StudyError
 
 AUTO = "auto"
@@ -41,6 +43,7 @@ class Catalogue:
     flags: Mapping[str, Flag]
     source: str = ""
     synonyms: Mapping[str, str] = field(default_factory=dict)  # concept → flag name
+    keys: Mapping[str, Keys] = field(default_factory=dict)  # flag name → what its map may hold
 
     def find(self, name: str) -> Flag | None:
         """The flag of this name or alias, dashes and underscores alike, or ``None``."""
@@ -61,6 +64,10 @@ class Catalogue:
         broken = flag.broken_rule(value)
         if broken is not None:
             return Problem(key, value, f"{broken.rule} ({judged_by})", broken.nearest, broken.fatal)
+        part = broken_part(flag, value, self.flags, self.keys.get(flag.name))
+        if part is not None:
+            inner, broken = f"{key}.{part.path}".rstrip("."), part.broken
+            return Problem(inner, part.value, f"{broken.rule} ({judged_by})", broken.nearest, broken.fatal)
         if flag.deprecated is not None and value is not None:
             return Problem(key, value, f"deprecated in {judged_by}: {flag.deprecated}", fatal=False)
         return None
@@ -169,6 +176,7 @@ def _read(engine: str, version: str) -> Catalogue:
         flags=flags,
         source=document.get("source", ""),
         synonyms=synonyms,
+        keys={name: _keys(fields) for name, fields in document["flags"].items() if "keys" in fields},
     )
 
 
@@ -178,8 +186,14 @@ def _read_yaml(folder: str, name: str) -> dict[str, Any]:
     return dict(yaml.load(path.read_text(encoding="utf-8"), Loader=loader) or {})  # noqa: S506  # both are safe
 
 
+def _keys(fields: Mapping[str, Any]) -> Keys:
+    known = {name: tuple(map(str, choices or ())) for name, choices in fields["keys"].items()}
+    return Keys(known, fields.get("open", False))
+
+
 def _flag(name: str, fields: Mapping[str, Any]) -> Flag:
-    plain = {key: value for key, value in fields.items() if key not in ("type", "aliases", "choices", "also", "where")}
+    apart = ("type", "aliases", "choices", "also", "where", "keys")
+    plain = {key: value for key, value in fields.items() if key not in apart}
     return Flag(
         name=name,
         type=FlagType(fields["type"]),

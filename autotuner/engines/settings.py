@@ -114,10 +114,11 @@ def canonical(catalogue: Catalogue, values: Mapping[str, Any]) -> dict[str, Any]
     found = {}
     for name, value in values.items():
         problem = catalogue.problem(name, name, value)
+        if problem is not None and problem.fatal:
+            raise _error(problem.key, problem.value, problem.rule, problem.nearest)
         flag = catalogue.find(name)
-        if flag is None or (problem is not None and problem.fatal):
-            rule, nearest = (problem.rule, problem.nearest) if problem else ("unknown", None)
-            raise _error(name, value, rule, nearest)
+        if flag is None:
+            raise _error(name, value, "unknown", None)
         found[flag.name] = value
     return found
 

@@ -40,8 +40,10 @@ def study_problems(study: Study, space: SearchSpace) -> list[Problem]:
 def _under_own_key(study: Study, problem: Problem, prefixed: dict[str, str]) -> Problem:
     """The problem under the key that the user wrote: a name with its engine in front, a preset."""
     section, _, name = problem.key.rpartition(".")
-    if problem.key.startswith(_PARAMETERS) and (flag := problem.key.removeprefix(_PARAMETERS)) in prefixed:
-        return replace(problem, key=_PARAMETERS + prefixed[flag])
+    flag = problem.key.removeprefix(_PARAMETERS) if problem.key.startswith(_PARAMETERS) else ""
+    for own, full in prefixed.items():
+        if flag == own or flag.startswith(f"{own}."):  # a key of its map
+            return replace(problem, key=_PARAMETERS + full + flag.removeprefix(own))
     if section == "space.quantization" and getattr(study.space.quantization, name, "") is None:
         presets = as_tuple(study.space.quantization.preset)
         named = [p for p in presets if getattr(QUANTIZATION_PRESETS.get(p), name, None) == problem.value]
