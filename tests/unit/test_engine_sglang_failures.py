@@ -18,6 +18,7 @@ FAILURES = {
     "chunks_of_broken_pages": (INVALID, "page_size"),
     "crash_in_a_kernel": (Failure.CRASH, "exit code 1"),
     "flags_that_exclude_each_other": (INVALID, "mutually exclusive"),
+    "gpus_unbalanced": (Failure.INFRASTRUCTURE, "occupied by other processes"),
     "hub_not_reached": (Failure.INFRASTRUCTURE, "couldn't connect"),
     "memory_then_nccl": (OUT_OF_MEMORY, "448.00 MiB"),
     "missing_folder": (INVALID, "HFValidationError"),

@@ -25,6 +25,7 @@ from autotuner.engines.engine import (
 from autotuner.engines.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric, Share
 from autotuner.engines.settings import canonical, command, flag_problems, read_settings
+from autotuner.engines.shared_patterns import NODE
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism
@@ -37,6 +38,7 @@ _CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", 
 _ASIDES = (r"[\d.]+ [DIW] ",)  # common/log.cpp: 0.00.024.119 I …
 
 _PATTERNS = (
+    *NODE,
     LogPattern(r"couldn't bind HTTP server socket", Failure.INFRASTRUCTURE),
     LogPattern(r"CUDA error: (?!out of memory)", Failure.INFRASTRUCTURE),
     LogPattern(r"(?i)out of memory|insufficient memory|std::bad_alloc", Failure.OUT_OF_MEMORY_AT_START),

@@ -26,6 +26,7 @@ from autotuner.engines.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.nodes import gpus_by_rank
 from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
 from autotuner.engines.settings import ServerSettings, command, flag_problems, read_settings, served_name
+from autotuner.engines.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism
@@ -46,31 +47,24 @@ _ASIDES = (r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]*\] (?!ERROR:)",)  # ERROR: uv
 # NCCL errors on the others). "Decode out of memory happened" is no end: requests are put back.
 _ERROR = r"^(\[rank\d+\]: ?)?(AssertionError|ValueError|NotImplementedError): .*"
 _PATTERNS = (
-    LogPattern(r"(?i)address already in use|EADDRINUSE", Failure.INFRASTRUCTURE),
+    *NODE,
     LogPattern(r"ValueError: \S+ at \d+ is not available in \d+ seconds", Failure.INFRASTRUCTURE),
-    LogPattern(
-        r"uncorrectable ECC|GPU is lost|fallen off the bus|driver version is insufficient", Failure.INFRASTRUCTURE
-    ),
-    LogPattern(r"No CUDA GPUs are available|no CUDA-capable device|No accelerator \(CUDA", Failure.INFRASTRUCTURE),
-    LogPattern(r"No space left on device|couldn't connect to 'https?://", Failure.INFRASTRUCTURE),
+    LogPattern(r"No accelerator \(CUDA|Error: The memory capacity is unbalanced", Failure.INFRASTRUCTURE),
     LogPattern(r"Not enough memory\. Please try to increase", Failure.OUT_OF_MEMORY_AT_START),
-    LogPattern(
-        r"(CUDA|HIP|NPU) out of memory|CUDA error: out of memory|OutOfMemoryError", Failure.OUT_OF_MEMORY_AT_START
-    ),
+    *GPU_MEMORY,
     LogPattern(r"Error: (Prefill|Decode) out of memory|Error: Out of memory", Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(r"runs out of memory|Not enough host memory", Failure.OUT_OF_MEMORY_AT_START),
+    *HUB,
     LogPattern(r"^(launch_server\.py|sglang serve): error: ", Failure.INVALID_CONFIG),
-    LogPattern(r"is not a local folder and is not a valid model identifier", Failure.INVALID_CONFIG),
-    LogPattern(r"RepositoryNotFoundError|GatedRepoError|HFValidationError", Failure.INVALID_CONFIG),
-    LogPattern(r"does not appear to have a file named|Cannot find any model weights", Failure.INVALID_CONFIG),
+    LogPattern(r"Cannot find any model weights", Failure.INVALID_CONFIG),
     LogPattern(r"^FileNotFoundError: |Can't load the (configuration|tokenizer)", Failure.INVALID_CONFIG),
     LogPattern(r"Model architectures .* are not supported|Unrecognized model in", Failure.INVALID_CONFIG),
     LogPattern(_ERROR + r"(?i:must|should be|divisible|support|compatible|exclusive)", Failure.INVALID_CONFIG),
     LogPattern(_ERROR + r"(?i:require|invalid|unknown|unsupported|does not match|only works)", Failure.INVALID_CONFIG),
     LogPattern(r"Watchdog caught collective operation timeout", Failure.HANG),
     LogPattern(r"(?i)watchdog timeout \((?!.*soft=True)", Failure.HANG, in_asides=True),
-    LogPattern(r"Error: NCCL error|nccl(System|Remote|Internal)Error", Failure.INFRASTRUCTURE),
-    LogPattern(r"DistNetworkError|DistStoreError|failed to connect to any local network", Failure.INFRASTRUCTURE),
+    *RANKS,
+    LogPattern(r"failed to connect to any local network", Failure.INFRASTRUCTURE),
 )
 
 _ARGS = "sglang/srt/server_args.py"

@@ -26,6 +26,7 @@ from autotuner.engines.key_file import key_file
 from autotuner.engines.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric
 from autotuner.engines.settings import ServerSettings, command, flag_problems, read_settings
+from autotuner.engines.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism
@@ -42,25 +43,25 @@ _ASIDES = (r"[\d/:. -]*(?:\[[^\]]*\] ?)*?\[(?:[VDIW]|TRACE|DEBUG|INFO|WARNING)\]
 # Looked for in this order: what is told first explains the lines after it (a rank that ends for lack of memory
 # leaves NCCL and MPI errors on the others).
 _PATTERNS = (
-    LogPattern(r"(?i)address already in use|Failed to bind socket", Failure.INFRASTRUCTURE),
-    LogPattern(r"No GPU devices found|no CUDA-capable device|No CUDA GPUs are available", Failure.INFRASTRUCTURE),
-    LogPattern(r"driver version is insufficient|uncorrectable ECC|GPU is lost", Failure.INFRASTRUCTURE),
-    LogPattern(r"insufficient GPU memory|(?i:cuda out of memory)|OutOfMemoryError", Failure.OUT_OF_MEMORY_AT_START),
+    *NODE,
+    LogPattern(r"No GPU devices found|Failed to bind socket", Failure.INFRASTRUCTURE),
+    LogPattern(r"insufficient GPU memory", Failure.OUT_OF_MEMORY_AT_START),
+    *GPU_MEMORY,
     LogPattern(r"CUDA (runtime )?error.*out of memory|cudaErrorMemoryAllocation", Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(r"maxTokensInPagedKvCache must be large enough", Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(r"(?i)fit (in )?any sequence in (the )?kv ?cache", Failure.OUT_OF_MEMORY_AT_START),
+    *HUB,
     LogPattern(r"^Error: (No such option|Invalid value|Missing|Got unexpected|Option )", Failure.INVALID_CONFIG),
     LogPattern(r"got invalid argument: |Extra inputs are not permitted", Failure.INVALID_CONFIG),
     LogPattern(r"\d+ validation errors? for ", Failure.INVALID_CONFIG),
-    LogPattern(r"RepositoryNotFoundError|GatedRepoError|is not a valid model identifier", Failure.INVALID_CONFIG),
-    LogPattern(r"no config.json exists|does not appear to have a file named", Failure.INVALID_CONFIG),
+    LogPattern(r"no config.json exists", Failure.INVALID_CONFIG),
     LogPattern(r"Unknown architecture for|is not supported in TRT-LLM", Failure.INVALID_CONFIG),
     LogPattern(r"[Oo]verrid(e|ing) KV cache quantization", Failure.INVALID_CONFIG),
     LogPattern(r"only supports? (Hopper|Blackwell|SM ?\d)", Failure.INVALID_CONFIG),
     LogPattern(r"Error: .*must equal to |NotImplementedError: ", Failure.INVALID_CONFIG),
     LogPattern(r"Error: .*(does not support|doesn't support|not supported|[Uu]nsupported)", Failure.INVALID_CONFIG),
     LogPattern(r"Hang detected on rank", Failure.HANG),
-    LogPattern(r"NCCL error|ncclSystemError|ncclRemoteError|ncclUnhandledCudaError", Failure.INFRASTRUCTURE),
+    *RANKS,
     LogPattern(r"MPI_ABORT was invoked|ORTE has lost communication|MPI_ERR_", Failure.INFRASTRUCTURE),
 )
 

@@ -37,6 +37,7 @@ from autotuner.engines.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.nodes import gpus_by_rank
 from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
 from autotuner.engines.settings import ServerSettings, command, flag_problems, read_settings
+from autotuner.engines.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism
@@ -58,28 +59,22 @@ _ASIDES = (r"(?:DEBUG|INFO|WARNING) \d\d-\d\d \d\d:\d\d:\d\d ",)  # vllm/logger.
 # Looked for in this order, the cause before what follows from it: a worker without memory leaves NCCL errors on
 # the others, and every dead engine core an "Engine core initialization failed" of the API server.
 _PATTERNS = (
-    LogPattern(r"(?i)address already in use|EADDRINUSE", Failure.INFRASTRUCTURE),
-    LogPattern(r"uncorrectable ECC|GPU is lost|fallen off the bus|driver version is insuff", Failure.INFRASTRUCTURE),
-    LogPattern(r"No CUDA GPUs are available|Failed to infer device type", Failure.INFRASTRUCTURE),
-    LogPattern(r"No space left on device|We couldn't connect to 'https?://", Failure.INFRASTRUCTURE),
+    *NODE,
+    LogPattern(r"Failed to infer device type", Failure.INFRASTRUCTURE),
     LogPattern(r"No available memory for the cache blocks", Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(r"KV cache is needed, which is larger than the available", Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(r"Free memory on device .* is less than desired", Failure.OUT_OF_MEMORY_AT_START),
-    LogPattern(r"(?i)(cuda|hip|xpu) out of memory|\bOutOfMemoryError\b", Failure.OUT_OF_MEMORY_AT_START),
-    LogPattern(
-        r"(?i)cuda (error|failure):? '?out of memory|CUBLAS_STATUS_ALLOC_FAILED", Failure.OUT_OF_MEMORY_AT_START
-    ),
+    *GPU_MEMORY,
     LogPattern(r"can't allocate memory|MemoryError\b|std::bad_alloc", Failure.OUT_OF_MEMORY_AT_START),
+    *HUB,
     LogPattern(r"^vllm( serve)?: error: ", Failure.INVALID_CONFIG),
     LogPattern(r"\bValue error, ", Failure.INVALID_CONFIG),  # the second line of pydantic's, which says what
-    LogPattern(r"(HFValidation|RepositoryNotFound|GatedRepo|LocalEntryNotFound)Error: ", Failure.INVALID_CONFIG),
-    LogPattern(r"not a valid model identifier|does not appear to have a file named", Failure.INVALID_CONFIG),
     LogPattern(r"Cannot find any model weights|Invalid repository ID or local dir", Failure.INVALID_CONFIG),
     LogPattern(r"LoRAAdapterNotFoundError: |Loading lora .* failed: ", Failure.INVALID_CONFIG),
     LogPattern(r"RPC call to \w+ timed out", Failure.HANG),
     LogPattern(r"Watchdog caught collective operation timeout", Failure.INFRASTRUCTURE),
-    LogPattern(r"NCCL [Ee]rror(?!: \{)|nccl(System|Remote|Internal|UnhandledCuda)Error", Failure.INFRASTRUCTURE),
-    LogPattern(r"DistStoreError|DistNetworkError|[Tt]imed out .*(clients|connect)", Failure.INFRASTRUCTURE),
+    *RANKS,
+    LogPattern(r"[Tt]imed out .*(clients|connect)", Failure.INFRASTRUCTURE),
     LogPattern(
         rf"\b(Value|Assertion|NotImplemented|Type|Runtime|Validation)Error: (?!CUDA error).*({_WRONG})",
         Failure.INVALID_CONFIG,
