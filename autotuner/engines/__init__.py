@@ -24,11 +24,12 @@ from autotuner.engines.installed import (
     installed_problems,
     judged_by,
 )
-from autotuner.engines.model_fit import model_constraints, requantization_problems
+from autotuner.engines.model_fit import model_constraints
 from autotuner.engines.one_engine import one_engine, split_prefix, study_of
 from autotuner.engines.problem import Problem
 from autotuner.engines.random_tokens import random_token_problems
 from autotuner.engines.registry import engine_names, get_engine
+from autotuner.engines.requantization import requantization_problems
 from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric, Share
 from autotuner.engines.study_problems import study_problems
 from autotuner.engines.study_space import build_space

@@ -1,21 +1,19 @@
-"""What a model and its GPUs ask of a study's Configs: as constraints, and as formats that can't be."""
+"""What a model and its GPUs ask of a study's Configs: as constraints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from autotuner.engines.catalogue import load_catalogue
 from autotuner.engines.engine import Engine
 from autotuner.engines.one_engine import split_prefix, study_of
-from autotuner.engines.problem import Problem
 from autotuner.engines.registry import get_engine
 from autotuner.engines.settings import ENGINE, is_flag, rule_values
-from autotuner.space import Choice, Constraint, SearchSpace
+from autotuner.space import Constraint, SearchSpace
 from autotuner.space._nodes import Value
 from autotuner.space.expression import identifier
-from autotuner.space.model_rules import Known, already_quantized_problem, model_rules, possible_values
-from autotuner.space.quantization import PREFIX
+from autotuner.space.model_rules import Known, model_rules, possible_values
 from autotuner.study.hardware_profiles import find_profile
 from autotuner.study.model import Study
 from autotuner.study.model_facts import ModelFacts
@@ -46,27 +44,6 @@ def model_constraints(
         when = f"{ENGINE} == '{name}'" if names.several else ""
         found += model_rules(facts, known, engine.traits(own), when=when)
     return tuple(found)
-
-
-def requantization_problems(study: Study, space: SearchSpace, facts: ModelFacts) -> Iterator[Problem]:
-    """A checkpoint that is quantised already, and formats that ask to quantise it again."""
-    formats: dict[str, list[str]] = {}
-    for parameter in space.parameters:
-        field = parameter.name.removeprefix(PREFIX)
-        if parameter.name.startswith(PREFIX) and isinstance(parameter, Choice):
-            formats[field] = [value for value in parameter.options if value not in study.model.variants]
-    problem = already_quantized_problem(facts, formats)
-    if problem is not None:
-        yield Problem(f"space.quantization.{problem.field}", problem.value, problem.rule, problem.nearest)
-    for name in study.engine.names:
-        own = study_of(study, name)
-        catalogue = load_catalogue(name, own.engine.version)
-        flag = catalogue.means("weight_quantization")
-        for given, value in own.engine.args.items():
-            if flag is not None and catalogue.find(given) is flag and isinstance(value, str):
-                again = already_quantized_problem(facts, {"gemm": [value]})
-                if again is not None:
-                    yield Problem(f"engine.args.{given}", value, again.rule, facts.quantization)
 
 
 class _Names:

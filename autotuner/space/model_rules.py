@@ -10,7 +10,6 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from autotuner.space._memory_rules import MemoryRules
@@ -25,24 +24,6 @@ from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model_facts import ModelFacts
 
 KEY = "model.id"
-# Other names under which engines take a checkpoint of a method: kernels for it, or formats that SGLang brings it into.
-# vLLM 0.27.0 override_quantization_method in model_executor/layers/quantization/; SGLang 0.5.23
-# srt/configs/model_config.py, compatible_quantization_methods and REQUANTIZATION_METHODS.
-_ANY_METHOD = frozenset({"humming", "quark_mxfp4"})
-_ALSO_TAKEN: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "awq": frozenset({"auto_awq", "awq_marlin", "moe_wna16"}),
-        "gptq": frozenset({"auto_gptq", "gptq_marlin", "moe_wna16"}),
-        "auto-round": frozenset({"inc"}),
-        "compressed-tensors": frozenset({"w8a8_int8", "w8a8_fp8", "auto-round-int8"}),
-        "fp8": frozenset({"deepseek_v4_fp8", "modelopt_fp4", "nvfp4_online"}),
-        "modelopt": frozenset(
-            {"modelopt_fp4", "modelopt_fp8", "modelopt_mixed", "modelopt_mxfp8", "nvfp4_online", "petit_nvfp4"}
-        ),
-        "mxfp4": frozenset({"gpt_oss_mxfp4"}),
-        "mxfp8": frozenset({"minimax_m3_nvfp4"}),
-    }
-)
 _WIDE = 64  # values of a range up to which all of them are looked at
 _MOST_CASES = 20_000
 
@@ -63,16 +44,6 @@ class Known:
     gpu_memory_gib: float | None = None
     request_tokens: int | None = None
     variants: Mapping[str, ModelFacts | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Requantization:
-    """A format that a checkpoint can't be brought into. ``field`` is gemm or moe."""
-
-    field: str
-    value: str
-    rule: str
-    nearest: str = AUTO
 
 
 def possible_values(parameters: Iterable[Parameter], fixed: Mapping[str, Any]) -> dict[str, tuple[Value, ...]]:
@@ -112,29 +83,6 @@ def model_rules(
     if not when:
         return kept
     return [Constraint(f"not ({when}) or ({rule.text})", rule.key, rule.reason) for rule in kept]
-
-
-def already_quantized_problem(facts: ModelFacts, formats: Mapping[str, Iterable[str]]) -> Requantization | None:
-    """The first of ``formats`` (gemm, moe → values) that a quantised checkpoint refuses.
-
-    The caller leaves out those of model.variants, which are checkpoints of their own.
-    """
-    own = facts.weight_format
-    if own is None:
-        return None
-    # A kind that is no method of its own (fp8 of ModelOpt) would be taken for another method's.
-    taken = {AUTO, own.method, *_ANY_METHOD, *_ALSO_TAKEN.get(own.method, ())}
-    taken |= set() if own.kind in ("fp8", "int8") else {own.kind}
-    for name in ("gemm", "moe"):
-        for value in formats.get(name, ()):
-            if value not in taken:
-                where = "the GGUF file holds" if own.method == "gguf" else "config.json says"
-                rule = (
-                    f"{where} weights that are quantised already, {own.text}: leave it auto, or name another "
-                    f"checkpoint in model.variants.{value}"
-                )
-                return Requantization(name, value, rule)
-    return None
 
 
 # ── shapes ────────────────────────────────────────────────────────────────────────────────────

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,56 +18,9 @@ from autotuner.space.memory import (
     weight_bytes,
     weight_bytes_per_gpu,
 )
-from autotuner.space.model_rules import Known, already_quantized_problem, model_rules, possible_values
 from autotuner.space.parallelism import Parallelism
-from autotuner.space.rule import Constraint
-from autotuner.space.search_space import SearchSpace
 from autotuner.space.server_traits import ServerTraits
-from autotuner.study._model_config import facts_of_config
-from autotuner.study.model_facts import ModelFacts, WeightFormat
-
-CONFIGS = Path(__file__).parent / "model_configs"
-# As the three engines lay models out.
-VLLM = ServerTraits(whole_blocks=True, holds_longest=True)
-SGLANG = ServerTraits(dp_inside_tp=True, even_experts=True, whole_blocks=True)
-TRTLLM = ServerTraits(even_experts=True, fraction_of="rest")
-LLAMACPP = ServerTraits(
-    gpu_only=False,
-    limits_positions=False,
-    request_room="ctx_size == 0 or kv_unified == true or parallel < 1 or ctx_size / parallel >= {tokens}",
-)
-CONCEPTS = {"max_model_len": "max_model_len", "gpu_memory_fraction": "gpu_memory", "cpu_offload": "offload"}
-
-
-def facts_of(name: str) -> ModelFacts:
-    return facts_of_config(json.loads((CONFIGS / f"{name}.json").read_text(encoding="utf-8")))
-
-
-def rules_of(
-    facts: ModelFacts,
-    parameters: dict[str, Any],
-    traits: ServerTraits = VLLM,
-    *,
-    memory_gib: float | None = None,
-    tokens: int | None = None,
-    variants: Mapping[str, ModelFacts | None] | None = None,
-    when: str = "",
-    **fixed: Any,
-) -> list[Constraint]:
-    values = possible_values(read_space(parameters).parameters, fixed)
-    return model_rules(facts, Known(values, CONCEPTS, memory_gib, tokens, variants or {}), traits, when=when)
-
-
-def space_of(facts: ModelFacts, parameters: dict[str, Any], traits: ServerTraits = VLLM, **known: Any) -> SearchSpace:
-    """The parameters under the model's rules. Other words than those of ``rules_of`` are fixed flags."""
-    fixed = {name: value for name, value in known.items() if name not in ("memory_gib", "tokens", "variants", "when")}
-    constants = dict.fromkeys(("tp", "pp", "dp", "ep", "dcp", "cp", "moe_ep"), 1) | fixed
-    return read_space(parameters, constraints=rules_of(facts, parameters, traits, **known), fixed=constants)
-
-
-def allowed(space: SearchSpace, name: str) -> list[Any]:
-    return sorted({config.values[name] for config in space.grid()})
-
+from tests.model_spaces import SGLANG, TRTLLM, VLLM, allowed, facts_of, rules_of, space_of
 
 # ── arithmetic ────────────────────────────────────────────────────────────────────────────────
 
@@ -175,98 +124,6 @@ def test_files_smaller_than_the_shapes_are_believed() -> None:
     assert found.total == pytest.approx(10_000_000_000)
 
 
-# ── shapes ────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_heads_are_divided() -> None:
-    degrees = {"tp": [1, 2, 3, 4, 6, 8, 16, 32]}
-    assert allowed(space_of(facts_of("llama-3.1-8b"), degrees), "tp") == [1, 2, 4, 8, 16, 32]
-    assert allowed(space_of(facts_of("qwen2.5-7b-awq"), degrees), "tp") == [1, 2, 4]  # 28 heads, 4 of them KV
-    assert allowed(space_of(facts_of("deepseek-v3"), {**degrees, "ep": [32]}), "tp") == [1, 2, 4, 8, 16, 32]
-
-
-def test_only_rules_that_something_breaks_are_there() -> None:
-    llama = facts_of("llama-3.1-8b")
-    assert rules_of(llama, {"tp": [1, 2, 4, 8]}) == []
-    [rule] = rules_of(llama, {"tp": [1, 2, 5]}, VLLM)[:1]
-    assert (rule.text, rule.key) == ("32 % tp == 0", "model.id")
-    assert rule.reason == "tp must divide the model's 32 attention heads"
-
-
-def test_attention_of_sglang_is_split_by_tp_over_dp() -> None:
-    space = space_of(facts_of("qwen2.5-7b-awq"), {"tp": [4, 8], "dp": [1, 2]}, SGLANG)
-    assert [(c.values["tp"], c.values["dp"]) for c in space.grid()] == [(4, 1), (4, 2), (8, 2)]
-
-
-def test_experts_are_divided_where_the_engine_wants_them_even() -> None:
-    mixtral, degrees = facts_of("mixtral-8x7b"), {"ep": [1, 3, 8, 16]}
-    assert allowed(space_of(mixtral, degrees, SGLANG), "ep") == [1, 8]
-    assert allowed(space_of(mixtral, degrees, VLLM), "ep") == [1, 3, 8]
-    assert allowed(space_of(facts_of("llama-3.1-8b"), degrees), "ep") == [1]
-    assert allowed(space_of(mixtral, {"moe_ep": [1, 2, 3]}, TRTLLM), "moe_ep") == [1, 2]
-
-
-def test_a_stage_has_a_layer() -> None:
-    assert allowed(space_of(facts_of("llama-3.1-8b"), {"pp": [1, 32, 33]}), "pp") == [1, 32]
-
-
-def test_decode_context_parallelism_takes_the_copies_of_kv_heads() -> None:
-    space = space_of(facts_of("llama-3.1-70b"), {"tp": [8, 16, 32], "dcp": [1, 2, 4]})
-    pairs = [(c.values["tp"], c.values["dcp"]) for c in space.grid()]
-    assert pairs == [(8, 1), (16, 1), (16, 2), (32, 1), (32, 2), (32, 4)]
-    assert allowed(space_of(facts_of("deepseek-v3"), {"dcp": [1, 2, 8]}), "dcp") == [1, 2, 8]
-
-
-def test_blocks_of_fp8_weights_stay_whole() -> None:
-    """Qwen3-235B-A22B-FP8 does not start with tp 8 alone: 1536 / 8 is no multiple of 128."""
-    block = WeightFormat("fp8", "fp8", 8.0, block=128)
-    facts = replace(facts_of("qwen3-235b-a22b"), weight_format=block)
-    pairs = [(c.values["tp"], c.values["ep"]) for c in space_of(facts, {"tp": [4, 8], "ep": [1, 8]}, SGLANG).grid()]
-    assert pairs == [(4, 1), (4, 8), (8, 8)]
-    pairs = [(c.values["tp"], c.values["ep"]) for c in space_of(facts, {"tp": [4, 8], "ep": [1, 8]}, VLLM).grid()]
-    assert pairs == [(4, 1), (4, 8), (8, 8)]
-    assert rules_of(facts, {"tp": [4, 8]}, TRTLLM) == []
-    dense = facts_of("qwen3-32b-fp8")
-    assert allowed(space_of(replace(dense, intermediate_size=2816), {"tp": [1, 2, 4]}), "tp") == [1, 2]
-
-
-# ── lengths ───────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_context_longer_than_the_model_is_refused() -> None:
-    qwen, lengths = facts_of("qwen3-32b"), {"max-model-len": [8192, 40960, 65536]}
-    space = space_of(qwen, lengths)
-    assert allowed(space, "max-model-len") == [8192, 40960]
-    assert space.constraints[0].reason == "the model is made for 40960 tokens of context"
-    assert rules_of(qwen, lengths, LLAMACPP) == []
-
-
-def test_a_fixed_length_is_refused_too() -> None:
-    space = space_of(facts_of("qwen3-32b"), {"tp": [1]}, max_model_len=65536)
-    with pytest.raises(SpaceError, match="the model is made for 40960 tokens") as caught:
-        space.count()
-    assert caught.value.key == "model.id"
-
-
-def test_requests_must_have_room() -> None:
-    qwen = facts_of("qwen3-32b")
-    assert allowed(space_of(qwen, {"max-model-len": [1024, 1200, 8192]}, tokens=1200), "max-model-len") == [1200, 8192]
-    auto = space_of(qwen, {"max-model-len": [-1, 1024, 8192]}, tokens=1200)
-    assert allowed(auto, "max-model-len") == [-1, 8192]
-    with pytest.raises(SpaceError, match="50000 tokens, input and output together"):
-        space_of(qwen, {"tp": [1]}, tokens=50_000).count()
-
-
-def test_slots_share_the_context_of_llamacpp() -> None:
-    parameters = {"ctx-size": [0, 4096, 8192], "parallel": [-1, 2, 4]}
-    space = space_of(facts_of("llama-3.1-8b"), parameters, LLAMACPP, tokens=2048, kv_unified=None)
-    refused = {(4096, 4)}
-    assert {(c.values["ctx-size"], c.values["parallel"]) for c in space.grid()} == {
-        (size, slots) for size in (0, 4096, 8192) for slots in (-1, 2, 4)
-    } - refused
-    assert rules_of(facts_of("llama-3.1-8b"), parameters, LLAMACPP, tokens=2048, kv_unified=True) == []
-
-
 # ── memory ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -348,13 +205,6 @@ def test_a_space_where_nothing_fits_names_the_rule() -> None:
         space.count()
 
 
-def test_rules_of_one_engine_leave_others_alone() -> None:
-    parameters = {"engine": ["vllm", "sglang"], "tp": [1, 3]}
-    rules = rules_of(facts_of("llama-3.1-8b"), parameters, when="engine == 'vllm'")
-    space = read_space(parameters, constraints=rules)
-    assert [tuple(c.values.values()) for c in space.grid()] == [("vllm", 1), ("sglang", 1), ("sglang", 3)]
-
-
 NAMES = [
     "llama-3.1-8b",
     "llama-3.1-70b",
@@ -425,38 +275,3 @@ def test_what_fits_is_never_refused_and_what_is_far_too_large_always(
         assert fits
     elif needed * 0.99 > room + 0.4:
         assert not fits  # figures are rounded to tenths of a GiB
-
-
-# ── quantised already ─────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("name", "formats", "refused"),
-    [
-        ("llama-3.1-8b", {"gemm": ["fp8"], "moe": ["fp8"]}, None),
-        ("qwen2.5-7b-awq", {"gemm": ["auto", "awq", "awq_marlin"]}, None),
-        ("qwen2.5-7b-gptq-int4", {"gemm": ["gptq_marlin"]}, None),
-        ("qwen3-32b-fp8-modelopt", {"gemm": ["modelopt_fp8"]}, None),
-        ("qwen2.5-7b-awq", {"gemm": ["auto", "fp8"]}, ("gemm", "fp8")),
-        ("qwen2.5-7b-gptq-int4", {"gemm": ["bfloat16"]}, ("gemm", "bfloat16")),
-        ("qwen3-32b-fp8", {"gemm": ["fp8"]}, None),
-        ("qwen3-32b-fp8-modelopt", {"gemm": ["fp8"]}, ("gemm", "fp8")),  # another method of the same bits
-        ("gpt-oss-120b", {"gemm": ["auto"], "moe": ["mxfp4", "fp8"]}, ("moe", "fp8")),
-        ("kimi-k2.5", {"gemm": ["nvfp4"]}, ("gemm", "nvfp4")),
-    ],
-)
-def test_a_quantised_model_is_not_quantised_anew(
-    name: str, formats: dict[str, list[str]], refused: tuple[str, str] | None
-) -> None:
-    problem = already_quantized_problem(facts_of(name), formats)
-    assert (problem and (problem.field, problem.value)) == refused
-    if problem is not None:
-        assert f"config.json says weights that are quantised already, {facts_of(name).quantization}" in problem.rule
-        assert problem.nearest == "auto"
-
-
-def test_a_gguf_file_says_so_itself() -> None:
-    facts = ModelFacts("llama", weight_format=WeightFormat("gguf", "q4_k", 4.8))
-    problem = already_quantized_problem(facts, {"gemm": ["fp8"]})
-    assert problem is not None
-    assert problem.rule.startswith("the GGUF file holds weights that are quantised already, gguf (q4_k)")
