@@ -47,6 +47,8 @@ _VALUES: tuple[tuple[str, tuple[str, ...], str, type], ...] = (
     ("slot-prompt-similarity", ("-sps",), "slot_prompt_similarity", float),
     ("n-gpu-layers", ("-ngl", "--gpu-layers"), "", str),
     ("main-gpu", ("-mg",), "main_gpu", int),
+    ("override-tensor", ("-ot",), "", str),
+    ("n-cpu-moe", ("-ncmoe",), "", int),
     ("tensor-split", ("-ts",), "", str),
     ("rope-freq-base", (), "rope_freq_base", float),
     ("rope-freq-scale", (), "rope_freq_scale", float),
@@ -90,7 +92,10 @@ _SWITCHES: tuple[tuple[str, str], ...] = (
     ("swa-full", "swa_full"),
     ("check-tensors", "check_tensors"),
     ("offline", "offline"),
+    ("cpu-moe", ""),
 )
+_SHORT_SWITCHES = {"cpu-moe": ("-cmoe",)}
+_EXPERTS = r"\.ffn_(up|down|gate|gate_up)_(ch|)exps"  # names of the experts' tensors, as llama-server matches them
 
 
 def _say(line: str) -> None:
@@ -118,7 +123,8 @@ def build_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", *positive, action="store_const", const=True, dest=name)
         parser.add_argument(f"--no-{name}", *negative, action="store_const", const=False, dest=name)
     for name, _ in _SWITCHES:
-        parser.add_argument(f"--{name}", action="store_const", const=True, dest=name)
+        short = _SHORT_SWITCHES.get(name, ())
+        parser.add_argument(f"--{name}", *short, action="store_const", const=True, dest=name)
     return parser
 
 
@@ -168,6 +174,11 @@ def _apply_special(params: Any, flags: dict[str, Any]) -> None:
     if "tensor-split" in flags:
         shares = [float(share) for share in flags["tensor-split"].split(",")]
         params.tensor_split = shares + [0.0] * (len(params.tensor_split) - len(shares))
+    places = [flags["override-tensor"]] if "override-tensor" in flags else []
+    places += [f"{_EXPERTS}=CPU"] if "cpu-moe" in flags else []
+    places += [rf"blk\.{layer}{_EXPERTS}=CPU" for layer in range(flags.get("n-cpu-moe", 0))]
+    if places:
+        params.tensor_buft_overrides = ",".join(places)
 
 
 def make_params(engine: Any, flags: dict[str, Any]) -> Any:
@@ -180,7 +191,7 @@ def make_params(engine: Any, flags: dict[str, Any]) -> Any:
         if name in flags:
             _assign(params, path, flags[name] != negates)
     for name, path in _SWITCHES:
-        if name in flags:
+        if path and name in flags:
             _assign(params, path, True)
     _apply_choices(engine, params, flags)
     _apply_special(params, flags)

@@ -35,7 +35,7 @@ from autotuner.study.model import Study
 OWN = Address("10.0.0.7", 8111)
 RANK0 = Address("10.0.0.1", 9222)
 GPU_ENGINES = ("sglang", "trtllm", "vllm")
-SPACES = ("latency", "long-context", "minimal", "moe", "throughput")
+SPACES = {name: ("latency", "long-context", "minimal", "moe", "throughput") for name in (*GPU_ENGINES, "llamacpp")}
 NAMELESS = ("trtllm",)  # their servers can't be told a name: they take requests for any
 VERSIONS = [(name, version) for name in engine_names() for version in catalogue_versions(name)]
 
@@ -325,9 +325,13 @@ SPACE_FILES = sorted(
 )
 
 
-@pytest.mark.parametrize("name", GPU_ENGINES)
+def test_every_engine_has_shipped_spaces() -> None:
+    assert set(SPACES) == set(engine_names())
+
+
+@pytest.mark.parametrize("name", SPACES)
 def test_the_shipped_spaces_are_there(name: str) -> None:
-    assert [space for engine, space in SPACE_FILES if engine == name] == list(SPACES)
+    assert [space for engine, space in SPACE_FILES if engine == name] == list(SPACES[name])
 
 
 @pytest.mark.parametrize(("name", "space"), SPACE_FILES)

@@ -115,6 +115,14 @@ def test_flags_that_exclude_each_other_are_an_invalid_config(start: Start) -> No
     assert caught.value.failure is Failure.INVALID_CONFIG
 
 
+def test_tensors_can_be_placed(start: Start) -> None:
+    """A model without experts has nothing that the first two would move."""
+    with start({"n-cpu-moe": 2, "cpu-moe": True, "override-tensor": "token_embd=CPU"}) as server:
+        assert ask(server, "/v1/completions", {"prompt": [3], "max_tokens": 1})["usage"]["completion_tokens"] == 1
+    with pytest.raises(LaunchError, match="unknown buffer type"):
+        start({"override-tensor": "token_embd=Nowhere"})
+
+
 def test_no_room_for_the_kv_cache_is_out_of_memory(start: Start) -> None:
     limited = ("prlimit", "--as=3000000000", *resolve_argv(["llama-server"]).argv)
     with pytest.raises(LaunchError, match="memory") as caught:
@@ -154,7 +162,13 @@ def test_it_ends_cleanly_on_signals(number: signal.Signals, tiny_model: Path) ->
 
 def test_the_stand_in_takes_every_flag_of_the_catalogue(tiny_model: Path) -> None:
     """One start with all flags at values that change nothing: none may be unknown."""
-    samples = {"tensor-split": "1", "numa": "distribute", "chat-template": "chatml", "kv-unified-per-slot": 256}
+    samples = {
+        "tensor-split": "1",
+        "numa": "distribute",
+        "chat-template": "chatml",
+        "kv-unified-per-slot": 256,
+        "override-tensor": "none=CPU",
+    }
     words = ["--model", str(tiny_model), "--port", "0", "--foo"]
     for flag in load_catalogue("llamacpp").flags.values():
         if flag.reserved is None:
