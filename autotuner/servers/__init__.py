@@ -1,5 +1,6 @@
 """Servers: starts Deployments, owns every process of them, and ends them however a trial ends."""
 
+from autotuner.servers._tail import DIAGNOSED_BYTES
 from autotuner.servers.accelerator import accelerator_name
 from autotuner.servers.cache_reset import reset_caches
 from autotuner.servers.cores import CoreLease
@@ -15,6 +16,7 @@ from autotuner.servers.secrets import resolve_headers
 from autotuner.servers.tags import OWNER, Owner, owner_tag, tags
 
 __all__ = [
+    "DIAGNOSED_BYTES",
     "OWNER",
     "CoreLease",
     "Diagnose",

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from autotuner.errors import Failure, LaunchError
+from autotuner.servers._tail import TAIL_BYTES
 from autotuner.servers.launcher import Diagnose, LaunchRequest
 from autotuner.servers.readiness import Readiness, get_json_text, probe, wait_until_ready
 
@@ -39,7 +40,7 @@ class EndpointServer:
         """Always ``None``: its death shows in refused requests only."""
         return None
 
-    def log_tail(self, max_bytes: int = 16384) -> str:
+    def log_tail(self, max_bytes: int = TAIL_BYTES) -> str:
         return ""
 
     def stop(self) -> None:

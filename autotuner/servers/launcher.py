@@ -10,8 +10,9 @@ from typing import Protocol, Self
 
 from autotuner.engines.deployment import Deployment
 from autotuner.engines.engine import FailureReport
+from autotuner.servers._tail import TAIL_BYTES
 
-# Exit code (None = alive) and log tail → what they say: `Engine.diagnose`
+# Exit code (None = alive) and log → what they say: `Engine.diagnose`
 Diagnose = Callable[[int | None, str], FailureReport]
 
 
@@ -61,7 +62,9 @@ class RunningServer(Protocol):
         """
         ...
 
-    def log_tail(self, max_bytes: int = 16384) -> str: ...
+    def log_tail(self, max_bytes: int = TAIL_BYTES) -> str:
+        """The end of its logs: what is kept with a failure, or ``DIAGNOSED_BYTES`` to find what explains one."""
+        ...
 
     def stop(self) -> None:
         """Ends every descendant and returns when they are gone. Idempotent; has a deadline."""

@@ -14,7 +14,7 @@ from typing import Self
 from autotuner.engines.deployment import Address, Deployment, Rank, SecretEnv
 from autotuner.engines.log_pattern import last_lines
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
-from autotuner.servers._tail import tail_of
+from autotuner.servers._tail import DIAGNOSED_BYTES, TAIL_BYTES, tail_of
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.launcher import Diagnose, LaunchRequest
 from autotuner.servers.ports import PortLease, is_listened_on, lease_port, listens
@@ -88,7 +88,7 @@ class ProcessServer:
             time.sleep(_POLL_S)
         return code
 
-    def log_tail(self, max_bytes: int = 16384) -> str:
+    def log_tail(self, max_bytes: int = TAIL_BYTES) -> str:
         return tail_of(self._logs, max_bytes)
 
     def stop(self) -> None:
@@ -237,14 +237,13 @@ class _Launch:
     def _death(
         self, supervision: Supervision, exit_code: int | None, replicas: Sequence[_Replica]
     ) -> LaunchError | _PortTakenError:
-        log_tail = tail_of(self._logs)
         if supervision.error:
             return LaunchError(f"the server can't be started: {supervision.error}", Failure.INVALID_CONFIG)
         for address in (address for replica in replicas for address in (*replica.own, replica.rank0)):
             if is_listened_on(address.host, address.port):
                 return _PortTakenError(f"another process took port {address.port}")
-        report = self._diagnose(exit_code, log_tail)
-        return LaunchError(report.message, report.failure, log_tail=log_tail)
+        report = self._diagnose(exit_code, tail_of(self._logs, DIAGNOSED_BYTES))
+        return LaunchError(report.message, report.failure, log_tail=tail_of(self._logs))
 
     def _told_version(self, replicas: Sequence[_Replica]) -> str | None:
         where = self._deployment.version

@@ -16,7 +16,7 @@ from autotuner.metrics import LoadLevel, Measurement, PointRun, RequestError, me
 from autotuner.results import kept_runs
 from autotuner.results.records import PointFailure, RungRecord
 from autotuner.scoring import Score, parse_objectives, score_rung
-from autotuner.servers import RunningServer, reset_caches
+from autotuner.servers import DIAGNOSED_BYTES, RunningServer, reset_caches
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.point_failure import point_failure
@@ -212,7 +212,8 @@ def _judge(
 ) -> tuple[PointFailure | None, bool]:
     """Why the point has no measurement, ``None`` when it has one, and whether the server has died."""
     exit_code = server.exit_code(_DEATH_IS_TOLD_WITHIN_S if _may_be_dead(run) else 0.0)
-    return point_failure(run, exit_code, lambda code: diagnose(code, server.log_tail())), exit_code is not None
+    failure = point_failure(run, exit_code, lambda code: diagnose(code, server.log_tail(DIAGNOSED_BYTES)))
+    return failure, exit_code is not None
 
 
 def _may_be_dead(run: PointRun) -> bool:
