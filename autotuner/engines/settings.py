@@ -8,12 +8,13 @@ from typing import Any
 
 from autotuner.engines.catalogue import Catalogue, load_catalogue
 from autotuner.engines.deployment import SecretEnv, literal
-from autotuner.engines.engine import Engine, Problem, QuantValue
+from autotuner.engines.engine import Engine, EngineRule, Problem, QuantValue
 from autotuner.engines.nodes import gpus_per_node
 from autotuner.engines.rule_book import rule_book
 from autotuner.errors import StudyError
 from autotuner.space.config import Config
 from autotuner.space.expression import identifier
+from autotuner.space.memory import UNQUANTISED_BITS, format_bits
 from autotuner.space.parallelism import PARALLELISM_NAMES, Parallelism
 from autotuner.space.quantization import AUTO, PREFIX, QUANTIZATION_FIELDS, QUANTIZATION_NAMES, Quantization
 from autotuner.study.model import SecretRef, Study
@@ -22,6 +23,7 @@ ENV_PREFIX = "env."
 ENGINE = "engine"  # the parameter of a study with several engines
 GPUS_IN_NODE = "gpus_per_node"  # its name in rules
 _IN_RULES = (*PARALLELISM_NAMES, *QUANTIZATION_NAMES, "gpus", GPUS_IN_NODE)
+_EXPERTS_OF_VARIANT = "the experts of a checkpoint of model.variants have its own format: leave quant.moe auto"
 NORMALISED = frozenset((*PARALLELISM_NAMES, *QUANTIZATION_NAMES, ENGINE))
 
 
@@ -160,9 +162,25 @@ def format_value(engine: Engine, study: Study, field: str, value: str) -> QuantV
     return QuantValue(offline=True) if field == "gemm" and value in study.model.variants else None
 
 
+def variant_rules(engine: Engine, study: Study) -> tuple[EngineRule, ...]:
+    """What formats can't be where ``quant.gemm`` names another checkpoint, which has its own."""
+    variants = [name for name in study.model.variants if _is_quantised(name)]
+    of_experts = [value for value, meaning in engine.quantization.get("moe", {}).items() if meaning.flags]
+    if not variants or not of_experts:
+        return ()
+    text = f"not (quant.gemm in {variants!r}) or not (quant.moe in {of_experts!r}) or quant.moe == quant.gemm"
+    return (EngineRule(text, _EXPERTS_OF_VARIANT),)
+
+
+def _is_quantised(variant: str) -> bool:
+    """By its name, for its files may be elsewhere: bfloat16 is not."""
+    return (format_bits(variant) or 0) < UNQUANTISED_BITS
+
+
 def _formats(engine: Engine, study: Study, quantization: Quantization) -> tuple[dict[str, Any], str]:
     """The flags that formats set, and the checkpoint they ask for."""
     flags: dict[str, Any] = {}
+    variant = quantization.gemm if quantization.gemm in study.model.variants else None
     model = study.model.id
     for field in QUANTIZATION_FIELDS:
         value = getattr(quantization, field)
@@ -177,6 +195,10 @@ def _formats(engine: Engine, study: Study, quantization: Quantization) -> tuple[
             continue
         if meaning.offline:
             raise _error(name, value, _offline_rule(value), None)
+        if field == "moe" and meaning.flags and variant is not None and _is_quantised(variant):
+            if value == variant:
+                continue  # its experts have that format
+            raise _error(name, value, _EXPERTS_OF_VARIANT, AUTO)
         for flag, given in meaning.flags.items():
             _refuse_both(flags, flag, given, name)
             flags[flag] = given

@@ -12,7 +12,7 @@ from autotuner.engines.engine import Engine
 from autotuner.engines.flag import nearest_word
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.registry import get_engine
-from autotuner.engines.settings import ENGINE, is_flag, rule_values
+from autotuner.engines.settings import ENGINE, is_flag, rule_values, variant_rules
 from autotuner.errors import StudyError
 from autotuner.space import SearchSpace, read_space
 from autotuner.space.expression import Expression, identifier
@@ -100,7 +100,7 @@ class _Reader:
         searched = {identifier(name) for name in parameters}
         for name, engine in self._engines.items():
             version = load_catalogue(name, study_of(self._study, name).engine.version).version
-            for rule in engine.rules(version):
+            for rule in (*engine.rules(version), *variant_rules(engine, self._study)):
                 expression = Expression.parse(rule.text, "space")
                 names = {_GPUS: f"({engine.gpus_text})"}
                 if self._several:

@@ -18,7 +18,7 @@ GIB = 1024**3
 # (max-num-batched-tokens 2048) tells 0.6 to 1.4 GiB.
 LEAST_OVERHEAD_GIB = 0.5
 
-_UNQUANTISED_BITS = 16.0  # engines serve float32 checkpoints in 16 bits
+UNQUANTISED_BITS = 16.0  # engines serve float32 checkpoints in 16 bits
 _LEAST_WEIGHT_BITS = 4.0
 _LEAST_KV_BITS = 3.0
 # A name of a format → bits of a number: the first pattern that is found in it.
@@ -63,7 +63,7 @@ def weight_bytes(facts: ModelFacts, gemm: str = AUTO, moe: str = AUTO) -> Weight
     linear_bits = _own_bits(facts, experts=False) if gemm == AUTO else _new_bits(gemm)
     experts_format = gemm if moe == AUTO else moe
     expert_bits = _own_bits(facts, experts=True) if experts_format == AUTO else _new_bits(experts_format)
-    shared = (counts.embedding + counts.other) * _UNQUANTISED_BITS + counts.linear * linear_bits
+    shared = (counts.embedding + counts.other) * UNQUANTISED_BITS + counts.linear * linear_bits
     found = WeightBytes(shared / 8, counts.experts * expert_bits / 8)
     files = facts.weight_bytes
     if gemm != AUTO or moe != AUTO or files is None or files >= found.total:
@@ -124,19 +124,19 @@ def kv_bits(facts: ModelFacts, kv_cache: str = AUTO) -> float:
     own = facts.weight_format.kv_cache if facts.weight_format is not None else None
     name = own if kv_cache == AUTO else kv_cache
     if name is None or name == AUTO:
-        return _UNQUANTISED_BITS
+        return UNQUANTISED_BITS
     return format_bits(name) or _LEAST_KV_BITS
 
 
 def _own_bits(facts: ModelFacts, *, experts: bool) -> float:
     own = facts.weight_format
     if own is None or (own.experts_only and not experts):
-        return _UNQUANTISED_BITS
+        return UNQUANTISED_BITS
     return own.bits if own.bits is not None else format_bits(own.kind) or _LEAST_WEIGHT_BITS
 
 
 def _new_bits(name: str) -> float:
-    return min(format_bits(name) or _LEAST_WEIGHT_BITS, _UNQUANTISED_BITS)
+    return min(format_bits(name) or _LEAST_WEIGHT_BITS, UNQUANTISED_BITS)
 
 
 def _by_files(facts: ModelFacts) -> WeightBytes | None:

@@ -93,9 +93,9 @@ def refused(facts: ModelFacts, study: Study) -> list[tuple[str, Any, str | None]
     return [(p.key, p.value, p.nearest) for p in requantization_problems(study, build_space(study), facts)]
 
 
-def written(engine: str, **quantization: str) -> list[str]:
+def written(engine: str, study: Study | None = None, /, **quantization: str) -> list[str]:
     """The formats in the argv, and in the configuration file."""
-    study = study_of(engine, model={"id": "org/model.gguf" if engine == "llamacpp" else "org/model"})
+    study = study or study_of(engine, model={"id": "org/model.gguf" if engine == "llamacpp" else "org/model"})
     config = Config({f"quant.{name}": value for name, value in quantization.items()})
     (rank,) = get_engine(engine).deployment(study, config).groups[0].ranks
     argv = rank.bound_argv(ADDRESS, ADDRESS, "/files")
@@ -106,6 +106,10 @@ def written(engine: str, **quantization: str) -> list[str]:
     for content in rank.files.values():
         told += [f"{key}.{name}: {value}" for key, inner in _map(content).items() for name, value in inner.items()]
     return told
+
+
+def formats_of(config: Config) -> dict[str, str]:
+    return {name.removeprefix("quant."): value for name, value in config.values.items()}
 
 
 def _map(content: str) -> dict[str, dict[str, Any]]:
@@ -122,7 +126,7 @@ def test_the_table_has_every_checkpoint_and_every_preset() -> None:
 @pytest.mark.parametrize("engine", WRITTEN)
 @pytest.mark.parametrize("preset", QUANTIZATION_PRESETS)
 def test_what_is_written_of_a_preset(engine: str, preset: str) -> None:
-    formats = {name.removeprefix("quant."): value for name, value in QUANTIZATION_PRESETS[preset].as_dict().items()}
+    formats = formats_of(Config(QUANTIZATION_PRESETS[preset].as_dict()))
     expected = WRITTEN[engine][preset]
     if expected is not None:
         assert written(engine, **formats) == expected
@@ -211,6 +215,44 @@ def test_another_checkpoint_is_judged_for_itself() -> None:
     model = {"id": "org/model", "variants": {"fp8": "org/model-fp8"}}
     facts = facts_of("qwen2.5-7b-awq")
     assert refused(facts, study_of("vllm", {"gemm": ["auto", "fp8"]}, model=model)) == []
+
+
+@pytest.mark.parametrize(("engine", "cache"), [("vllm", "fp8"), ("sglang", "fp8_e4m3")])
+def test_experts_of_another_checkpoint_have_its_format(engine: str, cache: str) -> None:
+    model = {"id": "org/model", "variants": {"fp8": "org/model-fp8"}}
+    study = study_of(engine, {"preset": ["default", "aggressive-moe"]}, model=model)
+    _, config = build_space(study).grid()
+    assert written(engine, study, **formats_of(config)) == ["--kv-cache-dtype", cache]
+    assert get_engine(engine).deployment(study, config).model == "org/model-fp8"
+
+
+def test_experts_of_another_checkpoint_are_not_quantised_again() -> None:
+    model = {"id": "org/model", "variants": {"fp8": "org/model-fp8", "awq": "org/model-awq", "bfloat16": "org/dear"}}
+    formats = {"gemm": ["auto", "fp8", "awq", "bfloat16"], "moe": ["auto", "fp8", "mxfp8"]}
+    study = study_of("vllm", formats, model=model)
+    space = build_space(study)
+    pairs = [(c.values["quant.gemm"], c.values["quant.moe"]) for c in space.grid()]
+    assert pairs == [
+        *(("auto", "auto"), ("auto", "fp8"), ("auto", "mxfp8"), ("fp8", "auto"), ("fp8", "fp8"), ("awq", "auto")),
+        *(("bfloat16", "auto"), ("bfloat16", "fp8"), ("bfloat16", "mxfp8")),
+    ]
+    for config in space.grid():
+        get_engine("vllm").deployment(study, config)
+    refused_one = Config({"quant.gemm": "fp8", "quant.moe": "mxfp8"})
+    (broken,) = [rule for rule in space.constraints if rule.holds(refused_one.values) is False]
+    assert broken.key == "space.quantization"
+    assert "the experts of a checkpoint of model.variants have its own format" in broken.reason
+    with pytest.raises(StudyError, match=r"quant.moe: 'mxfp8': .* leave quant.moe auto; did you mean auto"):
+        get_engine("vllm").deployment(study, refused_one)
+
+
+def test_what_one_engine_can_not_be_asked_another_one_may() -> None:
+    model = {"id": "org/model", "variants": {"fp8": "org/model-fp8"}}
+    study = study_of(["vllm", "trtllm"], {"gemm": ["fp8"], "moe": ["auto", "fp8", "nvfp4"]}, model=model)
+    vllm = study_of("vllm", {"gemm": ["fp8"], "moe": ["auto", "fp8_block"]}, model=model)
+    assert len(list(build_space(vllm).grid())) == 1
+    trtllm = [c.values["quant.moe"] for c in build_space(study).grid() if c.values["engine"] == "trtllm"]
+    assert trtllm == ["auto", "fp8", "nvfp4"]
 
 
 def test_modelopt_s_own_file_counts() -> None:

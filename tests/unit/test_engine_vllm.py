@@ -227,7 +227,7 @@ def test_experts_alone_are_quantised_by_a_map_that_needs_a_name() -> None:
 def test_experts_of_a_quantised_checkpoint_stay_as_they_are() -> None:
     study = make_study(model={"id": "org/model", "variants": {"awq": "org/model-awq"}})
     assert argv_of(deploy(study, quant__gemm="awq"))[2] == "org/model-awq"
-    with pytest.raises(StudyError, match="unquantised checkpoint"):
+    with pytest.raises(StudyError, match=r"quant.moe: 'fp8': the experts of a checkpoint of model.variants have"):
         deploy(study, quant__gemm="awq", quant__moe="fp8")
 
 

@@ -130,7 +130,7 @@ _RULES = (
         _PARALLEL,
     ),
     EngineRule(
-        "quant.moe == 'auto' or quant.gemm in ['auto', 'bfloat16', 'float16'] or "
+        "quant.moe in ['auto', quant.gemm] or quant.gemm in ['auto', 'bfloat16', 'float16'] or "
         "quant.gemm in ['fp8', 'fp8_block', 'fp8_per_tensor', 'fp8_per_block', 'fp8_per_channel', 'mxfp8']",
         "experts are quantised while weights are loaded, so only those of an unquantised checkpoint",
         _QUANT,
