@@ -3,7 +3,7 @@
 A catalogue is ``catalogues/<engine>-<version>.yaml`` in this package: flag name (long form, no dashes)
 → type, choices, range, default, aliases; of a map also ``keys``,
 name → choices or null. ``synonyms/<engine>.yaml`` names what engines call differently:
-concept → flag name.
+concept → flag name, and how that flag differs from the others', where it does.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Catalogue:
     flags: Mapping[str, Flag]
     source: str = ""
     synonyms: Mapping[str, str] = field(default_factory=dict)  # concept → flag name
+    differences: Mapping[str, str] = field(default_factory=dict)  # concept → how the flag differs from it elsewhere
     keys: Mapping[str, Keys] = field(default_factory=dict)  # flag name → what its map may hold
 
     def find(self, name: str) -> Flag | None:
@@ -82,16 +83,26 @@ class Catalogue:
         other = _versions_with(self.engine, name, self.version)
         if other:
             return self._nearest(name), f"; {', '.join(other)} has it"
+        foreign = ""
         for engine in catalogued_engines():
             theirs = None if engine == self.engine else load_catalogue(engine)
             if theirs is None or (flag := theirs.find(name)) is None:
                 continue
-            concept = next((c for c, known in theirs.synonyms.items() if _plain(known) == _plain(flag.name)), None)
-            ours = self.means(concept) if concept else None
-            if ours is not None:
-                return ours.name, f"; it is {engine}'s name for {ours.name}"
-            return self._nearest(name), f"; it is one of {engine}'s"
-        return self._nearest(name), ""
+            concepts = [c for c, known in theirs.synonyms.items() if theirs.find(known) is flag]
+            for concept, ours in ((concept, self.means(concept)) for concept in concepts):
+                if ours is not None:
+                    return ours.name, self._told_as(concept, ours, theirs, flag)
+            foreign = foreign or f"; it is one of {engine}'s, and none here does the same"
+        return (None, foreign) if foreign else (self._nearest(name), "")
+
+    def _told_as(self, concept: str, ours: Flag, theirs: Catalogue, flag: Flag) -> str:
+        """What another engine's flag is here: the same by another name, or something that differs."""
+        where = f", which {ours.reserved}" if ours.reserved else ""
+        notes = {flag.name: theirs.differences.get(concept), ours.name: self.differences.get(concept)}
+        if notes[flag.name] == notes[ours.name]:
+            return f"; it is {theirs.engine}'s name for {ours.name}{where}"
+        told = "; ".join(f"{name}: {note}" for name, note in notes.items() if note)
+        return f"; it is {theirs.engine}'s, and {ours.name}{where} is the like of it, not the same ({told})"
 
     def _nearest(self, name: str) -> str | None:
         return nearest_word(name, self._settable_names())
@@ -164,7 +175,8 @@ def _read(engine: str, version: str) -> Catalogue:
     document = _read_yaml("catalogues", f"{engine}-{version}.yaml")
     where = document.get("where", Place.CLI)  # of flags that don't say
     flags = {name: _flag(name, {"where": where, **fields}) for name, fields in document["flags"].items()}
-    synonyms = _read_yaml("synonyms", f"{engine}.yaml")
+    said = _read_yaml("synonyms", f"{engine}.yaml")
+    synonyms = {concept: one["flag"] if isinstance(one, dict) else one for concept, one in said.items()}
     for concept, normalised in _NORMALISED.items():
         flag = flags.get(synonyms.get(concept, ""))
         if flag is not None and flag.reserved is None:
@@ -176,6 +188,7 @@ def _read(engine: str, version: str) -> Catalogue:
         flags=flags,
         source=document.get("source", ""),
         synonyms=synonyms,
+        differences={concept: one["but"] for concept, one in said.items() if isinstance(one, dict)},
         keys={name: _keys(fields) for name, fields in document["flags"].items() if "keys" in fields},
     )
 

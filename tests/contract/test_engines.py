@@ -35,7 +35,7 @@ from autotuner.study.model import Study
 OWN = Address("10.0.0.7", 8111)
 RANK0 = Address("10.0.0.1", 9222)
 GPU_ENGINES = ("sglang", "trtllm", "vllm")
-SPACES = {name: ("latency", "long-context", "minimal", "moe", "throughput") for name in (*GPU_ENGINES, "llamacpp")}
+SPACES = dict.fromkeys((*GPU_ENGINES, "llamacpp"), ("latency", "long-context", "minimal", "moe", "throughput"))
 NAMELESS = ("trtllm",)  # their servers can't be told a name: they take requests for any
 VERSIONS = [(name, version) for name in engine_names() for version in catalogue_versions(name)]
 

@@ -148,12 +148,10 @@ def test_dashes_and_underscores_are_alike() -> None:
 @pytest.mark.parametrize(
     ("engine", "name", "nearest"),
     [
-        ("vllm", "mem-fraction-static", "gpu-memory-utilization"),
         ("vllm", "max-running-requests", "max-num-seqs"),
-        ("sglang", "gpu-memory-utilization", "mem-fraction-static"),
         ("sglang", "max-num-seqs", "max-running-requests"),
         ("trtllm", "max-num-seqs", "max_batch_size"),
-        ("trtllm", "gpu-memory-utilization", "kv_cache_config.free_gpu_memory_fraction"),
+        ("trtllm", "max-model-len", "max_seq_len"),
         ("llamacpp", "max-num-seqs", "parallel"),
     ],
 )
@@ -161,7 +159,54 @@ def test_another_engines_flag_is_told_with_its_name_here(engine: str, name: str,
     problem = load_catalogue(engine).problem("engine.args.x", name, 0.9)
     assert problem is not None
     assert problem.nearest == nearest
-    assert "name for" in problem.rule
+    assert f"name for {nearest}" in problem.rule
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "nearest", "difference"),
+    [
+        ("vllm", "mem-fraction-static", "gpu-memory-utilization", "activations and CUDA graphs take the rest"),
+        ("sglang", "gpu-memory-utilization", "mem-fraction-static", "of the whole GPU"),
+        ("trtllm", "gpu-memory-utilization", "kv_cache_config.free_gpu_memory_fraction", "leave free"),
+        ("sglang", "enable-prefix-caching", "disable-radix-cache", "the other way round"),
+        ("vllm", "disable-radix-cache", "enable-prefix-caching", "the other way round"),
+        ("sglang", "kv-offloading-size", "hicache-size", "in GB, of each rank"),
+        ("trtllm", "hicache-size", "kv_cache_config.host_cache_size", "in bytes"),
+        ("vllm", "chunked-prefill-size", "max-num-batched-tokens", "of a whole step"),
+        ("trtllm", "chunked-prefill-size", "enable_chunked_prefill", "a number of tokens"),
+        ("vllm", "ctx-size", "max-model-len", "all slots together"),
+    ],
+)
+def test_what_differs_in_sense_or_unit_is_no_other_name(engine: str, name: str, nearest: str, difference: str) -> None:
+    problem = load_catalogue(engine).problem("engine.args.x", name, 0.9)
+    assert problem is not None
+    assert problem.nearest == nearest
+    assert "name for" not in problem.rule
+    assert "not the same" in problem.rule
+    assert difference in problem.rule
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [
+        ("vllm", "n-gpu-layers"),
+        ("sglang", "n-gpu-layers"),
+        ("llamacpp", "cpu-offload-gb"),
+        ("trtllm", "schedule-policy"),
+        ("trtllm", "enforce-eager"),
+    ],
+)
+def test_a_flag_that_nothing_stands_for_gets_no_nearest(engine: str, name: str) -> None:
+    problem = load_catalogue(engine).problem("engine.args.x", name, 1)
+    assert problem is not None
+    assert problem.nearest is None
+    assert "none here does the same" in problem.rule
+
+
+def test_a_degree_is_told_with_the_key_that_sets_it() -> None:
+    problem = load_catalogue("sglang").problem("engine.args.x", "enable-expert-parallel", True)
+    assert problem is not None
+    assert "space.parallelism.ep" in problem.rule
 
 
 def test_a_flag_of_another_version_is_told_with_that_version() -> None:

@@ -264,7 +264,7 @@ def test_flags_that_have_no_number_break_no_rule() -> None:
 @pytest.mark.parametrize(
     ("name", "nearest", "told"),
     [
-        ("mem-fraction-static", "gpu-memory-utilization", "sglang's name"),
+        ("mem-fraction-static", "gpu-memory-utilization", "sglang's, and"),
         ("max-num-partial-prefills", None, "vllm 0.24.0 has it"),
         ("max-num-seq", "max-num-seqs", "no flag of vllm 0.32.0"),
     ],
