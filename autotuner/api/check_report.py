@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from autotuner.api.shown_rank import shown_rank
 from autotuner.benchmark import full_requests, levels
 from autotuner.engines import load_catalogue, study_of
+from autotuner.engines.deployment import Rank
 from autotuner.space import Count
 from autotuner.study.model import Study
 from autotuner.study.model_facts import ModelFacts
@@ -15,18 +17,28 @@ from autotuner.study.model_facts import ModelFacts
 
 @dataclass(frozen=True)
 class CheckReport:
-    """A valid study's plan. ``argv`` are the baseline's servers, ``{host}`` and ``{port}`` still open.
+    """A valid study's plan. ``ranks`` are the processes of the baseline's server, ``{host}`` and ``{port}`` still open.
 
-    ``facts`` are the model's, where its files are on this machine.
+    ``needs`` are what the baseline's trial reserves, ``needs_range`` the least and the most of any. ``facts`` are the
+    model's, where its files are on this machine.
     """
 
     study: Study
     count: Count
-    argv: tuple[tuple[str, ...], ...]
+    ranks: tuple[Rank, ...]
     warnings: tuple[str, ...]
     needs: dict[str, float]
+    needs_range: dict[str, tuple[float, float]]
     facts: ModelFacts | None
     fits: int | None  # trials at a time on the cluster, where one was asked
+
+    @property
+    def argv(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(rank.argv for rank in self.ranks)
+
+    def baseline_lines(self) -> list[str]:
+        """The baseline's commands, each with its environment and its files."""
+        return [line for rank in self.ranks for line in shown_rank(rank).lines()]
 
     def plan(self) -> list[tuple[str, str]]:
         study = self.study
@@ -41,7 +53,7 @@ class CheckReport:
             ("objective", ", ".join(study.objectives)),
             ("SLO", ", ".join(_slo_texts(study)) or "none"),
             ("confirmation", f"{study.search.confirm} rounds of best and default"),
-            ("a trial reserves", " and ".join(f"{amount:g} {name}" for name, amount in self.needs.items())),
+            ("a trial reserves", _reserved(self.needs, self.needs_range)),
         ]
         if self.fits is not None:
             rows.append(("trials at a time", str(self.fits)))
@@ -53,7 +65,9 @@ class CheckReport:
             "study": self.study.model_dump(mode="json"),
             "configs": {"number": self.count.number, "exact": self.count.exact},
             "baseline_argv": [list(argv) for argv in self.argv],
+            "baseline": [shown_rank(rank).as_dict() for rank in self.ranks],
             "needs": self.needs,
+            "needs_range": {name: list(ends) for name, ends in self.needs_range.items()},
             "fits": self.fits,
             "engines": dict(_versions(self.study)),
             "model": asdict(self.facts) if self.facts else None,
@@ -69,6 +83,15 @@ def _engine_texts(study: Study) -> Iterator[str]:
 def _versions(study: Study) -> Iterator[tuple[str, str]]:
     for name in study.engine.names:
         yield name, load_catalogue(name, study_of(study, name).engine.version).version
+
+
+def _reserved(needs: Mapping[str, float], ends: Mapping[str, tuple[float, float]]) -> str:
+    baseline = " and ".join(f"{amount:g} {name}" for name, amount in needs.items())
+    if all(least == most for least, most in ends.values()):
+        return baseline
+    texts = (f"{least:g}" if least == most else f"{least:g} to {most:g}" for least, most in ends.values())
+    listed = " and ".join(f"{text} {name}" for text, name in zip(texts, ends, strict=True))
+    return f"{listed}; the default {baseline}"
 
 
 def _told(facts: ModelFacts) -> str:

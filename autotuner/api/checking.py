@@ -11,6 +11,7 @@ from autotuner.api.check_report import CheckReport
 from autotuner.api.versions import with_installed_versions
 from autotuner.benchmark import check_workload
 from autotuner.engines import Problem, one_engine, random_token_problems, requantization_problems, study_problems
+from autotuner.engines.deployment import Rank
 from autotuner.errors import StudyError
 from autotuner.scoring import parse_objective
 from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problem
@@ -22,6 +23,7 @@ from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.capacity import bundle, check_space_fits
 from autotuner.tuning.known_space import known_space
+from autotuner.tuning.needs_range import needs_range
 from autotuner.tuning.proposers import require_searcher
 
 
@@ -59,10 +61,10 @@ def check(
     count = space.count()
     baseline = baseline_config(study, space)
     _refuse([baseline_problem(study, space, baseline, models)])
-    argv = _argv(study, baseline)
+    ranks = _ranks(study, baseline)
     needs = bundle(study, baseline)
     told += _refuse(adapter_problems(study))
-    told += _refuse([model_problem(study), secret_problem(study), *_executables(study, argv, address, starts_here)])
+    told += _refuse([model_problem(study), secret_problem(study), *_executables(study, ranks, address, starts_here)])
     told += _refuse([_budget_problem(study, needs), energy_problem(study, needs.get("GPU", 0))])
     fits = None
     if address is not None:
@@ -73,9 +75,10 @@ def check(
     return CheckReport(
         study=study,
         count=count,
-        argv=argv,
+        ranks=ranks,
         warnings=(*map(_text, told), *_warnings(study, count)),
         needs=needs,
+        needs_range=needs_range(study, space, needs),
         facts=facts,
         fits=fits,
     )
@@ -88,19 +91,19 @@ def _budget_problem(study: Study, needs: Mapping[str, float]) -> Problem | None:
 
 
 def _executables(
-    study: Study, argv: Iterable[tuple[str, ...]], address: str | None, starts_here: bool
+    study: Study, ranks: Iterable[Rank], address: str | None, starts_here: bool
 ) -> Iterator[Problem | None]:
     """An executable that the study names itself must be here, unless a cluster's nodes have it."""
     fatal = address is None and (starts_here or bool(study.engine.command))
-    for words in argv:
-        problem = executable_problem(study, words[0])
+    for rank in ranks:
+        problem = executable_problem(study, rank.argv[0])
         yield problem and replace(problem, fatal=fatal)
 
 
-def _argv(study: Study, config: Config) -> tuple[tuple[str, ...], ...]:
+def _ranks(study: Study, config: Config) -> tuple[Rank, ...]:
     engine, own_study, own_config = one_engine(study, config)
     deployment = engine.deployment(own_study, own_config)
-    return tuple(rank.argv for group in deployment.groups for rank in group.ranks)
+    return tuple(rank for group in deployment.groups for rank in group.ranks)
 
 
 def _refuse(found: Iterable[Problem | None]) -> list[Problem]:

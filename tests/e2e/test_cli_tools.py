@@ -65,7 +65,10 @@ def test_check_tells_the_plan(
     assert argv[argv.index("--parallel") + 1] == "1"
     assert argv[argv.index("--model") + 1] == str(tiny_model)
     text = tell("check", file).output
+    (rank,) = report["baseline"]
+    assert rank["argv"][rank["argv"].index("--port") + 1] == "PORT"
     assert "study tiny: valid" in text
+    assert "--port PORT" in text
     assert "--parallel 1" in text
     assert "concurrency 4 (32 requests)" in text
     assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]  # nothing else is written

@@ -9,7 +9,6 @@ autotuner check study.yaml --explain slo --explain timeouts.start_s
 from __future__ import annotations
 
 import argparse
-import shlex
 
 import autotuner as at
 from autotuner.cli.commands.study_arguments import add_address, add_study
@@ -40,8 +39,8 @@ def handle(arguments: argparse.Namespace) -> int:
         return 0
     print_table(("plan", ""), report.plan(), title=f"study {report.study.name}: valid")
     print("the baseline's server:")
-    for argv in report.argv:
-        print("  " + shlex.join(argv))
+    for line in report.baseline_lines():
+        print(f"  {line}")
     for warning in report.warnings:
         print(f"warning: {warning}")
     return 0
