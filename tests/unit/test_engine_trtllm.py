@@ -1,9 +1,8 @@
-"""TensorRT-LLM: study and Config in, argv and configuration file out; logs in, Failures out."""
+"""TensorRT-LLM: study and Config in, argv and configuration file out."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +12,13 @@ from autotuner.engines import Address, SecretEnv, build_space, get_engine, load_
 from autotuner.engines.deployment import Deployment
 from autotuner.engines.key_file import key_file
 from autotuner.engines.server_metrics import ServerMetric
-from autotuner.errors import Failure, SpaceError, StudyError
+from autotuner.errors import SpaceError, StudyError
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 
 ENGINE = get_engine("trtllm")
 HERE = Address("127.0.0.1", 8080)
 NEW, OLD = "1.2.1", "1.0.0"
-LOGS = Path(__file__).parent / "engine_logs" / "trtllm"
 
 
 def make_study(**sections: Any) -> Study:
@@ -387,55 +385,3 @@ def test_every_option_is_named_once_and_the_file_has_no_size(version: str) -> No
     flags = load_catalogue("trtllm", version).flags
     sizes = {"max_batch_size", "max_num_tokens", "max_seq_len", "max_beam_width"}
     assert {name for name in sizes if flags[name].where.value == "cli"} == sizes
-
-
-# ── failures ──────────────────────────────────────────────────────────────────────────────────
-
-OUT_OF_MEMORY = Failure.OUT_OF_MEMORY_AT_START
-EXPECTED = {
-    "no_room_for_kv_cache": (OUT_OF_MEMORY, "rank 1: Executor creation failed due to insufficient GPU memory"),
-    "no_memory_for_executor": (OUT_OF_MEMORY, "insufficient GPU memory"),
-    "no_memory_for_weights": (OUT_OF_MEMORY, "gate_up_proj"),
-    "no_memory_for_activations": (OUT_OF_MEMORY, "135.00 GiB"),
-    "no_memory_under_load": (OUT_OF_MEMORY, "cudaMallocAsync"),  # where it happened tells the two apart
-    "memory_before_nccl": (OUT_OF_MEMORY, "insufficient GPU memory"),
-    "port_taken": (Failure.INFRASTRUCTURE, "address already in use"),
-    "port_taken_1_2": (Failure.INFRASTRUCTURE, "127.0.0.1:8000"),
-    "nccl_error": (Failure.INFRASTRUCTURE, "ncclCommunicator.cpp"),
-    "unknown_option": (Failure.INVALID_CONFIG, "No such option: --model"),
-    "unknown_key": (Failure.INVALID_CONFIG, "invalid argument: disable_overlap_scheduler"),
-    "unknown_key_inside": (Failure.INVALID_CONFIG, "Extra inputs are not permitted"),
-    "unknown_architecture": (Failure.INVALID_CONFIG, "WhisperForConditionalGeneration"),
-    "unsupported_architecture": (Failure.INVALID_CONFIG, "Qwen2_5_VLForConditionalGeneration"),
-    "missing_model": (Failure.INVALID_CONFIG, "/models/none"),
-    "kv_format_of_other_checkpoint": (Failure.INVALID_CONFIG, "override KV cache quantization"),
-    "degrees_that_do_not_fit": (Failure.INVALID_CONFIG, "moe_tp_size"),
-    "kernels_of_another_gpu": (Failure.INVALID_CONFIG, "only support Hopper"),
-    "hang": (Failure.HANG, "rank 0"),
-}
-
-
-def test_every_log_is_expected_to_say_something() -> None:
-    assert {file.stem for file in LOGS.glob("*.log")} == set(EXPECTED)
-
-
-@pytest.mark.parametrize("name", EXPECTED)
-def test_failures_are_told_apart(name: str) -> None:
-    source, _, log = (LOGS / f"{name}.log").read_text(encoding="utf-8").partition("\n")
-    assert source.startswith("# source: ")
-    report = ENGINE.diagnose(1, log)
-    failure, said = EXPECTED[name]
-    assert report.failure is failure
-    assert said in report.message
-
-
-@pytest.mark.parametrize(
-    ("exit_code", "log", "failure"),
-    [
-        (-9, "[TRT-LLM] [I] Setting PyTorch max sequence length to 2000\n", Failure.CRASH),
-        (0, "", Failure.CRASH),
-        (None, "INFO:     Application startup complete.\n", Failure.HANG),
-    ],
-)
-def test_a_log_that_names_no_reason(exit_code: int | None, log: str, failure: Failure) -> None:
-    assert ENGINE.diagnose(exit_code, log).failure is failure
