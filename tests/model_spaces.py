@@ -17,7 +17,7 @@ from autotuner.study.model_facts import ModelFacts
 
 CONFIGS = Path(__file__).parent / "unit" / "model_configs"
 # As the three engines lay models out.
-VLLM = ServerTraits(whole_blocks=True, holds_longest=True)
+VLLM = ServerTraits(whole_blocks=True, holds_longest=True, cp_splits="experts", cp_needs_mla=True)
 SGLANG = ServerTraits(dp_inside_tp=True, even_experts=True, whole_blocks=True)
 TRTLLM = ServerTraits(even_experts=True, fraction_of="rest")
 LLAMACPP = ServerTraits(

@@ -94,8 +94,8 @@ class MemoryRules:
         return WeightBytes(min(found.shared, own.shared), min(found.experts, own.experts))
 
     def _weights(self, base: WeightBytes) -> str:
-        shared = ("tp", "pp", "cp")
-        spread = shared if self._traits.dp_inside_tp else (*shared, "dp")
+        shared = ("tp", "pp") if self._traits.cp_splits == "experts" else ("tp", "pp", "cp")
+        spread = ("tp", "pp", "cp") if self._traits.dp_inside_tp else ("tp", "pp", "cp", "dp")
         ranks, all_ranks = self._terms.product(*shared), self._terms.product(*spread)
         saved = self._savings(base)
         if not base.experts or ranks == all_ranks:
@@ -157,7 +157,8 @@ class MemoryRules:
         per_gib = math.ceil(GIB / per_token)
         shrink = self._shrink()
         amount = f"{tokens} / {per_gib}" if not shrink else f"{tokens} / ({per_gib} * {shrink})"
-        split = [part for part in (self._head_split(), self._terms.product("pp", "dcp", "cp")) if part]
+        ranks = ("pp", "dcp") if self._traits.cp_splits == "experts" else ("pp", "dcp", "cp")
+        split = [part for part in (self._head_split(), self._terms.product(*ranks)) if part]
         return divided(amount, split[0] if len(split) == 1 else f"({' * '.join(split)})" if split else ""), told
 
     def _tokens(self) -> tuple[str | None, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from autotuner.space.parallelism import Parallelism
 from autotuner.space.quantization import AUTO
+from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model_facts import ModelFacts
 
 GIB = 1024**3
@@ -72,18 +73,21 @@ def weight_bytes(facts: ModelFacts, gemm: str = AUTO, moe: str = AUTO) -> Weight
 
 
 def weight_bytes_per_gpu(
-    facts: ModelFacts, parallelism: Parallelism, gemm: str = AUTO, moe: str = AUTO, *, dp_inside_tp: bool = False
+    facts: ModelFacts, parallelism: Parallelism, gemm: str = AUTO, moe: str = AUTO, traits: ServerTraits | None = None
 ) -> float | None:
     """shared / (tp · pp · cp) + experts / (tp · pp · cp · dp).
 
     Replicas of vLLM's data parallelism share the experts among them (vLLM docs, "Expert Parallel Deployment"); with
-    ``dp_inside_tp`` (SGLang's data-parallel attention) the tp ranks do that already.
+    ``dp_inside_tp`` (SGLang's data-parallel attention) the tp ranks do that already. Where ``cp_splits`` the experts
+    alone, every rank of cp keeps the shared weights.
     """
+    traits = traits or ServerTraits()
     weights = weight_bytes(facts, gemm, moe)
     if weights is None:
         return None
-    ranks = parallelism.tp * parallelism.pp * parallelism.cp
-    return weights.shared / ranks + weights.experts / (ranks * (1 if dp_inside_tp else parallelism.dp))
+    stages = parallelism.tp * parallelism.pp
+    shared = weights.shared / (stages if traits.cp_splits == "experts" else stages * parallelism.cp)
+    return shared + weights.experts / (stages * parallelism.cp * (1 if traits.dp_inside_tp else parallelism.dp))
 
 
 def kv_bytes_per_token(facts: ModelFacts, kv_cache: str = AUTO, *, growing_alone: bool = False) -> float | None:
@@ -105,18 +109,25 @@ def kv_bytes_per_token(facts: ModelFacts, kv_cache: str = AUTO, *, growing_alone
 
 
 def kv_bytes_per_token_per_gpu(
-    facts: ModelFacts, parallelism: Parallelism, kv_cache: str = AUTO, *, growing_alone: bool = False
+    facts: ModelFacts,
+    parallelism: Parallelism,
+    kv_cache: str = AUTO,
+    traits: ServerTraits | None = None,
+    *,
+    growing_alone: bool = False,
 ) -> float | None:
     """Of one GPU: all / (min(tp, kv_heads) · pp · dcp · cp), latent attention all / (pp · dcp · cp).
 
     Beyond as many ranks as there are KV heads each keeps a copy; a latent vector is kept by every rank (vLLM docs,
-    "Context Parallel Deployment").
+    "Context Parallel Deployment"). Without cp where ``cp_splits`` the experts alone.
     """
+    traits = traits or ServerTraits()
     whole = kv_bytes_per_token(facts, kv_cache, growing_alone=growing_alone)
     if whole is None:
         return None
     heads = 1 if facts.is_mla else min(parallelism.tp, facts.kv_heads or 1)
-    return whole / (heads * parallelism.pp * parallelism.dcp * parallelism.cp)
+    split = heads * parallelism.pp * parallelism.dcp
+    return whole / (split if traits.cp_splits == "experts" else split * parallelism.cp)
 
 
 def kv_bits(facts: ModelFacts, kv_cache: str = AUTO) -> float:

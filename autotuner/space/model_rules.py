@@ -100,6 +100,8 @@ def _divisions(facts: ModelFacts, traits: ServerTraits, terms: Terms) -> Iterato
         group = (facts.attention_heads or heads) // heads
         reason = f"dcp is at most tp / {heads}, the copies that there are of a KV head, and divides {group}"
         yield _rule(f"dcp == 1 or dcp * {heads} <= tp and {group} % dcp == 0", reason)
+        if traits.cp_needs_mla and heads > 1:
+            yield _rule("cp == 1", "its context parallelism is of models with latent attention (MLA) alone")
     if facts.layers:
         yield _rule(f"pp <= {facts.layers}", f"the model has {facts.layers} layers: a pipeline stage needs one")
     for name in ("ep", "moe_ep"):
@@ -120,7 +122,7 @@ def _blocks(facts: ModelFacts, terms: Terms, traits: ServerTraits) -> Iterator[C
     block = own.block
     if facts.is_moe and facts.expert_intermediate_size:
         width = facts.expert_intermediate_size
-        cut = f"{width} * ep / tp" if traits.dp_inside_tp else f"{width} / {terms.product('tp', 'dp') or 1}"
+        cut = f"{width} * ep / tp" if traits.dp_inside_tp else f"{width} / {terms.product('tp', 'dp', 'cp') or 1}"
         text = f"{cut} % {block} == 0"
         reason = f"the experts' {width} rows are cut into whole blocks of {block}: fewer ranks, or expert parallelism"
         yield _rule(text if traits.dp_inside_tp else f"ep > 1 or {text}", reason)

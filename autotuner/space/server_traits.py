@@ -18,6 +18,8 @@ class ServerTraits:
     is not max_model_len by itself. ``gpu_only``: weights and KV cache must be in GPU memory. ``fraction_of``: whether
     the flag of the concept gpu_memory_fraction bounds all that a server takes of a GPU, or how much the KV cache takes
     of what is left beside weights. ``holds_longest``: the server starts only if one request of max_model_len fits.
+    ``cp_splits``: what the ranks of context parallelism share out, all weights and the KV cache, or the experts alone.
+    ``cp_needs_mla``: context parallelism is of latent attention alone.
     """
 
     attention_tp: str | None = None
@@ -29,3 +31,5 @@ class ServerTraits:
     gpu_only: bool = True
     fraction_of: Literal["gpu", "rest"] = "gpu"
     holds_longest: bool = False
+    cp_splits: Literal["all", "experts"] = "all"
+    cp_needs_mla: bool = False

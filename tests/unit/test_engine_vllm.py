@@ -185,6 +185,16 @@ def test_prefill_context_parallelism_grew_with_the_versions(version: str, possib
                 deploy(study, cp=2, dp=dp)
 
 
+def test_prefill_context_parallelism_spans_nodes_since_0_32() -> None:
+    ranks = deploy(tp=8, cp=2).groups[0].ranks
+    assert [rank.gpus for rank in ranks] == [8, 8]
+    with pytest.raises(StudyError, match="stays on one node"):
+        deploy(make_study(engine={"version": "0.27.0"}), tp=8, cp=2)
+    assert len(deploy(tp=4, cp=4, dp=2).groups[0].ranks) == 4  # a replica on two nodes
+    with pytest.raises(StudyError, match="full nodes"):
+        deploy(tp=4, cp=3, dp=2)  # a replica of 12 GPUs: one and a half nodes
+
+
 def test_a_server_larger_than_a_node_has_one_http_server_and_headless_ranks() -> None:
     deployment = deploy(tp=8, pp=2)
     meeting = ["--nnodes", "2", "--master-addr", "10.0.0.1", "--master-port", "9222"]

@@ -109,13 +109,25 @@ def test_a_gpu_holds_its_share() -> None:
     experts = 48 * 128 * 3 * 2048 * 768
     replicas = weight_bytes_per_gpu(qwen, Parallelism(tp=2, dp=4))
     assert replicas == (30_532_122_624 - experts) * 2 / 2 + experts * 2 / 8
-    inside = weight_bytes_per_gpu(qwen, Parallelism(tp=8, dp=4), dp_inside_tp=True)
+    inside = weight_bytes_per_gpu(qwen, Parallelism(tp=8, dp=4), traits=SGLANG)
     assert inside == 30_532_122_624 * 2 / 8
     assert kv_bytes_per_token_per_gpu(llama, Parallelism(tp=4)) == 80 * 1024
     assert kv_bytes_per_token_per_gpu(llama, Parallelism(tp=16)) == 40 * 1024  # every KV head twice
     assert kv_bytes_per_token_per_gpu(llama, Parallelism(tp=16, dcp=2)) == 20 * 1024
     assert kv_bytes_per_token_per_gpu(deepseek, Parallelism(tp=8)) == 70_272
     assert kv_bytes_per_token_per_gpu(deepseek, Parallelism(tp=8, dcp=8)) == 70_272 / 8
+
+
+def test_vllm_s_context_parallelism_shares_out_experts_alone() -> None:
+    """Each rank of it has the weights of attention and the KV cache whole; Helix of TensorRT-LLM divides both."""
+    deepseek, layout = facts_of("deepseek-v3"), Parallelism(tp=2, cp=4)
+    whole = weight_bytes(deepseek)
+    assert whole is not None
+    assert weight_bytes_per_gpu(deepseek, layout, traits=VLLM) == whole.shared / 2 + whole.experts / 8
+    assert weight_bytes_per_gpu(deepseek, layout, traits=TRTLLM) == whole.shared / 8 + whole.experts / 8
+    assert kv_bytes_per_token_per_gpu(deepseek, layout, traits=VLLM) == 70_272
+    assert kv_bytes_per_token_per_gpu(deepseek, Parallelism(tp=2, cp=4, dcp=8), traits=VLLM) == 70_272 / 8
+    assert kv_bytes_per_token_per_gpu(deepseek, layout, traits=TRTLLM) == 70_272 / 4
 
 
 def test_files_smaller_than_the_shapes_are_believed() -> None:
@@ -221,6 +233,7 @@ NAMES = [
     tp=st.sampled_from([1, 2, 4, 8]),
     pp=st.sampled_from([1, 2]),
     dp=st.sampled_from([1, 2, 4]),
+    cp=st.sampled_from([1, 2]),
     gemm=st.sampled_from(["auto", "fp8"]),
     moe=st.sampled_from(["auto", "fp8"]),
     kv_cache=st.sampled_from(["auto", "fp8", "bfloat16"]),
@@ -235,6 +248,7 @@ def test_what_fits_is_never_refused_and_what_is_far_too_large_always(
     tp: int,
     pp: int,
     dp: int,
+    cp: int,
     gemm: str,
     moe: str,
     kv_cache: str,
@@ -250,6 +264,7 @@ def test_what_fits_is_never_refused_and_what_is_far_too_large_always(
         "tp": [1, 2, 4, 8],
         "pp": [1, 2],
         "dp": [1, 2, 4],
+        "cp": [1, 2],
         "ep": [1, 64],
         "quant.gemm": ["auto", "fp8"],
         "quant.moe": ["auto", "fp8"],
@@ -259,18 +274,17 @@ def test_what_fits_is_never_refused_and_what_is_far_too_large_always(
     }
     rules = rules_of(facts, parameters, traits, memory_gib=memory_gib, tokens=length)
     rules = [rule for rule in rules if "GiB" in rule.reason]
-    layout = Parallelism(tp=tp, pp=pp, dp=dp)
-    inside = traits.dp_inside_tp
-    weights = weight_bytes_per_gpu(facts, layout, gemm, moe, dp_inside_tp=inside)
-    cache = kv_bytes_per_token_per_gpu(facts, layout, kv_cache, growing_alone=True)
+    layout = Parallelism(tp=tp, pp=pp, dp=dp, cp=cp)
+    weights = weight_bytes_per_gpu(facts, layout, gemm, moe, traits)
+    cache = kv_bytes_per_token_per_gpu(facts, layout, kv_cache, traits, growing_alone=True)
     assert weights is not None
     assert cache is not None
     room = memory_gib - 0.5 if traits is TRTLLM else memory_gib * fraction - 0.5
     needed = weights / GIB + length * cache / GIB / (fraction if traits is TRTLLM else 1)
     formats = {"quant.gemm": gemm, "quant.moe": moe, "quant.kv_cache": kv_cache}
     flags = {"max-model-len": length, "gpu-memory": fraction}
-    config = Config({"tp": tp, "pp": pp, "dp": dp, "ep": 1, **formats, **flags})
-    fits = read_space(parameters, constraints=rules, fixed={"cp": 1, "dcp": 1}).violated(config) is None
+    config = Config({"tp": tp, "pp": pp, "dp": dp, "cp": cp, "ep": 1, **formats, **flags})
+    fits = read_space(parameters, constraints=rules, fixed={"dcp": 1}).violated(config) is None
     if needed <= room:
         assert fits
     elif needed * 0.99 > room + 0.4:

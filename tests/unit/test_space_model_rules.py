@@ -66,6 +66,23 @@ def test_blocks_of_fp8_weights_stay_whole() -> None:
     assert allowed(space_of(replace(dense, intermediate_size=2816), {"tp": [1, 2, 4]}), "tp") == [1, 2]
 
 
+def test_blocks_of_experts_are_cut_for_prefill_context_parallelism_too() -> None:
+    """vLLM flattens tp, dp and cp: 2048 rows of DeepSeek-V3's experts are 16 blocks of 128."""
+    degrees = {"tp": [8], "cp": [1, 2, 4], "ep": [1, 32]}
+    pairs = [(c.values["cp"], c.values["ep"]) for c in space_of(facts_of("deepseek-v3"), degrees).grid()]
+    assert pairs == [(1, 1), (1, 32), (2, 1), (2, 32), (4, 32)]
+
+
+def test_prefill_context_parallelism_of_vllm_is_of_latent_attention() -> None:
+    degrees = {"cp": [1, 2]}
+    space = space_of(facts_of("llama-3.1-8b"), degrees)
+    assert allowed(space, "cp") == [1]
+    assert space.constraints[0].reason == "its context parallelism is of models with latent attention (MLA) alone"
+    assert allowed(space_of(facts_of("deepseek-v3"), degrees), "cp") == [1, 2]
+    assert allowed(space_of(facts_of("kimi-k2.5"), degrees), "cp") == [1, 2]
+    assert allowed(space_of(facts_of("llama-3.1-8b"), degrees, TRTLLM), "cp") == [1, 2]
+
+
 # ── lengths ───────────────────────────────────────────────────────────────────────────────────
 
 

@@ -98,11 +98,10 @@ _RULES = (
     ),
     EngineRule(
         "gpus <= gpus_per_node or dp == 1 or (gpus % gpus_per_node == 0 and "
-        "(gpus_per_node % (tp * pp) == 0 or (tp * pp) % gpus_per_node == 0))",
+        "(gpus_per_node % (tp * pp * cp) == 0 or (tp * pp * cp) % gpus_per_node == 0))",
         "data parallelism over nodes needs full nodes, each of whole replicas or of a part of one",
         _SERVE,
     ),
-    EngineRule("gpus <= gpus_per_node or cp == 1", "context parallelism stays on one node", _SERVE),
     EngineRule(
         "distributed_executor_backend != 'ray'",
         "Ray's executor would take GPUs that the trial has not reserved: mp serves one node and several",
@@ -137,7 +136,10 @@ _RULES = (
     ),
 )
 _BEFORE_0_25 = (EngineRule("cp == 1", "no attention backend has prefill context parallelism yet", "vllm/v1"),)
-_BEFORE_0_32 = (EngineRule("cp == 1 or dp == 1", "context parallelism does not go with data parallelism", _PARALLEL),)
+_BEFORE_0_32 = (
+    EngineRule("cp == 1 or dp == 1", "context parallelism does not go with data parallelism", _PARALLEL),
+    EngineRule("gpus <= gpus_per_node or cp == 1", "context parallelism stays on one node", _SERVE),
+)
 _SINCE_0_32 = (
     EngineRule("max_num_active_seqs <= max_num_seqs", "max-num-active-seqs is max-num-seqs at most", _SCHEDULER),
 )
@@ -229,6 +231,8 @@ class Vllm:
             limits_positions="hf-overrides" not in args and _LONGER not in study.engine.env,
             gpu_only="kv-cache-memory-bytes" not in args,
             holds_longest=True,
+            cp_splits="experts",  # vllm/v1/core: cp copies the KV cache; fused_moe/config.py flattens tp, dp and cp
+            cp_needs_mla=True,  # supports_pcp in vllm/v1/attention/backend.py
         )
 
     def gpus(self, parallelism: Parallelism) -> int:
