@@ -14,7 +14,7 @@ from autotuner.engines import Problem, one_engine, random_token_problems, requan
 from autotuner.engines.deployment import Rank
 from autotuner.errors import StudyError
 from autotuner.scoring import parse_objective
-from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problem
+from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problem, variant_problems
 from autotuner.servers.telemetry import energy_problem
 from autotuner.space import Config, Count
 from autotuner.study import load_study as load_study_file
@@ -63,7 +63,7 @@ def check(
     _refuse([baseline_problem(study, space, baseline, models)])
     ranks = _ranks(study, baseline)
     needs = bundle(study, baseline)
-    told += _refuse(adapter_problems(study))
+    told += _refuse([*variant_problems(study, models.variants), *adapter_problems(study)])
     told += _refuse([model_problem(study), secret_problem(study), *_executables(study, ranks, address, starts_here)])
     told += _refuse([_budget_problem(study, needs), energy_problem(study, needs.get("GPU", 0))])
     fits = None

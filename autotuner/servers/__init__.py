@@ -9,7 +9,13 @@ from autotuner.servers.engine_version import ask_version
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.launcher import Diagnose, Launcher, LaunchRequest, RunningServer
 from autotuner.servers.make import make_launcher
-from autotuner.servers.preflight import adapter_problems, executable_problem, model_problem, secret_problem
+from autotuner.servers.preflight import (
+    adapter_problems,
+    executable_problem,
+    model_problem,
+    secret_problem,
+    variant_problems,
+)
 from autotuner.servers.process import ProcessLauncher
 from autotuner.servers.reaper import Leftover, find_leftovers, reap
 from autotuner.servers.secrets import resolve_headers
@@ -41,4 +47,5 @@ __all__ = [
     "resolve_headers",
     "secret_problem",
     "tags",
+    "variant_problems",
 ]

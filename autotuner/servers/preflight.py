@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from autotuner.engines import ModelFormat, Problem, get_engine
@@ -10,24 +12,64 @@ from autotuner.errors import InputError
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.secrets import resolve_headers, resolve_secrets
 from autotuner.study.model import EndpointLauncher, Study
+from autotuner.study.model_facts import ModelFacts, WeightFormat
+
+# Words of names in model.variants that say how numbers are stored.
+_ALGORITHMS = frozenset({"awq", "gptq"})
+_QUANTISED = _ALGORITHMS | {"fp8", "mxfp8", "int8", "int4", "nvfp4", "mxfp4", "bitsandbytes"}
+_PLAIN = frozenset({"bf16", "fp16", "bfloat16", "float16"})
 
 
 def model_problem(study: Study) -> Problem | None:
     """A model that should be a local file and is none; ``None`` when it is fine, or on a hub."""
+    return _weights_problem(study, "model.id", study.model.id)
+
+
+def variant_problems(study: Study, facts: Mapping[str, ModelFacts | None]) -> list[Problem]:
+    """Checkpoints of ``model.variants`` that should be local and are none, and those of another format than they are
+    named for. ``facts``: what is known of each; ``None`` where its files are not here."""
+    found = []
+    for name, model_id in study.model.variants.items():
+        key = f"model.variants.{name}"
+        problem = _weights_problem(study, key, model_id)
+        told = facts.get(name)
+        if problem is None and told is not None and not _is_named_for(name, told.weight_format):
+            said = "no quantisation" if told.weight_format is None else told.weight_format.text
+            problem = Problem(key, model_id, f"the checkpoint's own files say {said}, not {name}", fatal=False)
+        found += [] if problem is None else [problem]
+    return found
+
+
+def _weights_problem(study: Study, key: str, model_id: str) -> Problem | None:
     if isinstance(study.launcher, EndpointLauncher):
         return None
-    path = Path(study.model.id)
+    path = Path(model_id)
     is_file = all(get_engine(name).model_format is ModelFormat.GGUF for name in study.engine.names)
-    is_local = is_file or path.is_absolute() or study.model.id.startswith((".", "~"))
+    is_local = is_file or path.is_absolute() or model_id.startswith((".", "~"))
     if not is_local:
         return None
     if not path.exists():
-        return Problem("model.id", study.model.id, "no such file", _nearest_file(path))
+        return Problem(key, model_id, "no such file", _nearest_file(path))
     if is_file and not path.is_file():
-        return Problem("model.id", study.model.id, "must be a GGUF file, not a folder", _nearest_file(path / "*.gguf"))
+        return Problem(key, model_id, "must be a GGUF file, not a folder", _nearest_file(path / "*.gguf"))
     if not os.access(path, os.R_OK):
-        return Problem("model.id", study.model.id, "can't be read: permission denied")
+        return Problem(key, model_id, "can't be read: permission denied")
     return None
+
+
+def _is_named_for(name: str, told: WeightFormat | None) -> bool:
+    """Whether the name of a checkpoint agrees with its format; one that names no format does."""
+    words = set(re.findall(r"[a-z0-9]+", name.lower()))
+    if words & _PLAIN:
+        return told is None
+    if not (wanted := words & _QUANTISED):
+        return True
+    if told is None:
+        return False
+    if wanted & {*re.findall(r"[a-z0-9]+", told.method), told.kind}:
+        return True
+    # Other tools write weights that these algorithms made in formats of their own.
+    return wanted <= _ALGORITHMS and told.method not in _ALGORITHMS and told.kind.startswith("int")
 
 
 def adapter_problems(study: Study) -> list[Problem]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
+from autotuner.errors import StudyError
 from autotuner.study.model import Study
 from autotuner.study.model_facts import ModelFacts, find_model_facts
 
@@ -38,5 +39,15 @@ def find_known_models(study: Study) -> KnownModels:
     """What this machine's files say; nothing of a server that somebody else runs. Raises StudyError."""
     if study.launcher.kind == "endpoint":
         return KnownModels()
-    variants = {name: find_model_facts(model) for name, model in study.model.variants.items()}
+    variants = {name: _find_variant(name, model) for name, model in study.model.variants.items()}
     return KnownModels(find_model_facts(study.model.id), variants)
+
+
+def _find_variant(name: str, model: str) -> ModelFacts | None:
+    """As ``find_model_facts``; what can't be read is told under the checkpoint's own key."""
+    try:
+        return find_model_facts(model)
+    except StudyError as error:
+        key = f"model.variants.{name}"
+        message = error.message.replace("model.id", key, 1)
+        raise StudyError(message, key=key, value=error.value, rule=error.rule, nearest=error.nearest) from None

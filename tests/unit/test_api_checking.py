@@ -203,6 +203,57 @@ def test_other_checkpoints_are_formats(tmp_path: Path) -> None:
     assert served == [str(tmp_path), "org/awq", "org/fp8"]
 
 
+def variant_study(tmp_path: Path, name: str, config: str) -> Study:
+    """With a checkpoint of that name in ``model.variants``, of which this config.json is here."""
+    model_folder(tmp_path, config)
+    return study(
+        model={"id": "org/model", "variants": {name: str(tmp_path)}}, space={"quantization": {"gemm": ["auto", name]}}
+    )
+
+
+def test_a_checkpoint_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "nope")
+    spaces: list[dict[str, Any]] = [{}, {"space": {"quantization": {"gemm": ["auto", "awq"]}}}]
+    for sections in spaces:
+        with pytest.raises(StudyError) as caught:
+            check(study(model={"id": "org/model", "variants": {"awq": nowhere}}, **sections))
+        assert (caught.value.key, caught.value.value) == ("model.variants.awq", nowhere)
+        assert "no such file" in str(caught.value.rule)
+
+
+def test_a_checkpoint_that_can_not_be_read_is_told_under_its_own_key(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(StudyError) as caught:
+        check(study(model={"id": "org/model", "variants": {"awq": str(tmp_path)}}))
+    assert caught.value.key == "model.variants.awq"
+    assert "model.id" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "said"),
+    [
+        ("awq", "qwen2.5-7b-gptq-int4", "gptq (int4)"),
+        ("gptq", "qwen2.5-7b-awq", "awq (int4)"),
+        ("awq", "llama-3.1-8b", "no quantisation"),
+        ("fp8", "qwen2.5-7b-awq", "awq (int4)"),
+        ("bfloat16", "qwen3-32b-fp8", "fp8"),
+        ("awq", "qwen2.5-7b-awq", None),
+        ("fp8", "qwen3-32b-fp8", None),
+        ("fp8", "qwen3-32b-fp8-modelopt", None),
+        ("gptq-int4", "qwen2.5-7b-gptq-int4", None),
+        ("bfloat16", "llama-3.1-8b", None),
+        ("ours", "qwen2.5-7b-awq", None),
+    ],
+)
+def test_a_checkpoint_of_another_format_than_its_name_is_told(
+    tmp_path: Path, name: str, config: str, said: str | None
+) -> None:
+    warnings = check(variant_study(tmp_path, name, config)).warnings
+    found = [warning for warning in warnings if warning.startswith(f"model.variants.{name}: ")]
+    assert len(found) == (said is not None)
+    assert said is None or f"say {said}, not {name}" in found[0]
+
+
 def test_a_second_life_knows_what_the_first_one_knew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The servers of the first life fill the hub's cache; the space must not change by that."""
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
