@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from autotuner.engines.catalogue import load_catalogue
@@ -12,7 +12,8 @@ from autotuner.engines.registry import get_engine
 from autotuner.engines.settings import ENGINE, is_flag, rule_values
 from autotuner.space import Constraint, SearchSpace
 from autotuner.space._nodes import Value
-from autotuner.space.expression import identifier
+from autotuner.space.expression import Expression, identifier
+from autotuner.space.model_rules import KEY as MODEL
 from autotuner.space.model_rules import Known, model_rules, possible_values
 from autotuner.study.hardware_profiles import find_profile
 from autotuner.study.model import Study
@@ -42,8 +43,30 @@ def model_constraints(
             variants=variants,
         )
         when = f"{ENGINE} == '{name}'" if names.several else ""
-        found += model_rules(facts, known, engine.traits(own), when=when)
+        traits = engine.traits(own)
+        more = _rules_of_unset_length(engine, own, names, known, facts) if traits.holds_longest else ()
+        found += model_rules(facts, known, traits, when=when, more=more)
     return tuple(found)
+
+
+def _rules_of_unset_length(
+    engine: Engine, own: Study, names: _Names, known: Known, facts: ModelFacts
+) -> Iterator[Constraint]:
+    """The engine's rules about max_model_len for where that is not set: the model's own length stands for it then."""
+    catalogue, length = load_catalogue(engine.name, own.engine.version), known.concepts.get("max_model_len")
+    lengths = known.values.get(length, ()) if length is not None else ()
+    told = [of.default_positions for of in (facts, *known.variants.values()) if of is not None]
+    positions = [number for number in told if number is not None]
+    if length is None or None not in lengths or not positions or not engine.traits(own).limits_positions:
+        return
+    for rule in engine.rules(catalogue.version):
+        expression = Expression.parse(rule.text, MODEL)
+        flags = {name: names.of(name) for name in expression.names if catalogue.find(name) is not None}
+        if length not in flags.values():
+            continue
+        text = expression.renamed({n: str(min(positions)) if flag == length else flag for n, flag in flags.items()})
+        reason = f"{rule.reason}; where it is not set it is the model's own, {min(positions)}"
+        yield Constraint(f"{length} != null or ({text})" if len(lengths) > 1 else text, MODEL, reason)
 
 
 class _Names:

@@ -65,9 +65,14 @@ def possible_values(parameters: Iterable[Parameter], fixed: Mapping[str, Any]) -
 
 
 def model_rules(
-    facts: ModelFacts, known: Known, traits: ServerTraits | None = None, *, when: str = ""
+    facts: ModelFacts,
+    known: Known,
+    traits: ServerTraits | None = None,
+    *,
+    when: str = "",
+    more: Iterable[Constraint] = (),
 ) -> list[Constraint]:
-    """The rules that some Config of the space may break, the simplest first.
+    """The rules that some Config of the space may break, the simplest first, then those of ``more``.
 
     ``when`` is an expression under which they hold, for a space of several engines: ``engine == 'vllm'``.
     """
@@ -78,6 +83,7 @@ def model_rules(
         *_blocks(facts, terms, traits),
         *_lengths(facts, known, traits),
         *MemoryRules(facts, terms, traits, known.gpu_memory_gib, known.request_tokens, known.variants).rules(),
+        *more,
     ]
     kept = [rule for rule in rules if _can_fail(rule.text, known.values)]
     if not when:
