@@ -94,6 +94,14 @@ def test_what_the_server_takes_is_taken(engine: str, name: str, value: Any) -> N
     assert load_catalogue(engine).problem("x", name, value) is None
 
 
+@pytest.mark.parametrize(("version", "has_it"), [("0.24.0", False), ("0.27.0", True), ("0.32.0", True)])
+def test_each_version_has_its_own_methods(version: str, has_it: bool) -> None:
+    catalogue = load_catalogue("vllm", version)
+    assert catalogue.problem("x", "speculative-config", {"method": "eagle3", "model": "/m"}) is None
+    problem = catalogue.problem("x", "speculative-config", {"method": "dspark"})
+    assert (problem is None) is has_it  # vllm/config/speculative.py: DSparkModelTypes
+
+
 def test_a_map_is_no_list() -> None:
     problem = load_catalogue("vllm").problem("x", "speculative-config", ["ngram"])
     assert problem is not None
