@@ -10,11 +10,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from autotuner.engines.catalogue import version_key
+from autotuner.engines.catalogue import load_catalogue, version_key
 from autotuner.engines.deployment import (
     Deployment,
     HttpCall,
@@ -155,6 +155,10 @@ _PRESETS: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
     }
 )
 
+# Methods that vllm/config/vllm.py refuses with it; without the flag it turns it off for them.
+_ASYNC, _SPECULATION = "async-scheduling", "speculative-config"
+_NOT_AT_ONCE = frozenset({"ngram", "medusa", "mlp_speculator", "suffix", "custom_class"})
+
 _OFFLINE = QuantValue(offline=True)
 
 
@@ -259,7 +263,7 @@ class Vllm:
         found = flag_problems(self, study, names_and_values)
         if study.workload.lora is not None and study.engine.args.get("enable-lora") is False:
             found.append(Problem("engine.args.enable-lora", False, "workload.lora needs it", "true"))
-        return found
+        return [*found, *_speculation_problems(study, names_and_values)]
 
     def deployment(self, study: Study, config: Config) -> Deployment:
         settings = _completed(read_settings(self, study, config), study)
@@ -311,6 +315,35 @@ def _completed(settings: ServerSettings, study: Study) -> ServerSettings:
         flags["enable-lora"] = True
         flags["lora-modules"] = [_adapter(name, path) for name, path in study.workload.lora.adapters.items()]
     return dataclasses.replace(settings, flags=flags)
+
+
+def _speculation_problems(study: Study, searched: Sequence[tuple[str, object]]) -> Iterator[Problem]:
+    """Speculation that asynchronous scheduling can't do. Rules see no maps, so they can't tell."""
+    catalogue = load_catalogue(ENGINE.name, study.engine.version)
+    pairs = [(f"engine.args.{name}", name, value) for name, value in study.engine.args.items()]
+    pairs += [(f"space.parameters.{name}", name, value) for name, value in searched]
+    given: dict[str, list[tuple[str, object]]] = {_ASYNC: [], _SPECULATION: []}
+    for key, name, value in pairs:
+        flag = catalogue.find(name)
+        if flag is not None and flag.name in given:
+            given[flag.name].append((key, value))
+    at_once, speculation = given[_ASYNC], given[_SPECULATION]
+    on = [(key, value) for key, value in at_once if value is True]
+    refused = [(key, value) for key, value in speculation if _method(value) in _NOT_AT_ONCE]
+    if not on or not refused:
+        return
+    rule = f"{_ASYNC} has no speculation by {', '.join(sorted({str(_method(value)) for _, value in refused}))}"
+    if len(on) == len(at_once):
+        yield from (Problem(key, value, rule, "ngram_gpu") for key, value in refused)
+    else:
+        yield Problem(*on[0], rule, "null", fatal=len(refused) == len(speculation))
+
+
+def _method(speculation: object) -> object:
+    if not isinstance(speculation, Mapping):
+        return None
+    named = speculation.get("method") or speculation.get("model")
+    return named.strip("[]") if isinstance(named, str) else None
 
 
 def _adapter(name: str, path: str) -> str:
