@@ -24,7 +24,7 @@ from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.capacity import bundle, check_space_fits
 from autotuner.tuning.known_space import known_space
 from autotuner.tuning.needs_range import needs_range
-from autotuner.tuning.proposers import require_searcher
+from autotuner.tuning.proposers import require_searchable, require_searcher
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = ()) -> Study:
@@ -54,6 +54,7 @@ def check(
     told = _refuse(versions)
     models = models or find_known_models(study)
     space, facts = known_space(study, models), models.facts
+    require_searchable(study, space)
     told += _refuse(study_problems(study, space))
     if facts is not None:
         told += _refuse(requantization_problems(study, space, facts))

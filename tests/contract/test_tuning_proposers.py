@@ -139,6 +139,34 @@ def test_a_space_of_several_engines_is_proposed_once_and_then_exhausted(algorith
     assert space.count().number == len(configs)
 
 
+def grid_of(space: Mapping[str, Any], baseline: Any = "default") -> list[Any]:
+    """The Configs that a grid proposes beside a baseline."""
+    study = Study.model_validate(
+        {
+            "model": {"id": "org/model"},
+            "engine": {"name": "vllm"},
+            "space": space,
+            "workload": {"scenario": "D(8,4)"},
+            "search": {"algorithm": "grid", "baseline": baseline},
+        }
+    )
+    proposer = make_proposer(study, build_space(study))
+    return [dict(config.values) for config in propose_and_tell(proposer, 100, [UNKNOWN])]
+
+
+def test_a_grid_leaves_out_the_baseline_that_is_measured_anyway() -> None:
+    degrees = {"parallelism": {"tp": [1, 2, 4]}}
+    assert grid_of(degrees) == [{"tp": 2}, {"tp": 4}]
+    assert grid_of(degrees, {"tp": 2}) == [{"tp": 1}, {"tp": 4}]
+    flags = {"parameters": {"max-num-seqs": [None, 16], "block-size": [16, 32]}}
+    assert len(grid_of(flags)) == 4, "the default's block size is the server's to choose"
+    assert grid_of(flags, {"block-size": 16}) == [
+        {"max-num-seqs": None, "block-size": 32},
+        {"max-num-seqs": 16, "block-size": 16},
+        {"max-num-seqs": 16, "block-size": 32},
+    ]
+
+
 @pytest.mark.parametrize("algorithm", ALL)
 def test_many_may_be_pending_and_end_in_any_order(algorithm: str) -> None:
     proposer, space = make(algorithm)

@@ -284,6 +284,18 @@ def test_a_second_life_knows_what_the_first_one_knew(tmp_path: Path, monkeypatch
     assert folder.known_models() == now
 
 
+def test_a_grid_needs_a_finite_space() -> None:
+    parameters = {"gpu-memory-utilization": {"float": [0.8, 0.95]}}
+    given = study(space={"parameters": parameters}, search={"algorithm": "grid"})
+    with pytest.raises(SpaceError) as caught:
+        check(given)
+    assert caught.value.key == "space.parameters.gpu-memory-utilization"
+    assert "step" in str(caught.value.rule)
+    check(study(space={"parameters": parameters}))
+    stepped = {"gpu-memory-utilization": {"float": [0.8, 0.95], "step": 0.05}}
+    check(study(space={"parameters": stepped}, search={"algorithm": "grid"}))
+
+
 # ── random tokens ─────────────────────────────────────────────────────────────────────────────
 
 NGRAM = {"choices": {"none": None, "ngram3": {"method": "ngram", "num_speculative_tokens": 3}}}

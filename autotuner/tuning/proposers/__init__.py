@@ -1,6 +1,6 @@
 """Searchers: what proposes the next Config. One interface, one file a family."""
 
-from autotuner.tuning.proposers.factory import make_proposer, require_searcher
+from autotuner.tuning.proposers.factory import make_proposer, require_searchable, require_searcher
 from autotuner.tuning.proposers.proposer import Outcome, OutcomeKind, Proposer
 
-__all__ = ["Outcome", "OutcomeKind", "Proposer", "make_proposer", "require_searcher"]
+__all__ = ["Outcome", "OutcomeKind", "Proposer", "make_proposer", "require_searchable", "require_searcher"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from autotuner.extras import require_installed
 from autotuner.space import SearchSpace
 from autotuner.study.model import Study
+from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.proposers.listed import GridProposer, RandomProposer
 from autotuner.tuning.proposers.proposer import Proposer
 
@@ -19,13 +20,19 @@ def require_searcher(study: Study) -> None:
         require_installed(_PACKAGES[algorithm], algorithm, f"search.algorithm: {algorithm}")
 
 
+def require_searchable(study: Study, space: SearchSpace) -> None:
+    """Raises SpaceError for a space that the study's searcher can't go through."""
+    if study.search.algorithm == "grid":
+        space.grid()
+
+
 def make_proposer(study: Study, space: SearchSpace) -> Proposer:
     """Raises MissingExtraError when the searcher's package is not installed."""
     if not space.parameters:
         return GridProposer(space)  # one Config: nothing to search, and HyperOpt can't draw from nothing
     match study.search.algorithm:
         case "grid":
-            return GridProposer(space)
+            return GridProposer(space, baseline_config(study, space))
         case "random":
             return RandomProposer(space, study.search.seed)
         case "hyperopt":

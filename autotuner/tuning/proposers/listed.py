@@ -13,14 +13,22 @@ _TRIES_FOR_A_NEW_CONFIG = 1000
 
 
 class GridProposer:
-    """Every Config of a finite space, once, in the space's own order."""
+    """Every Config of a finite space, once, in the space's own order.
 
-    def __init__(self, space: SearchSpace) -> None:
+    ``baseline``, which is measured outside the searcher, is left out where it is a point of the space: there is
+    nothing to learn from a second measurement.
+    """
+
+    def __init__(self, space: SearchSpace, baseline: Config | None = None) -> None:
         self._configs: Iterator[Config] = space.grid()
         self._seen: set[Config] = set()
+        self._baseline = None if baseline is None else _said(baseline)
 
     def propose(self, trial_id: str) -> Config | None:
-        return next((config for config in self._configs if config not in self._seen), None)
+        return next((config for config in self._configs if not self._is_known(config)), None)
+
+    def _is_known(self, config: Config) -> bool:
+        return config in self._seen or _said(config) == self._baseline
 
     def tell(self, trial_id: str, outcome: Outcome) -> None:
         """Nothing is learnt."""
@@ -48,6 +56,11 @@ class RandomProposer:
 
     def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
         self._seen.add(config)
+
+
+def _said(config: Config) -> Config:
+    """What a Config asks for: null is the server's own default, as if it were left out."""
+    return Config({name: value for name, value in config.values.items() if value is not None})
 
 
 def draw_new(space: SearchSpace, rng: random.Random, seen: set[Config]) -> Config | None:
