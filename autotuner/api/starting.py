@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -31,7 +32,7 @@ class Wish:
 
     ``gpus``: as many as a server may use; by default those of this machine, or of the largest node at ``address``;
     0: it runs on the CPU. ``accelerator`` is a name of search_spaces/hardware. ``slos`` are texts such as
-    ``ttft.p90=300ms``.
+    ``ttft.p90=300ms``. ``shared_prefix``: tokens at the start of every prompt that are the same in all.
     """
 
     engine: str = _LLAMACPP
@@ -42,6 +43,7 @@ class Wish:
     slos: Sequence[str] = ()
     profiles: Sequence[str] = ()
     scenario: str | None = None
+    shared_prefix: int | None = None
     concurrency: Sequence[int] = ()
     objective: Sequence[str] = ()
     trials: int = 40
@@ -71,12 +73,24 @@ def study_text(wish: Wish, beside: Path | None = None) -> str:
     Raises InputError for what can't be wished for.
     """
     folder = beside or Path()
-    text = _rendered(wish, _seen_from(folder, wish.model))
-    check_workload(load_study_text(text, folder.absolute()).study.workload)
-    return text
+    model = _seen_from(folder, wish.model)
+    text = _rendered(wish, model)
+    study = load_study_text(text, folder.absolute()).study
+    check_workload(study.workload)
+    fixed = _prefix_cache(study)
+    return _rendered(wish, model, fixed) if fixed else text
 
 
-def _rendered(wish: Wish, model: str) -> str:
+def _prefix_cache(study: Study) -> dict[str, Any]:
+    """The prefix cache's flag at the server's usual value, where the included file searches over it in vain: with
+    random prompts that share nothing."""
+    flag = load_catalogue(study.engine.names[0]).means("prefix_caching")
+    if flag is None or flag.name not in study.space.parameters or study.workload.shared_prefix_tokens:
+        return {}
+    return {flag.name: True if flag.default is None else flag.default}
+
+
+def _rendered(wish: Wish, model: str, fixed: Mapping[str, Any] = MappingProxyType({})) -> str:
     get_engine(wish.engine)
     slo = read_slos(wish.slos)
     for name in wish.objective:
@@ -89,6 +103,8 @@ def _rendered(wish: Wish, model: str) -> str:
         engine=wish.engine,
         version=catalogue.version,
         example=None if running is None else running.name,
+        fixed=fixed,
+        shared_prefix=wish.shared_prefix,
         model=model,
         about_model=sizing.about_model,
         name=wish.name or _study_name(wish.model),

@@ -114,12 +114,40 @@ def test_what_init_writes_passes_check(
     assert main(["check", "study.yaml"]) == 0, capsys.readouterr().err
 
 
+CACHES = {"vllm": "enable-prefix-caching", "sglang": "disable-radix-cache"}
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm", "llamacpp"])
+def test_a_prefix_cache_is_searched_where_prompts_share_a_prefix(
+    place: Path, capsys: pytest.CaptureFixture[str], engine: str
+) -> None:
+    (place / "a.gguf").write_bytes(b"")
+    model = "a.gguf" if engine == "llamacpp" else "org/model"
+    options = ("--engine", engine, "--model", model, "--gpus", "1")
+    assert init(*options) == 0
+    without = written(place / "study.yaml")
+    assert without.workload.shared_prefix_tokens == 0
+    if engine != "llamacpp":  # whose model would be read
+        capsys.readouterr()
+        assert main(["check", "study.yaml", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert [warning for warning in told["warnings"] if "prefix" in warning] == []
+    assert init(*options, "--shared-prefix", "300", "--force") == 0
+    declared = written(place / "study.yaml")
+    assert declared.workload.shared_prefix_tokens == 300
+    if engine in CACHES:
+        usual = engine == "vllm"  # on, on every engine
+        assert without.space.parameters[CACHES[engine]] == [usual]
+        assert sorted(declared.space.parameters[CACHES[engine]]) == [False, True]
+    assert without.space.parameters.keys() == declared.space.parameters.keys()
+
+
 def test_every_option_is_written_down(place: Path) -> None:
     options = (
         *("--engine", "vllm", "--model", "meta-llama/Llama-3.1-8B-Instruct", "--gpus", "8"),
         *("--slo", "ttft.p90=300ms", "--slo", "tpot.mean=0.03s", "--slo", "e2e.p99=1m", "--slo", "error_rate=0.5%"),
         *("--scenario", "N(800,50)/(200,20)", "--objective", "goodput_per_gpu,ttft_p90", "--concurrency", "2,16"),
-        *("--trials", "12", "--name", "mine"),
+        *("--trials", "12", "--name", "mine", "--shared-prefix", "100"),
     )
     assert init(*options) == 0
     study = written(place / "study.yaml")
@@ -127,6 +155,7 @@ def test_every_option_is_written_down(place: Path) -> None:
     assert terms == [("ttft", "p90", 300), ("tpot", "mean", 30), ("e2e", "p99", 60_000)]
     assert study.slo.error_rate == 0.005
     assert study.workload.scenario == "N(800,50)/(200,20)"
+    assert study.workload.shared_prefix_tokens == 100
     assert study.workload.load.model_dump() == {"concurrency": [2, 16]}
     assert study.objectives == ("goodput_per_gpu", "ttft_p90")
     assert (study.search.trials, study.name, study.hardware.accelerators) == (12, "mine", [])
@@ -204,6 +233,8 @@ def test_no_gpus_means_the_cpu(place: Path) -> None:
         (("--slo", "error_rate=2"), "slo", None),
         (("--profile", "slo/balancd"), "profiles.0", "slo/balanced"),
         (("--scenario", "D(10)"), "workload.scenario", None),
+        (("--shared-prefix", "-1"), "workload.shared_prefix_tokens", None),
+        (("--shared-prefix", "5000"), "workload.shared_prefix_tokens", None),
         (("--objective", "gootput"), "objective", "goodput"),
         (("--concurrency", "1,x"), "concurrency", None),
         (("--concurrency", "4,4"), "workload.load.concurrency", None),

@@ -17,6 +17,7 @@ OPTIONS = {
     "--slo": "slos",
     "--profile": "profiles",
     "--scenario": "scenario",
+    "--shared-prefix": "shared_prefix",
     "--concurrency": "concurrency",
     "--objective": "objective",
     "--trials": "trials",
@@ -51,6 +52,13 @@ def add_start(parser: argparse.ArgumentParser, title: str) -> None:
     )
     group.add_argument(
         "--scenario", metavar="TEXT", help="tokens in and out, as 'D(1000,200)' or 'N(800,100)/(200,50)'"
+    )
+    group.add_argument(
+        "--shared-prefix",
+        type=int,
+        metavar="TOKENS",
+        help="tokens at the start of every prompt that are the same in all, as of a system prompt; only then is the "
+        "prefix cache searched over (default: none)",
     )
     group.add_argument(
         "--concurrency", type=_levels, metavar="N,N,…", help="requests in flight, a load level each, as 1,8,32"
