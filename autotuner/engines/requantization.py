@@ -36,9 +36,9 @@ class _Taken:
 
 
 # vLLM 0.32.0: _verify_quantization in config/model.py; override_quantization_method and get_supported_act_dtypes in
-# model_executor/layers/quantization/. What it takes for gpt-oss and ModelOpt, and then does not look at, is left out.
-# SGLang 0.5.23: _verify_quantization and REQUANTIZATION_METHODS in srt/configs/model_config.py, and
-# override_quantization_method in srt/layers/quantization/.
+# model_executor/layers/quantization/. SGLang 0.5.23: _verify_quantization and REQUANTIZATION_METHODS in
+# srt/configs/model_config.py, and override_quantization_method in srt/layers/quantization/. Checkpoints of ModelOpt,
+# and of gpt-oss in vLLM, start under any name, and keep their format: not what a study asks for, so not taken here.
 _TAKEN: Mapping[str, _Taken] = MappingProxyType(
     {
         "vllm": _Taken(

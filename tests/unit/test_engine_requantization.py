@@ -1,7 +1,8 @@
 """Formats against checkpoints that have one already: what is written, and what engines then say.
 
 The verdicts are those of the engines' own code, asked by hand: vLLM 0.32.0, ModelConfig._verify_quantization with
-each config.json; SGLang 0.5.23, _verify_quantization in srt/configs/model_config.py.
+each config.json; SGLang 0.5.23, _verify_quantization in srt/configs/model_config.py. One is stricter: checkpoints of
+ModelOpt, and of gpt-oss in vLLM, start under any name of a format, and keep their own.
 """
 
 from __future__ import annotations
