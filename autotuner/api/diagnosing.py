@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, Literal
 
+from autotuner.engines import engine_names, get_engine
 from autotuner.errors import InfrastructureError
 from autotuner.servers import accelerator_name, find_leftovers
 
@@ -27,6 +29,9 @@ _PACKAGES = {
     "pynvml": ("nvidia-ml-py", "nvml", "GPU memory, power and energy"),
     "openpyxl": ("openpyxl", "xlsx", "report --format xlsx"),
 }
+
+
+_TIMEOUT_S = 30.0  # for a Python to start
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,36 @@ def _packages() -> Iterator[Finding]:
 def _servers() -> Iterator[Finding]:
     path = shutil.which("llama-server")
     yield Finding("llama-server", "ok" if path else "absent", path or "not on the PATH; xllamacpp stands in")
+    for name in engine_names():
+        if name != "llamacpp":
+            yield _engine(name, get_engine(name).command)
     left = find_leftovers()
     yield Finding(
         "leftovers", "broken" if left else "ok", f"{len(left)} of dead studies" + (": autotuner reap" if left else "")
     )
+
+
+def _engine(name: str, command: Sequence[str]) -> Finding:
+    """An engine whose command is an executable, or a module of the Python that is first on the PATH."""
+    executable, path = command[0], shutil.which(command[0])
+    if path is None:
+        return Finding(name, "absent", f"{executable} is not on the PATH; engine.command names another")
+    if "-m" not in command:
+        return Finding(name, "ok", path)
+    package = command[command.index("-m") + 1].partition(".")[0]
+    if _has_package(path, package):
+        return Finding(name, "ok", f"{package} of {path}")
+    return Finding(name, "absent", f"{path} has no package {package}; engine.command names another Python")
+
+
+def _has_package(python: str, package: str) -> bool:
+    """Whether that interpreter finds the package; it is not imported."""
+    question = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
+    try:
+        asked = subprocess.run([python, "-c", question], capture_output=True, timeout=_TIMEOUT_S, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return asked.returncode == 0
 
 
 def _cluster(address: str) -> Iterator[Finding]:

@@ -124,9 +124,8 @@ def test_bench_of_nothing_is_infrastructure(tell: Callable[..., Told]) -> None:
 def test_doctor_tells_what_is_here(tell: Callable[..., Told]) -> None:
     told = tell("doctor", "--json")
     findings = {finding["part"]: finding for finding in told.document["findings"]}
-    assert {"python", "cores", "disk", "GPU", "ray", "optuna", "xllamacpp", "llama-server", "leftovers"} <= set(
-        findings
-    )
+    parts = {"python", "cores", "disk", "GPU", "ray", "optuna", "xllamacpp", "leftovers"}
+    assert parts | {"llama-server", "vllm", "sglang", "trtllm"} <= set(findings)
     assert {finding["state"] for finding in findings.values()} <= {"ok", "absent", "broken"}
     assert findings["python"]["state"] == findings["ray"]["state"] == "ok"
     assert told.code == (3 if any(finding["state"] == "broken" for finding in findings.values()) else 0)
