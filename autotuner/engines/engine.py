@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from autotuner.engines.deployment import Deployment
+from autotuner.engines.loaded_formats import LoadedFormats
 from autotuner.engines.problem import Problem
 from autotuner.engines.server_metrics import MetricSource, ServerMetric
 from autotuner.errors import Failure
@@ -134,6 +135,11 @@ class Engine(Protocol):
     @property
     def quantization(self) -> Mapping[str, Mapping[str, QuantValue]]:
         """Field of Quantization → value → what it means; ``auto`` is always there, of no flags."""
+        ...
+
+    @property
+    def loaded_formats(self) -> LoadedFormats:
+        """What it can be asked of a checkpoint that is quantised already."""
         ...
 
     @property

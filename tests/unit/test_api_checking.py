@@ -185,6 +185,8 @@ def test_a_quantised_checkpoint_is_not_quantised_again(tmp_path: Path) -> None:
         {"space": {"quantization": {"gemm": ["auto", "fp8"]}}},
         {"space": {"quantization": {"preset": ["default", "dynamic-fp8"]}}},
         {"engine": {"name": "vllm", "args": {"quantization": "fp8"}}},
+        {"space": {"parameters": {"quantization": [None, "fp8"]}}},
+        {"engine": {"name": "sglang"}, "space": {"parameters": {"quantization": [None, "fp8"]}}},
     ):
         with pytest.raises(StudyError, match="awq"):
             check(study(model=model, **sections))

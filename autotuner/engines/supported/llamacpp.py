@@ -22,6 +22,7 @@ from autotuner.engines.engine import (
     RequestFeatures,
     VersionQuestion,
 )
+from autotuner.engines.loaded_formats import LoadedFormats
 from autotuner.engines.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric, Share
 from autotuner.engines.settings import canonical, command, flag_problems, read_settings
@@ -98,6 +99,7 @@ class LlamaCpp:
     version_question = VersionQuestion(("--version",), r"version: (\d+)")
     parallelism_presets = _PRESETS
     quantization = _QUANTIZATION
+    loaded_formats = LoadedFormats()
     # As the page of b11549 has them: it tells of no KV cache and no preemption.
     server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(
         {

@@ -22,6 +22,7 @@ from autotuner.engines.engine import (
     RequestFeatures,
     VersionQuestion,
 )
+from autotuner.engines.loaded_formats import LoadedFormats
 from autotuner.engines.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.nodes import gpus_by_rank
 from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
@@ -214,6 +215,21 @@ _TELLS_VERSION = "from importlib.metadata import version; print('sglang', versio
 _WHOLE = (("priority", ""),)
 
 
+# _verify_quantization and REQUANTIZATION_METHODS in srt/configs/model_config.py, override_quantization_method in
+# srt/layers/quantization/ (0.5.23). Checkpoints of ModelOpt start under any name, and keep their format.
+_LOADED_FORMATS = LoadedFormats(
+    by_all=frozenset({"humming", "quark_mxfp4"}),
+    beside={
+        "awq": frozenset({"awq_marlin", "moe_wna16"}),
+        "gptq": frozenset({"gptq_marlin", "moe_wna16"}),
+        "compressed-tensors": frozenset({"w8a8_int8", "w8a8_fp8", "auto-round-int8"}),
+        "fp8": frozenset({"modelopt_fp4", "nvfp4_online"}),
+        "modelopt": frozenset({"modelopt_fp4", "modelopt_fp8", "modelopt_mixed", "nvfp4_online", "petit_nvfp4"}),
+        "mxfp8": frozenset({"minimax_m3_nvfp4"}),
+    },
+)
+
+
 class SgLang:
     """SGLang, one process a node, which starts a scheduler for each of its GPUs by itself."""
 
@@ -228,6 +244,7 @@ class SgLang:
     )
     parallelism_presets = _PRESETS
     quantization = _QUANTIZATION
+    loaded_formats = _LOADED_FORMATS
     # sglang/srt/observability/metrics_collector.py; a "retracted" request is one put back for lack of KV cache.
     # With priority scheduling, priority="" is the sum of the others. Counters are there from their first count on.
     server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(

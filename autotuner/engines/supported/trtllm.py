@@ -23,6 +23,7 @@ from autotuner.engines.engine import (
 )
 from autotuner.engines.flag import Place
 from autotuner.engines.key_file import key_file
+from autotuner.engines.loaded_formats import LoadedFormats
 from autotuner.engines.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric
 from autotuner.engines.settings import ServerSettings, command, flag_problems, read_settings
@@ -142,6 +143,7 @@ class TensorRtLlm:
     version_question = VersionQuestion(("--help",), r"TensorRT[- ]LLM version: (\S+)", ("serve", "--help"))
     parallelism_presets = _PRESETS
     quantization = _QUANTIZATION
+    loaded_formats = LoadedFormats()
     # Since 1.3; before, the endpoint has latencies only (tensorrt_llm/metrics/collector.py).
     server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(
         {

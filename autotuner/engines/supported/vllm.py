@@ -33,6 +33,7 @@ from autotuner.engines.engine import (
     RequestFeatures,
     VersionQuestion,
 )
+from autotuner.engines.loaded_formats import HALF, LoadedFormats
 from autotuner.engines.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.nodes import gpus_by_rank
 from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
@@ -203,6 +204,27 @@ _QUANTIZATION: Mapping[str, Mapping[str, QuantValue]] = MappingProxyType(
 )
 
 
+# _verify_quantization in config/model.py; override_quantization_method and get_supported_act_dtypes in
+# model_executor/layers/quantization/ (0.32.0). Checkpoints of ModelOpt, and of gpt-oss, start under any name, and keep
+# their format: not what a study asks for, so not taken here.
+_LOADED_FORMATS = LoadedFormats(
+    by_all=frozenset({"humming"}),
+    beside={
+        "awq": frozenset({"auto_awq", "awq_marlin", "moe_wna16"}),
+        "gptq": frozenset({"auto_gptq", "gptq_marlin", "moe_wna16"}),
+        "auto-round": frozenset({"inc"}),
+        "fp8": frozenset({"deepseek_v4_fp8"}),
+        "modelopt": frozenset({"modelopt_fp4", "modelopt_mixed", "modelopt_mxfp8"}),
+        "mxfp4": frozenset({"gpt_oss_mxfp4"}),
+    },
+    dtypes={
+        "compressed-tensors": HALF | {"float32", "float"},
+        "torchao": HALF | {"float32", "float"},
+        "mxfp4": frozenset({"bfloat16"}),
+    },
+)
+
+
 class Vllm:
     """vLLM, one ``vllm serve`` a server, or one a node where a server is larger than a node."""
 
@@ -217,6 +239,7 @@ class Vllm:
     )
     parallelism_presets = _PRESETS
     quantization = _QUANTIZATION
+    loaded_formats = _LOADED_FORMATS
     # vllm/v1/metrics/loggers.py; Prometheus ends the names of counters with _total.
     server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(
         {
