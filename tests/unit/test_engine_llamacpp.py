@@ -31,11 +31,14 @@ def argv_of(study: Study, **values: Any) -> tuple[str, ...]:
     return deployment.groups[0].ranks[0].bound_argv(HERE, HERE, "/files")
 
 
-def test_the_default_takes_one_thread_and_nothing_else() -> None:
+def test_the_default_takes_one_thread_and_tells_its_metrics() -> None:
     assert argv_of(make_study()) == (
         *("llama-server", "--model", "models/tiny.gguf", "--alias", "tiny"),
-        *("--host", "127.0.0.1", "--port", "8080", "--threads", "1"),
+        *("--host", "127.0.0.1", "--port", "8080", "--metrics", "--threads", "1"),
     )
+    silent = ENGINE.deployment(make_study(engine={"args": {"metrics": False}}), Config({}))
+    assert silent.metrics is None
+    assert "--metrics" not in silent.groups[0].ranks[0].argv
 
 
 def test_a_config_overrides_the_common_flags_and_null_leaves_one_out() -> None:

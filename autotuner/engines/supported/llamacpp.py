@@ -141,6 +141,7 @@ class LlamaCpp:
         flags = dict(settings.flags)
         threads = _threads(study, flags)
         flags["threads"] = flags.get("threads") or threads
+        flags.setdefault("metrics", True)  # its page is read while it is measured
         settings = dataclasses.replace(settings, flags=flags)
         own = ["--model", literal(settings.model), "--alias", literal(settings.served_name)]
         rank = Rank(
