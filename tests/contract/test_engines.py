@@ -57,7 +57,7 @@ def deploy(given: Study, **values: Any) -> Deployment:
 def bound(deployment: Deployment) -> Iterator[tuple[str, ...]]:
     for group in deployment.groups:
         for rank in group.ranks:
-            yield rank.bound_argv(OWN, RANK0, "/work/files")
+            yield rank.bound_argv(OWN, RANK0, "/data/files")
 
 
 def written(deployment: Deployment) -> str:
