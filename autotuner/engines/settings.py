@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from autotuner.engines.catalogue import Catalogue, load_catalogue
-from autotuner.engines.deployment import SecretEnv, literal
+from autotuner.engines.deployment import (
+    Deployment,
+    HttpCall,
+    Probe,
+    Rank,
+    SecretEnv,
+    ServerGroup,
+    VersionProbe,
+    literal,
+)
 from autotuner.engines.engine import Engine, EngineRule, Problem, QuantValue
 from autotuner.engines.nodes import gpus_per_node
 from autotuner.engines.rule_book import rule_book
@@ -20,6 +29,7 @@ from autotuner.space.quantization import AUTO, PREFIX, QUANTIZATION_FIELDS, QUAN
 from autotuner.study.model import SecretRef, Study
 
 ENV_PREFIX = "env."
+_HEALTH = Probe("/health")
 ENGINE = "engine"  # the parameter of a study with several engines
 GPUS_IN_NODE = "gpus_per_node"  # its name in rules
 _IN_RULES = (*PARALLELISM_NAMES, *QUANTIZATION_NAMES, "gpus", GPUS_IN_NODE)
@@ -39,6 +49,28 @@ class ServerSettings:
     quantization: Quantization
     env: Mapping[str, str | SecretEnv]
     gpus: int
+
+    def deployment(
+        self,
+        ranks: Sequence[Rank],
+        *,
+        version: VersionProbe,
+        metrics: Probe | None,
+        ready: Probe = _HEALTH,
+        cache_reset: HttpCall | None = None,
+    ) -> Deployment:
+        """One server of these ranks."""
+        return Deployment(
+            engine=self.catalogue.engine,
+            engine_version=self.catalogue.version,
+            model=self.model,
+            served_name=self.served_name,
+            groups=(ServerGroup(ranks=tuple(ranks)),),
+            ready=ready,
+            metrics=metrics,
+            version=version,
+            cache_reset=cache_reset,
+        )
 
     def words(self, *, without: Sequence[str] = ()) -> tuple[str, ...]:
         """The argv words of the flags, by name, safe to bind."""

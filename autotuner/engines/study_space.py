@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from autotuner.engines.catalogue import load_catalogue
@@ -43,7 +44,7 @@ class _Reader:
 
     def read(self, more: tuple[Constraint, ...]) -> SearchSpace:
         section = self._study.space
-        chosen = [*_parallelism(self._study, self._engines), *_quantization(self._study)]
+        chosen = [_parallelism(self._study, self._engines), _quantization(self._study)]
         parameters: dict[str, Any] = {ENGINE: list(self._engines)} if self._several else {}
         for part in chosen:
             parameters |= part.parameters
@@ -123,72 +124,62 @@ def _key(names: Sequence[str]) -> str:
 # ── normalised sections ───────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True)
 class _Part:
     """Parameters of a normalised section, and what binds them where presets do."""
 
-    def __init__(self, parameters: Mapping[str, Any], constraint: Constraint | None = None) -> None:
-        self.parameters = parameters
-        self.constraint = constraint
+    parameters: Mapping[str, Any]
+    constraint: Constraint | None = None
 
 
-def _parallelism(study: Study, engines: Mapping[str, Engine]) -> Iterator[_Part]:
+def _parallelism(study: Study, engines: Mapping[str, Engine]) -> _Part:
     section = study.space.parallelism
-    own = {name: as_tuple(getattr(section, name)) for name in PARALLELISM_NAMES}
-    given = {name: list(degrees) for name, degrees in own.items() if degrees}
-    presets = as_tuple(section.preset)
-    if not presets:
-        yield _Part(given)
-        return
     combinations: list[dict[str, tuple[Any, ...]]] = []
-    for preset in presets:
+    for preset in as_tuple(section.preset):
         for name, engine in engines.items():
             known = engine.parallelism_presets
             if preset not in known:
                 raise _unknown_preset("space.parallelism.preset", preset, list(known), f"{name} has ")
             combination: dict[str, tuple[Any, ...]] = dict(known[preset])
             combinations.append(combination if len(engines) == 1 else {ENGINE: (name,), **combination})
-    yield _Part(**_bound(combinations, dict.fromkeys(PARALLELISM_NAMES, 1), "space.parallelism.preset", given))
+    given = {name: as_tuple(getattr(section, name)) for name in PARALLELISM_NAMES}
+    return _bound(combinations, dict.fromkeys(PARALLELISM_NAMES, 1), "space.parallelism.preset", given)
 
 
-def _quantization(study: Study) -> Iterator[_Part]:
+def _quantization(study: Study) -> _Part:
     section = study.space.quantization
-    own = {PREFIX + name: as_tuple(getattr(section, name)) for name in QUANTIZATION_FIELDS}
-    given = {name: list(values) for name, values in own.items() if values}
-    presets = as_tuple(section.preset)
-    if not presets:
-        yield _Part(given)
-        return
     combinations: list[dict[str, tuple[Any, ...]]] = []
-    for preset in presets:
+    for preset in as_tuple(section.preset):
         if preset not in QUANTIZATION_PRESETS:
             raise _unknown_preset("space.quantization.preset", preset, list(QUANTIZATION_PRESETS), "")
         formats = QUANTIZATION_PRESETS[preset].as_dict()
         combinations.append({name: (value,) for name, value in formats.items() if value != AUTO})
-    defaults = {PREFIX + name: AUTO for name in QUANTIZATION_FIELDS}
-    yield _Part(**_bound(combinations, defaults, "space.quantization.preset", given))
+    given = {PREFIX + name: as_tuple(getattr(section, name)) for name in QUANTIZATION_FIELDS}
+    return _bound(combinations, dict.fromkeys(given, AUTO), "space.quantization.preset", given)
 
 
 def _bound(
     combinations: Sequence[Mapping[str, tuple[Any, ...]]],
     defaults: Mapping[str, Any],
     key: str,
-    given: Mapping[str, list[Any]],
-) -> dict[str, Any]:
+    values: Mapping[str, tuple[Any, ...]],
+) -> _Part:
     """Parameters of all values that combinations have, and a constraint that keeps them together.
 
-    What the study gives beside a preset (``given``) takes the place of the preset's own values.
+    What the study gives itself (``values``) takes the place of the preset's own values.
     """
+    given = {name: list(own) for name, own in values.items() if own}
     names = [name for name in defaults if any(name in combination for combination in combinations) or name in given]
     parameters: dict[str, list[Any]] = {}
     for name in names:
-        values = [value for c in combinations for value in c.get(name, (defaults[name],))]
-        parameters[name] = given.get(name) or list(dict.fromkeys(values))
+        preset = [value for c in combinations for value in c.get(name, (defaults[name],))]
+        parameters[name] = given.get(name) or list(dict.fromkeys(preset))
     texts = [_text(combination, [n for n in names if n not in given], defaults) for combination in combinations]
     bound = [name for name in names if name not in given and len(parameters[name]) > 1]
     if not bound or "" in texts:
-        return {"parameters": parameters}
+        return _Part(parameters)
     text = " or ".join(dict.fromkeys(f"({text})" for text in texts))
-    return {"parameters": parameters, "constraint": Constraint(text, key, "only the combinations of the presets")}
+    return _Part(parameters, Constraint(text, key, "only the combinations of the presets"))
 
 
 def _text(combination: Mapping[str, tuple[Any, ...]], names: Sequence[str], defaults: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,7 @@ from autotuner.study import study_id
 from autotuner.study.known_models import find_known_models
 from autotuner.study.model import Study
 from autotuner.tuning.known_space import known_space
-
-CONFIGS = Path(__file__).parent / "model_configs"
-
-
-def study(name: str | list[str] = "vllm", **sections: Any) -> Study:
-    data = {"model": {"id": "org/a-model"}, "engine": {"name": name}, "workload": {"scenario": "D(100,10)"}}
-    return Study.model_validate({**data, **sections})
-
-
-def configs(given: Study) -> list[dict[str, Any]]:
-    return [dict(config.values) for config in build_space(given).grid()]
-
-
-def model_folder(folder: Path, config: str, **changes: Any) -> str:
-    data = json.loads((CONFIGS / f"{config}.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps({**data, **changes}), encoding="utf-8")
-    return str(folder)
-
+from tests.engine_studies import model_folder, study
 
 # ── what the model rules out ──────────────────────────────────────────────────────────────────
 

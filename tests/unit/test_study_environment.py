@@ -79,4 +79,6 @@ def test_a_variable_from_two_places_is_refused(engine: dict[str, Any], parameter
 
 def test_engines_may_have_the_same_variable_each_for_itself() -> None:
     engine = {"name": BOTH, "env": {"B": "1"}, "per_engine": {"vllm": {"env": {"A": "1"}}}}
-    study(engine=engine, space={"parameters": {"sglang.env.A": ["0", "1"]}})
+    given = study(engine=engine, space={"parameters": {"sglang.env.A": ["0", "1"]}})
+    assert given.engine.per_engine["vllm"].env == {"A": "1"}
+    assert list(given.space.parameters) == ["sglang.env.A"]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from autotuner.engines.catalogue import load_catalogue
-from autotuner.engines.deployment import Deployment, Probe, Rank, ServerGroup, VersionProbe, literal
+from autotuner.engines.deployment import Deployment, Probe, Rank, VersionProbe, literal
 from autotuner.engines.engine import (
     EngineRule,
     FailureReport,
@@ -150,14 +150,8 @@ class LlamaCpp:
             gpus=settings.gpus,
             cpus=threads,
         )
-        return Deployment(
-            engine=self.name,
-            engine_version=settings.catalogue.version,
-            model=settings.model,
-            served_name=settings.served_name,
-            groups=(ServerGroup(ranks=(rank,)),),
-            health=Probe("/health"),
-            ready=Probe("/health"),
+        return settings.deployment(
+            [rank],
             metrics=Probe("/metrics") if flags.get("metrics") else None,
             version=VersionProbe("/props", "build_info"),
         )

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from autotuner.engines.catalogue import version_key
-from autotuner.engines.deployment import Deployment, HttpCall, Probe, Rank, ServerGroup, VersionProbe, literal
+from autotuner.engines.deployment import Deployment, HttpCall, Probe, Rank, VersionProbe, literal
 from autotuner.engines.engine import (
     EngineRule,
     FailureReport,
@@ -302,13 +302,8 @@ class SgLang:
             )
             for number, gpus in enumerate(shares)
         )
-        return Deployment(
-            engine=self.name,
-            engine_version=settings.catalogue.version,
-            model=settings.model,
-            served_name=settings.served_name,
-            groups=(ServerGroup(ranks=ranks),),
-            health=Probe("/health"),
+        return settings.deployment(
+            ranks,
             ready=Probe("/health_generate"),  # 503 until its own first request is through; then it answers one more
             metrics=Probe("/metrics") if settings.flags.get(_METRICS) else None,
             version=VersionProbe("/server_info", "version"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from autotuner.engines.deployment import Deployment, Probe, Rank, ServerGroup, VersionProbe, literal
+from autotuner.engines.deployment import Deployment, Probe, Rank, VersionProbe, literal
 from autotuner.engines.engine import (
     EngineRule,
     FailureReport,
@@ -186,14 +186,8 @@ class TensorRtLlm:
             gpus=settings.gpus,
             cpus=study.hardware.server_cpus or max(1, settings.gpus),
         )
-        return Deployment(
-            engine=self.name,
-            engine_version=settings.catalogue.version,
-            model=settings.model,
-            served_name=settings.served_name,  # requests may call the model as they like
-            groups=(ServerGroup(ranks=(rank,)),),
-            health=Probe("/health"),
-            ready=Probe("/health"),
+        return settings.deployment(  # the server has no name for the model: requests may call it as they like
+            [rank],
             metrics=Probe("/prometheus/metrics") if settings.flags.get("return_perf_metrics") else None,
             version=VersionProbe("/version", "version"),
         )

@@ -20,7 +20,6 @@ from autotuner.engines.deployment import (
     HttpCall,
     Probe,
     Rank,
-    ServerGroup,
     VersionProbe,
     literal,
 )
@@ -303,14 +302,8 @@ class Vllm:
             )
             for number, gpus in enumerate(shares)
         )
-        return Deployment(
-            engine=self.name,
-            engine_version=settings.catalogue.version,
-            model=settings.model,
-            served_name=settings.served_name,
-            groups=(ServerGroup(ranks=ranks),),
-            health=Probe("/health"),
-            ready=Probe("/health"),
+        return settings.deployment(
+            ranks,
             metrics=None if settings.flags.get("disable-log-stats") else Probe("/metrics"),
             version=VersionProbe("/version", "version"),
             cache_reset=HttpCall("/reset_prefix_cache") if settings.env.get(_DEV_MODE, "1") == "1" else None,
