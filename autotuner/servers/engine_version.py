@@ -16,7 +16,7 @@ from autotuner.engines import Engine, EngineAnswer, flags_in
 from autotuner.errors import InputError, ServerLostError
 from autotuner.servers._answer_cache import cached_answer
 from autotuner.servers.executables import resolve_argv
-from autotuner.servers.process import inherited_env
+from autotuner.servers.rank_starter import inherited_env
 from autotuner.servers.supervision import RankProcess, Supervision
 from autotuner.study.model import Study
 

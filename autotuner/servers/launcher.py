@@ -10,7 +10,9 @@ from typing import Protocol, Self
 
 from autotuner.engines.deployment import Deployment
 from autotuner.engines.engine import FailureReport
+from autotuner.engines.nodes import GPUS_PER_NODE
 from autotuner.servers._tail import TAIL_BYTES
+from autotuner.servers.share import LOOPBACK, Share
 
 # Exit code (None = alive) and log → what they say: `Engine.diagnose`
 Diagnose = Callable[[int | None, str], FailureReport]
@@ -23,7 +25,9 @@ class LaunchRequest:
     ``tags`` (AUTOTUNER_STUDY, AUTOTUNER_TRIAL, AUTOTUNER_OWNER) are set in every process's
     environment so that the reaper knows its own. ``cores`` are the server's leased cores (empty: not
     pinned) and ``gpu_ids`` its CUDA_VISIBLE_DEVICES (empty tuple: none visible). ``inherit_fds`` are
-    held open by the supervisor until all descendants are gone (the core lease's locks).
+    held open by the supervisor until all descendants are gone (the core lease's locks). ``cores`` and
+    ``gpu_ids`` are this node's; ``other_nodes`` run the further shares of the Deployment (none: all runs here), and
+    reach this one at ``meeting_host``.
     """
 
     deployment: Deployment
@@ -35,6 +39,17 @@ class LaunchRequest:
     cores: tuple[int, ...] = ()
     gpu_ids: tuple[str, ...] = ()
     inherit_fds: Sequence[int] = field(default_factory=tuple)
+    gpus_per_node: int = GPUS_PER_NODE
+    other_nodes: Sequence[OtherNode] = ()
+    meeting_host: str = LOOPBACK
+
+
+class OtherNode(Protocol):
+    """Another node that a trial has reserved a bundle on."""
+
+    def open(self, request: LaunchRequest) -> Share:
+        """Its share of a launch. Raises ServerLostError when the node is gone."""
+        ...
 
 
 class RunningServer(Protocol):
