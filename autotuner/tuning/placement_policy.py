@@ -1,0 +1,160 @@
+"""Which waiting trial starts next, and on which nodes. Pure: no clock, no Ray.
+
+    overtaken too often ──▶ largest first ──▶ best fit
+
+The largest trial that fits is started; smaller ones fill what it leaves, on the nodes where they leave the least, so
+that large nodes stay whole. A trial that was overtaken too often goes before all others; where it does not fit yet it
+reserves the nodes that are nearest to holding it, and nothing is started on them that could delay it. How long a trial
+will run is not known: a tuner can't know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+_OFTEN = 8  # a trial overtaken by this many, and by more than are waiting, reserves its nodes
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a trial reserves on one node: one bundle of its placement group."""
+
+    gpus: int
+    cpus: float
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a trial reserves: its shares, each on a node of its own, the load driver's CPUs in the first.
+
+    All nodes are of one GPU type: ``accelerator``, or any where it is empty. ``avoid``: node ids it must not go to.
+    """
+
+    shares: tuple[Share, ...]
+    accelerator: str = ""
+    avoid: frozenset[str] = frozenset()
+
+    @property
+    def size(self) -> tuple[int, float]:
+        """GPUs and CPUs over all nodes."""
+        return sum(share.gpus for share in self.shares), sum(share.cpus for share in self.shares)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node and what is free on it. Not ``open``: it is drained or in quarantine and gets no new trial."""
+
+    node_id: str
+    accelerator: str
+    gpus: int
+    cpus: float
+    free_gpus: int
+    free_cpus: float
+    open: bool = True
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A trial that was proposed and not started, and how many were started after it began to wait."""
+
+    key: str
+    need: Need
+    overtaken: int = 0
+
+
+@dataclass(frozen=True)
+class Start:
+    """The trial to start, and the node id of each of its shares, in their order."""
+
+    key: str
+    nodes: tuple[str, ...]
+
+
+def fits_ever(need: Need, nodes: Sequence[Node]) -> bool:
+    """Whether the nodes could hold the trial if they were empty and open."""
+    return _fit(need, [_emptied(node) for node in nodes], {}) is not None
+
+
+def place(waiting: Sequence[Waiting], nodes: Sequence[Node]) -> Start | None:
+    """The one trial to start now; ``None`` when none fits, or what fits would delay one that was overtaken too often.
+
+    ``waiting`` is in the order of proposal. The answer depends on nothing else than the arguments: after each start
+    it is to be asked again, with the trial gone and its GPUs and CPUs taken from the nodes.
+    """
+    open_nodes = [node for node in nodes if node.open]
+    reserved: dict[str, Share] = {}
+    for trial in _overtaken_too_often(waiting):
+        found = _fit(trial.need, open_nodes, reserved)
+        if found is not None:
+            return Start(trial.key, found)
+        reserved |= _reservation(trial.need, [node for node in open_nodes if node.node_id not in reserved])
+    for trial in sorted(waiting, key=lambda one: one.need.size, reverse=True):
+        found = _fit(trial.need, open_nodes, reserved)
+        if found is not None:
+            return Start(trial.key, found)
+    return None
+
+
+def _overtaken_too_often(waiting: Sequence[Waiting]) -> list[Waiting]:
+    often = max(_OFTEN, len(waiting))
+    return sorted((one for one in waiting if one.overtaken >= often), key=lambda one: one.overtaken, reverse=True)
+
+
+def _reservation(need: Need, nodes: Sequence[Node]) -> dict[str, Share]:
+    """The nodes that lack the least until they hold the trial.
+
+    Nothing that could delay the trial is started on them, so that what they lack only shrinks: the choice changes
+    for nodes that come to lack less, never back and forth.
+    """
+    found = _fit(need, [_emptied(node) for node in sorted(nodes, key=lambda node: node.gpus - node.free_gpus)], {})
+    return {} if found is None else dict(zip(found, need.shares, strict=True))
+
+
+def _fit(need: Need, nodes: Sequence[Node], reserved: Mapping[str, Share]) -> tuple[str, ...] | None:
+    """A node for each share, in their order, by best fit; ``None`` where there are none."""
+    allowed = [node for node in nodes if node.node_id not in need.avoid and need.accelerator in ("", node.accelerator)]
+    for accelerator in dict.fromkeys(node.accelerator for node in allowed):
+        found = _matching(need.shares, [node for node in allowed if node.accelerator == accelerator], reserved)
+        if found is not None:
+            return found
+    return None
+
+
+def _matching(shares: Sequence[Share], nodes: Sequence[Node], reserved: Mapping[str, Share]) -> tuple[str, ...] | None:
+    """Each share on a node of its own, the largest first on the node it fits best, by augmenting paths."""
+    share_on: dict[str, int] = {}
+
+    def seat(index: int, seen: set[str]) -> bool:
+        for node in sorted(nodes, key=lambda node: _leftover(shares[index], node)):
+            if node.node_id in seen or not _holds(node, shares[index], reserved.get(node.node_id)):
+                continue
+            seen.add(node.node_id)
+            if node.node_id not in share_on or seat(share_on[node.node_id], seen):
+                share_on[node.node_id] = index
+                return True
+        return False
+
+    largest_first = sorted(range(len(shares)), key=lambda i: (-shares[i].gpus, -shares[i].cpus))
+    if not all(seat(index, set()) for index in largest_first):
+        return None
+    node_of = {index: node_id for node_id, index in share_on.items()}
+    return tuple(node_of[index] for index in range(len(shares)))
+
+
+def _holds(node: Node, share: Share, reserved: Share | None) -> bool:
+    """Whether the share fits now, and takes nothing that a reservation on the node counts on."""
+    kept_gpus = reserved.gpus if reserved is not None and share.gpus else 0
+    kept_cpus = reserved.cpus if reserved is not None and share.cpus else 0.0
+    return share.gpus + kept_gpus <= node.free_gpus and share.cpus + kept_cpus <= node.free_cpus
+
+
+def _leftover(share: Share, node: Node) -> tuple[float, ...]:
+    """Less is better: small nodes, then small holes. Without GPUs: nodes that have none, then the emptiest."""
+    if not share.gpus:
+        return node.gpus, -node.free_cpus
+    return node.gpus, node.free_gpus - share.gpus, node.free_cpus - share.cpus
+
+
+def _emptied(node: Node) -> Node:
+    return replace(node, free_gpus=node.gpus, free_cpus=node.cpus, open=True)
