@@ -24,6 +24,8 @@ from ray.tune.search import Searcher
 
 from autotuner.engines import build_space
 from autotuner.results import load_results
+from autotuner.results.records import Phase
+from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.events import Event, TrialEnded, TrialStarted
 from autotuner.tuning.placement import placement_group
@@ -105,7 +107,8 @@ def measure(trials: int) -> dict[str, float]:
             ours.seconds[trial.trial_id] - (trial.startup_s or 0.0) - trial.usage.measuring_s
             for trial in results.trial_records
         ]
-        group = placement_group(study, baseline_config(study, build_space(study)))
+        baseline = baseline_config(study, build_space(study))
+        group = placement_group(study, Assignment("0000", Phase.BASELINE, baseline, RUNGS))
         with ray_session(None):
             empty = _run_empty(folder / "empty", trials, group, reuse=False)
             reused = _run_empty(folder / "reused", trials, group, reuse=True)

@@ -59,6 +59,7 @@ class CountingProposer:
     """Proposes {"n": 0}, {"n": 1}, … up to ``size`` Configs, and remembers what it hears."""
 
     size: int = 1000
+    learns: bool = True
     proposed: list[tuple[str, Config]] = field(default_factory=list)
     told: list[tuple[str, Outcome]] = field(default_factory=list)
     replayed: list[tuple[str, Config, Outcome | None]] = field(default_factory=list)

@@ -16,12 +16,12 @@ from autotuner.errors import StudyError
 from autotuner.scoring import parse_objective
 from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problem, variant_problems
 from autotuner.servers.telemetry import energy_problem
-from autotuner.space import Config, Count
+from autotuner.space import Config, Count, SearchSpace
 from autotuner.study import load_study as load_study_file
 from autotuner.study.known_models import KnownModels, find_known_models
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
-from autotuner.tuning.capacity import bundle, check_space_fits
+from autotuner.tuning.capacity import bundle, check_capacity, misfit, misfit_values, need_of
 from autotuner.tuning.known_space import known_space
 from autotuner.tuning.needs_range import needs_range
 from autotuner.tuning.proposers import require_searchable, require_searcher
@@ -67,22 +67,35 @@ def check(
     told += _refuse([*variant_problems(study, models.variants), *adapter_problems(study)])
     told += _refuse([model_problem(study), secret_problem(study), *_executables(study, ranks, address, starts_here)])
     told += _refuse([_budget_problem(study, needs), energy_problem(study, needs.get("GPU", 0))])
-    fits = None
+    fits: int | None = None
+    misfits: list[str] = []
     if address is not None:
-        from autotuner.tuning.session import node_resources, ray_session
-
-        with ray_session(address):
-            fits = check_space_fits(study, space, baseline, node_resources())
+        fits, misfits = _fit_on_cluster(study, space, address)
     return CheckReport(
         study=study,
         count=count,
         ranks=ranks,
-        warnings=(*map(_text, told), *_warnings(study, count)),
+        warnings=(*map(_text, told), *misfits, *_warnings(study, count)),
         needs=needs,
         needs_range=needs_range(study, space, needs),
         facts=facts,
         fits=fits,
     )
+
+
+def _fit_on_cluster(study: Study, space: SearchSpace, address: str) -> tuple[int, list[str]]:
+    """How many baselines fit on the cluster at a time, and what is left out because it fits on no node.
+
+    Raises CapacityError where no baseline fits.
+    """
+    from autotuner.tuning.cluster import Cluster
+    from autotuner.tuning.session import ray_session
+
+    with ray_session(address):
+        nodes = Cluster().nodes()
+    baseline = baseline_config(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
+    fits = check_capacity(need_of(study, baseline), nodes)
+    return fits, [f"{text}; such Configs are left out" for text in misfit_values(study, space, baseline, nodes)]
 
 
 def _budget_problem(study: Study, needs: Mapping[str, float]) -> Problem | None:

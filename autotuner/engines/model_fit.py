@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,8 @@ from autotuner.engines.catalogue import load_catalogue
 from autotuner.engines.engine import Engine
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.registry import get_engine
-from autotuner.engines.settings import ENGINE, is_flag, rule_values
+from autotuner.engines.settings import ACCELERATOR, ENGINE, is_flag, rule_values
+from autotuner.engines.study_space import searched_accelerators
 from autotuner.space import Constraint, SearchSpace
 from autotuner.space._nodes import Value
 from autotuner.space.expression import Expression, identifier
@@ -31,22 +33,29 @@ def model_constraints(
 
     ``request_tokens``: input and output of the longest request that is sure to be sent, ``None`` where not known.
     """
-    found: list[Constraint] = []
-    for name in study.engine.names:
+    found: dict[str, Constraint] = {}
+    types = searched_accelerators(study)
+    for name, accelerator in itertools.product(study.engine.names, types if len(types) > 1 else (None,)):
         engine, own = get_engine(name), study_of(study, name)
         names = _Names(name, several=len(study.engine.names) > 1, space=space)
         known = Known(
             values=_values(engine, own, space, names),
             concepts=_concepts(own, name, names),
-            gpu_memory_gib=_gpu_memory_gib(study),
+            gpu_memory_gib=_gpu_memory_gib(study, accelerator),
             request_tokens=request_tokens,
             variants=variants,
         )
-        when = f"{ENGINE} == '{name}'" if names.several else ""
+        when = _when(name if names.several else None, accelerator)
         traits = engine.traits(own)
         more = _rules_of_unset_length(engine, own, names, known, facts) if traits.holds_longest else ()
-        found += model_rules(facts, known, traits, when=when, more=more)
-    return tuple(found)
+        found |= {rule.text: rule for rule in model_rules(facts, known, traits, when=when, more=more)}
+    return tuple(found.values())
+
+
+def _when(engine: str | None, accelerator: str | None) -> str:
+    """For which Configs of a space of several engines or GPU types a rule holds; ``""``: for all."""
+    parts = [f"{name} == '{value}'" for name, value in ((ENGINE, engine), (ACCELERATOR, accelerator)) if value]
+    return " and ".join(parts)
 
 
 def _rules_of_unset_length(
@@ -96,9 +105,11 @@ def _concepts(own: Study, engine: str, names: _Names) -> dict[str, str]:
     return {concept: names.of(flag.name) for concept, flag in flags.items() if flag is not None}
 
 
-def _gpu_memory_gib(study: Study) -> float | None:
-    """Of the largest GPU that the study may use."""
+def _gpu_memory_gib(study: Study, accelerator: str | None) -> float | None:
+    """Of this GPU type, else of the largest that the study may use."""
     hardware = study.hardware
+    if accelerator is not None:
+        return find_profile(accelerator).memory_gib
     if hardware.gpus_per_server == 0 or not hardware.accelerators:
         return None
     return max(find_profile(name).memory_gib for name in hardware.accelerators)

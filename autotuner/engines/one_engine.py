@@ -1,4 +1,4 @@
-"""A study and a Config as one engine sees them: without the other engines, and without prefixes in names."""
+"""A study and a Config as one engine sees them: without other engines and GPU types, and without prefixes in names."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from typing import Any
 
 from autotuner.engines.engine import Engine
 from autotuner.engines.registry import engine_names, get_engine
-from autotuner.engines.settings import ENGINE
+from autotuner.engines.settings import ACCELERATOR, ENGINE
 from autotuner.space.config import Config
 from autotuner.study.model import EngineSettings, Study
 
 
 def one_engine(study: Study, config: Config) -> tuple[Engine, Study, Config]:
-    """The engine that a Config asks for, the study narrowed to it, and the Config in its own names.
+    """The engine that a Config asks for, the study narrowed to it and to its GPU type, the Config in its own names.
 
     A study of one engine may name it in a prefix as well (``vllm.max-num-seqs``). Raises StudyError for an
     unknown engine.
     """
     name = str(config.values.get(ENGINE, study.engine.names[0]))
-    return get_engine(name), study_of(study, name), Config(_own_values(config.values, name))
+    own = _on_one_type(study_of(study, name), config.values.get(ACCELERATOR))
+    return get_engine(name), own, Config(_own_values(config.values, name))
+
+
+def _on_one_type(study: Study, accelerator: Any) -> Study:
+    if accelerator is None or study.hardware.accelerators == [accelerator]:
+        return study
+    return study.model_copy(update={"hardware": study.hardware.model_copy(update={"accelerators": [str(accelerator)]})})
 
 
 def study_of(study: Study, name: str) -> Study:
@@ -51,6 +58,6 @@ def _own_values(values: Mapping[str, Any], engine: str) -> dict[str, Any]:
     own: dict[str, Any] = {}
     for name, value in values.items():
         prefix, flag = split_prefix(name) if "." in name else (None, name)
-        if name != ENGINE and prefix in (None, engine):
+        if name not in (ENGINE, ACCELERATOR) and prefix in (None, engine):
             own[flag] = value
     return own

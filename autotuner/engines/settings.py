@@ -31,10 +31,11 @@ from autotuner.study.model import SecretRef, Study
 ENV_PREFIX = "env."
 _HEALTH = Probe("/health")
 ENGINE = "engine"  # the parameter of a study with several engines
+ACCELERATOR = "accelerator"  # the parameter of a study with several GPU types
 GPUS_IN_NODE = "gpus_per_node"  # its name in rules
 _IN_RULES = (*PARALLELISM_NAMES, *QUANTIZATION_NAMES, "gpus", GPUS_IN_NODE)
 _EXPERTS_OF_VARIANT = "the experts of a checkpoint of model.variants have its own format: leave quant.moe auto"
-NORMALISED = frozenset((*PARALLELISM_NAMES, *QUANTIZATION_NAMES, ENGINE))
+NORMALISED = frozenset((*PARALLELISM_NAMES, *QUANTIZATION_NAMES, ENGINE, ACCELERATOR))
 
 
 @dataclass(frozen=True)

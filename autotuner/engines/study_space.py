@@ -13,7 +13,7 @@ from autotuner.engines.engine import Engine
 from autotuner.engines.flag import nearest_word
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.registry import get_engine
-from autotuner.engines.settings import ENGINE, is_flag, rule_values, variant_rules
+from autotuner.engines.settings import ACCELERATOR, ENGINE, is_flag, rule_values, variant_rules
 from autotuner.errors import StudyError
 from autotuner.space import SearchSpace, read_space
 from autotuner.space.expression import Expression, identifier
@@ -36,6 +36,12 @@ def build_space(study: Study, more: Iterable[Constraint] = ()) -> SearchSpace:
     return space
 
 
+def searched_accelerators(study: Study) -> tuple[str, ...]:
+    """The GPU types that a study's Configs choose from; none where its servers run without GPUs, or run already."""
+    on_gpus = study.hardware.gpus_per_server != 0 and study.launcher.kind != "endpoint"
+    return tuple(study.hardware.accelerators) if on_gpus else ()
+
+
 class _Reader:
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -46,6 +52,8 @@ class _Reader:
         section = self._study.space
         chosen = [_parallelism(self._study, self._engines), _quantization(self._study)]
         parameters: dict[str, Any] = {ENGINE: list(self._engines)} if self._several else {}
+        if len(types := searched_accelerators(self._study)) > 1:
+            parameters[ACCELERATOR] = list(types)
         for part in chosen:
             parameters |= part.parameters
         parameters |= {self._own_name(name): given for name, given in section.parameters.items()}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from autotuner.results.pace import left_s
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring.score import Score
 from autotuner.tuning.events import (
@@ -15,10 +16,9 @@ from autotuner.tuning.events import (
     StudyEnded,
     StudyStarted,
     TrialEnded,
+    TrialRepeated,
     TrialStarted,
 )
-
-_ENDS_BEFORE_ESTIMATE = 2
 
 
 @dataclass
@@ -55,6 +55,8 @@ class Progress:
             case RungEnded():
                 trial = self.running.setdefault(event.trial_id, RunningTrial(event.phase, self.clock()))
                 trial.rungs_ended, trial.score = event.rung + 1, event.score
+            case TrialRepeated():
+                self.running.pop(event.trial_id, None)
             case TrialEnded():
                 self._end(event)
             case StudyEnded():
@@ -75,13 +77,11 @@ class Progress:
         if self.study is None:
             return None
         budget = None if self.study.wall_clock_s is None else max(0.0, self.study.wall_clock_s - self.elapsed_s)
-        here = sum(self.ended.values()) + self.confirmations_ended
-        if here < _ENDS_BEFORE_ESTIMATE:
-            return budget
         searched = max(0, self.study.trials - self.trials_ended)
         confirmed = max(0, 2 * self.study.confirm - self.confirmations_ended)
-        paced = self.elapsed_s / here * (searched + confirmed)
-        return paced if budget is None else min(paced, budget)
+        here = sum(self.ended.values()) + self.confirmations_ended
+        paced = left_s(self.elapsed_s, here, searched + confirmed, budget)
+        return budget if paced is None else paced
 
     def _end(self, event: TrialEnded) -> None:
         self.running.pop(event.trial_id, None)

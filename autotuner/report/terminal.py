@@ -20,16 +20,19 @@ from autotuner.results.records import TrialState
 from autotuner.scoring.score import Score
 from autotuner.tuning.events import (
     Event,
+    NodeQuarantined,
     Observer,
     PhaseStarted,
     RungEnded,
     StudyEnded,
     StudyStarted,
     TrialEnded,
+    TrialRepeated,
     TrialStarted,
 )
 
 _MOST_RUNNING = 12
+_ALWAYS_SHOWN = (StudyStarted, PhaseStarted, TrialRepeated, NodeQuarantined, StudyEnded)
 
 
 def make_progress(stream: TextIO | None = None) -> Observer:
@@ -72,7 +75,7 @@ class LiveProgress:
         self._progress.see(event)
         is_new_best = self._progress.best is not best
         is_failure = isinstance(event, TrialEnded) and event.state is TrialState.FAILED
-        if is_failure or is_new_best or isinstance(event, StudyStarted | PhaseStarted | StudyEnded):
+        if is_failure or is_new_best or isinstance(event, _ALWAYS_SHOWN):
             style = "red" if is_failure else "green" if is_new_best else ""
             self._live.console.print(Text(event_line(event, self._progress), style=style))
 
@@ -106,6 +109,12 @@ def event_line(event: Event, progress: Progress) -> str:
             best = " — best so far" if progress.best is not None and progress.best[0] == event.trial_id else ""
             told = f", {score_text(event.score)}" if event.score is not None and event.failure is None else ""
             return f"trial {event.trial_id} {event.state.value}{why}{told}{best}"
+        case TrialRepeated():
+            why = f"{event.failure.value}: {event.message}" if event.failure else event.message
+            where = f" on {event.node}" if event.node else ""
+            return f"trial {event.trial_id} is started again after it failed{where}: {why}"
+        case NodeQuarantined():
+            return f"node {event.node} gets no more trials: {event.reason}"
         case StudyEnded():
             return f"study ended: {event.stop_reason}; {spent_text(progress)}"
 

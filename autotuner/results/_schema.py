@@ -99,3 +99,13 @@ failures = sa.Table(
     sa.Column("log_tail", sa.Text, nullable=False),
     sa.Column("at", sa.Double, nullable=False),
 )
+
+quarantines = sa.Table(  # added to version 1: a store without it has none
+    "quarantines",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("study_id", sa.String(200), nullable=False, index=True),
+    sa.Column("node", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -85,6 +86,11 @@ class OutputFolder:
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 
+    @property
+    def lock_file(self) -> Path:
+        """Held by the study's driver, whose ``AUTOTUNER_OWNER`` is its content."""
+        return self.path / ".lock"
+
     def trial_logs(self, trial_id: str) -> Path:
         return self.logs / trial_id
 
@@ -156,7 +162,7 @@ class OutputFolder:
         """Takes back what ``prepare`` made where no store came to be: a refused study leaves no folder behind."""
         if self.database.exists():
             return
-        for file in (self.study_yaml, self.models_json, self.path / ".lock"):
+        for file in (self.study_yaml, self.models_json, self.lock_file):
             file.unlink(missing_ok=True)
         for folder in (self.requests, self.logs, self.tensorboard, self.path):
             with suppress(OSError):  # not empty: somebody else's files
@@ -165,24 +171,37 @@ class OutputFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the folder: a second driver is refused with FolderError. The lock dies with its process."""
+        from autotuner.servers.tags import owner_tag  # late: loads all launchers
+
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise FolderError(f"the output folder {self.path} can't be written: {error.strerror}") from error
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.read(descriptor, 32).decode(errors="replace").strip()
-                raise FolderError(f"{self.path} is in use by another autotuner (process {owner})") from None
-            except OSError as error:
-                raise InfrastructureError(f"{self.path} can't be locked: {error}") from error
+            self._take(descriptor)
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, str(os.getpid()).encode())
+            os.write(descriptor, owner_tag().encode())
             yield
         finally:
             os.close(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        """The lock of the open lock file. Who only looks whether it is held has it for a moment: a few tries."""
+        for pause_s in (0.02, 0.1, 0.5, None):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if pause_s is None:
+                    owner = os.read(descriptor, 400).decode(errors="replace").strip()
+                    host, _, process = owner.partition(":")
+                    told = f"process {process.partition(':')[0]} on {host}" if process else "a process unknown"
+                    raise FolderError(f"{self.path} is in use by another autotuner ({told})") from None
+                time.sleep(pause_s)
+            except OSError as error:
+                raise InfrastructureError(f"{self.path} can't be locked: {error}") from error
+            else:
+                return
 
 
 def resolved_yaml(study: Study, study_id: str) -> str:

@@ -132,6 +132,15 @@ class StudyRecord:
 
 
 @dataclass(frozen=True)
+class QuarantineRecord:
+    """A node that got no further trials, as people know it; ``at`` in seconds since the epoch."""
+
+    node: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True)
 class FailureRecord:
     """One failure, of a trial's launch (``rung`` and ``level`` are ``None``) or of a load point."""
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,9 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from autotuner.errors import Failure, FolderError, InfrastructureError
 from autotuner.metrics.request import PointRun
 from autotuner.results import _rows, _schema
+from autotuner.results._database import connect
 from autotuner.results._rows import usage_columns
 from autotuner.results.records import (
     FailureRecord,
+    QuarantineRecord,
     RungRecord,
     StudyRecord,
     StudyStatus,
@@ -31,7 +32,6 @@ from autotuner.results.requests_file import read_requests, requests_file_name, w
 from autotuner.results.telemetry_file import read_telemetry, telemetry_file_name, write_telemetry
 
 _log = logging.getLogger(__name__)
-_SQLITE = "sqlite:///"
 
 
 class Store:
@@ -41,13 +41,14 @@ class Store:
     One process writes. Each write is one transaction and is on disk when the method returns; writing the same
     thing twice changes nothing and returns ``False``, so that a caller may repeat what it is unsure of. Raises
     FolderError for a database of another study or schema, InfrastructureError when the database fails.
+    ``read_only``: for who watches the study run; nothing is made, and the writer is not kept waiting.
     """
 
-    def __init__(self, url: str, requests_dir: Path) -> None:
+    def __init__(self, url: str, requests_dir: Path, *, read_only: bool = False) -> None:
         self._requests_dir = requests_dir
         self._telemetry_dir = requests_dir.with_name("telemetry")
         self._study_id = ""
-        self._engine = _connect(url)
+        self._engine = connect(url, read_only=read_only)
 
     def __enter__(self) -> Self:
         return self
@@ -94,6 +95,15 @@ class Store:
         record = _rows.study_record(rows[0])
         self._study_id = record.study_id
         return record
+
+    def find_study(self, study_id: str) -> StudyRecord | None:
+        """As ``read_study``; ``None`` where nothing of it is stored yet."""
+        with self._transaction() as connection:
+            if not sa.inspect(connection).has_table(_schema.studies.name):
+                return None
+            query = sa.select(_schema.studies.c.study_id).where(_schema.studies.c.study_id == study_id)
+            is_there = connection.execute(query).first() is not None
+        return self.read_study(study_id) if is_there else None
 
     def end_study(self, status: StudyStatus, stop_reason: str, *, now: float) -> None:
         """How the study ended, and why."""
@@ -183,6 +193,26 @@ class Store:
                 )
         return bool(changed)
 
+    def note_failure(self, record: FailureRecord) -> None:
+        """A failure that ends no trial."""
+        with self._transaction() as connection:
+            self._insert_failure(connection, record)
+
+    def add_quarantine(self, node: str, reason: str, *, now: float) -> None:
+        """A node that gets no further trials."""
+        with self._transaction() as connection:
+            row = {"study_id": self._study_id, "node": node, "reason": reason, "at": now}
+            connection.execute(_schema.quarantines.insert().values(**row))
+
+    def quarantines(self) -> list[QuarantineRecord]:
+        """Nodes that got no further trials, in the order in which that was found."""
+        table = _schema.quarantines
+        with self._transaction() as connection:
+            if not sa.inspect(connection).has_table(table.name):
+                return []
+            query = sa.select(table.c.node, table.c.reason, table.c.at).where(table.c.study_id == self._study_id)
+            return [QuarantineRecord(*row) for row in connection.execute(query.order_by(table.c.id)).all()]
+
     def set_usage(self, trial_id: str, usage: Usage) -> None:
         """What the trial has used so far, between rungs."""
         self._update_trial(trial_id, **usage_columns(usage))
@@ -210,6 +240,12 @@ class Store:
                 query = query.where(table.c.trial_id == trial_id)
             found.append(self._all(query.order_by(table.c.trial_id, table.c.rung, *order)))
         return _rows.rung_records(*found)
+
+    def scores(self) -> list[RungRecord]:
+        """All ended rungs as ``rungs`` gives them, without measurements and failures: little to read."""
+        table = _schema.rungs
+        query = sa.select(table).where(table.c.study_id == self._study_id).order_by(table.c.trial_id, table.c.rung)
+        return _rows.rung_records(self._all(query), (), ())
 
     def runs(self, trial_id: str) -> list[tuple[int, PointRun]]:
         """The raw requests and samples of a trial's ended rungs, with the rung of each run."""
@@ -276,28 +312,6 @@ class Store:
         if url.get_backend_name() != "sqlite":
             return url.render_as_string(hide_password=True)
         return str(url.database)
-
-
-def _connect(url: str) -> sa.Engine:
-    """SQLite with a rollback journal, synced at each commit: safe on network file systems, with one writer."""
-    try:
-        # SQLAlchemy's releases differ in whether they decode a path, so it is done here.
-        path = unquote(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
-        engine = (
-            sa.create_engine(sa.URL.create("sqlite", database=path), connect_args={"timeout": 60})
-            if path is not None
-            else sa.create_engine(url)
-        )
-    except (SQLAlchemyError, ImportError) as error:
-        raise FolderError(f"the results database can't be used: {error}") from error
-    if engine.dialect.name == "sqlite":
-
-        @sa.event.listens_for(engine, "connect")
-        def _pragmas(connection: Any, _: object) -> None:
-            connection.execute("PRAGMA journal_mode=DELETE")
-            connection.execute("PRAGMA synchronous=FULL")
-
-    return engine
 
 
 def _check_version(versions: Any) -> None:

@@ -5,9 +5,16 @@ from __future__ import annotations
 from autotuner.servers.endpoint import EndpointLauncher
 from autotuner.servers.launcher import Launcher
 from autotuner.servers.process import ProcessLauncher
+from autotuner.servers.rank_starter import ProcessStarter, RankStarter
 from autotuner.servers.secrets import resolve_headers
 from autotuner.study import model
 from autotuner.study.model import Study
+
+
+def make_starter(study: Study) -> RankStarter:
+    """How the launcher of ``make_launcher`` starts the ranks of one share, for nodes beside its own."""
+    launcher = make_launcher(study)
+    return launcher.starter() if isinstance(launcher, ProcessLauncher) else ProcessStarter()
 
 
 def make_launcher(study: Study) -> Launcher:

@@ -58,7 +58,7 @@ class ShareState:
 class Share(Protocol):
     """The ranks of one node, on this node or on another. Methods may raise ServerLostError: the owner is gone."""
 
-    def lease(self, ranks: int, *, meetings: int = 0) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
+    def lease(self, ranks: int, meetings: int = 0) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
         """An address for each rank to listen on, and one for each server whose ranks meet on this node."""
         ...
 
@@ -99,7 +99,7 @@ class LocalShare:
         self._supervision: Supervision | None = None
         self._ended = False
 
-    def lease(self, ranks: int, *, meetings: int = 0) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
+    def lease(self, ranks: int, meetings: int = 0) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
         own = tuple(self._lease(LOOPBACK) for _ in range(ranks))
         return own, tuple(self._lease(self._ground.meeting_host) for _ in range(meetings))
 

@@ -13,12 +13,18 @@ from autotuner.space.config import Config
 
 @dataclass(frozen=True)
 class Assignment:
-    """One trial to run: its id, phase and Config, and how many rungs lead to full fidelity."""
+    """One trial to run: its id, phase and Config, and how many rungs lead to full fidelity.
+
+    ``nodes`` are the ids of those it is to run on, one for each share of its need; empty: wherever Ray finds room.
+    Failures of ``repeat_on`` are not believed yet: the trial ends without a record of them, to be started elsewhere.
+    """
 
     trial_id: str
     phase: Phase
     config: Config
     rungs: int
+    nodes: tuple[str, ...] = ()
+    repeat_on: frozenset[Failure] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -26,8 +32,8 @@ class RungReport:
     """What one ``step()`` tells the driver; everything in it is already in the store.
 
     ``failure`` is set when the trial can't go on; ``score`` is then infeasible. ``out_of_time`` says
-    that the study's own end cut the rung, which is then not recorded. ``metrics`` are those of the
-    load point that the score was taken from.
+    that the study's own end cut the rung, which is then not recorded; so is one that is ``to_repeat`` on another
+    node. ``metrics`` are those of the load point that the score was taken from.
     """
 
     trial_id: str
@@ -41,6 +47,7 @@ class RungReport:
     failure: Failure | None = None
     message: str = ""
     out_of_time: bool = False
+    to_repeat: bool = False
 
     @property
     def is_final(self) -> bool:

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from autotuner.engines import Deployment, one_engine
+from autotuner.engines.node_shares import node_shares
+from autotuner.engines.nodes import gpus_per_node
+from autotuner.engines.settings import ACCELERATOR
+from autotuner.engines.study_space import searched_accelerators
 from autotuner.errors import CapacityError, InputError
 from autotuner.space import SearchSpace, values_to_check
 from autotuner.space.config import Config
 from autotuner.study.model import Study
+from autotuner.tuning.placement_policy import Need, Node, Share, fits_ever, place
+from autotuner.tuning.placement_policy import Waiting as WaitingTrial
 
-Resources = Mapping[str, float]
+_MOST_COUNTED = 1000
 
 
-def bundle(study: Study, config: Config) -> dict[str, float]:
-    """CPUs and GPUs of the one bundle that a trial's server and load driver share.
+def need_of(study: Study, config: Config) -> Need:
+    """What a trial of this Config reserves: a share of each node it runs on, the load driver's CPUs in the first.
 
     A Config that the engine refuses still gets a place: the trial then reports why.
     """
-    client = {"CPU": float(study.hardware.client_cpus)}
-    if study.launcher.kind == "endpoint":
-        return client
-    try:
-        engine, own_study, own_config = one_engine(study, config)
-        deployment = engine.deployment(own_study, own_config)
-    except InputError:
-        return client
-    needs = {"CPU": float(reserved_cpus(study, deployment))}
-    if deployment.gpus:
-        needs["GPU"] = float(deployment.gpus)
-    return needs
+    client = float(study.hardware.client_cpus)
+    deployment = _deployment(study, config)
+    if deployment is None:
+        return Need((Share(0, client),))
+    shares = [Share(share.gpus, float(share.cpus)) for share in node_shares(deployment, gpus_per_node(study))]
+    shares[0] = dataclasses.replace(shares[0], cpus=shares[0].cpus + client)
+    return Need(tuple(shares), _accelerator(study, config) if deployment.gpus else "")
+
+
+def bundle(study: Study, config: Config) -> dict[str, float]:
+    """CPUs and GPUs that a trial reserves, over all its nodes."""
+    return _total(need_of(study, config))
 
 
 def reserved_cpus(study: Study, deployment: Deployment) -> int:
@@ -40,53 +47,96 @@ def reserved_cpus(study: Study, deployment: Deployment) -> int:
 
 def reserved_gpus(study: Study, config: Config) -> int:
     """GPUs of a trial's placement group."""
-    return int(bundle(study, config).get("GPU", 0))
+    return sum(share.gpus for share in need_of(study, config).shares)
 
 
-def fitting(needs: Resources, nodes: Sequence[Resources]) -> int:
-    """How many trials that need ``needs`` fit on ``nodes`` at a time."""
-    return sum(
-        min(math.floor(node.get(resource, 0.0) / amount) for resource, amount in needs.items()) for node in nodes
-    )
+def fitting(need: Need, nodes: Sequence[Node]) -> int:
+    """How many such trials fit on the empty nodes at a time; above 1,000 it is not counted on."""
+    free = [dataclasses.replace(node, free_gpus=node.gpus, free_cpus=node.cpus, open=True) for node in nodes]
+    if len(need.shares) == 1:
+        share = need.shares[0]
+        return sum(_times(share, node) for node in free if need.accelerator in ("", node.accelerator))
+    count = 0
+    while count < _MOST_COUNTED and (start := place([WaitingTrial("", need)], free)) is not None:
+        taken = dict(zip(start.nodes, need.shares, strict=True))
+        free = [_without(node, taken.get(node.node_id)) for node in free]
+        count += 1
+    return count
 
 
-def check_capacity(needs: Resources, nodes: Sequence[Resources]) -> int:
-    """How many trials fit at a time. Raises CapacityError where none does: Ray would wait for ever."""
-    count = fitting(needs, nodes)
-    if count == 0:
-        raise CapacityError(
-            f"a trial needs {_listed(needs)}, and no node has that much: {_nodes_listed(nodes)}",
-            key="hardware",
-            value=dict(needs),
-            rule="some node must hold a whole trial",
+def misfit(need: Need, nodes: Sequence[Node]) -> str | None:
+    """Why no node, or no set of nodes, can ever hold the trial; ``None`` when they can."""
+    if fits_ever(need, nodes):
+        return None
+    where = f" of {need.accelerator}" if need.accelerator else ""
+    if len(need.shares) > 1:
+        each = _listed(need.shares[0])
+        return (
+            f"a trial needs {len(need.shares)} nodes of one GPU type{where}, the first with {each}, and the cluster "
+            f"has no such set: {_nodes_listed(nodes)}"
         )
-    return count
+    return f"a trial needs {_listed(need.shares[0])}{where}, and no node has that much: {_nodes_listed(nodes)}"
 
 
-def check_space_fits(study: Study, space: SearchSpace, baseline: Config, nodes: Sequence[Resources]) -> int:
-    """``check_capacity`` for the baseline and for each parameter's values; returns how many baselines fit at a time.
+def check_capacity(need: Need, nodes: Sequence[Node]) -> int:
+    """How many trials fit at a time. Raises CapacityError where none does: Ray would wait for ever."""
+    reason = misfit(need, nodes)
+    if reason is not None:
+        rule = "some node must hold a whole trial, or each rank of one"
+        raise CapacityError(reason, key="hardware", value=_total(need), rule=rule)
+    return fitting(need, nodes)
 
-    A parameter's value is tried on top of the baseline: a study is refused when one of them alone is too much.
+
+def misfit_values(study: Study, space: SearchSpace, baseline: Config, nodes: Sequence[Node]) -> list[str]:
+    """The values of parameters that are too much for every node, each tried on top of the baseline, with the reason.
+
+    Configs that have them are never proposed.
     """
-    count = check_capacity(bundle(study, baseline), nodes)  # first, so that no parameter is blamed for the hardware
+    told = []
     for name, value in values_to_check(space):
-        config = Config({**baseline.values, name: value})
-        try:
-            check_capacity(bundle(study, config), nodes)
-        except CapacityError as error:
-            raise CapacityError(
-                f"space.parameters.{name}: {value!r}: {error.message}",
-                key=f"space.parameters.{name}",
-                value=value,
-                rule=error.rule,
-            ) from error
-    return count
+        reason = misfit(need_of(study, Config({**baseline.values, name: value})), nodes)
+        if reason is not None:
+            told.append(f"{name}: {value!r}: {reason}")
+    return told
 
 
-def _listed(resources: Resources) -> str:
-    return " and ".join(f"{amount:g} {name}" for name, amount in resources.items())
+def _deployment(study: Study, config: Config) -> Deployment | None:
+    if study.launcher.kind == "endpoint":
+        return None
+    try:
+        engine, own_study, own_config = one_engine(study, config)
+        return engine.deployment(own_study, own_config)
+    except InputError:
+        return None
 
 
-def _nodes_listed(nodes: Sequence[Resources]) -> str:
-    told = [_listed({name: node.get(name, 0.0) for name in ("CPU", "GPU")}) for node in nodes]
+def _accelerator(study: Study, config: Config) -> str:
+    """The GPU type that the trial must run on; ``""``: any, where the study names none."""
+    types = searched_accelerators(study)
+    return str(config.values.get(ACCELERATOR, types[0] if types else ""))
+
+
+def _times(share: Share, node: Node) -> int:
+    by_cpus = math.floor(node.free_cpus / share.cpus) if share.cpus else _MOST_COUNTED
+    return min(by_cpus, node.free_gpus // share.gpus) if share.gpus else by_cpus
+
+
+def _without(node: Node, share: Share | None) -> Node:
+    if share is None:
+        return node
+    return dataclasses.replace(node, free_gpus=node.free_gpus - share.gpus, free_cpus=node.free_cpus - share.cpus)
+
+
+def _total(need: Need) -> dict[str, float]:
+    total = {"CPU": sum(share.cpus for share in need.shares)}
+    gpus = sum(share.gpus for share in need.shares)
+    return {**total, "GPU": float(gpus)} if gpus else total
+
+
+def _listed(share: Share) -> str:
+    return f"{share.cpus:g} CPU" + (f" and {share.gpus} GPU" if share.gpus else "")
+
+
+def _nodes_listed(nodes: Sequence[Node]) -> str:
+    told = [f"{n.cpus:g} CPU and {n.gpus} GPU" + (f" ({n.accelerator})" if n.accelerator else "") for n in nodes]
     return "; ".join(dict.fromkeys(told)) or "the cluster has no node"

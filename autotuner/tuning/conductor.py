@@ -1,33 +1,44 @@
 """Conductor: which trial comes next, and when a study is over. Pure: events in, decisions out.
 
-    baseline ──▶ search: N − 1 proposals ──▶ confirm: best and default in turn ──▶ finished
+    baselines ──▶ search: proposals ──▶ confirm: best and default in turn ──▶ finished
 
-The baseline is proposed first and never stopped; the search goes on beside it. Confirmation begins when
-every searched trial has ended, one trial at a time. Both budgets keep room for it.
+What is proposed waits in a line until the cluster has a place for it. The baselines are started first and never
+stopped; the search goes on beside them. Confirmation begins when every searched trial has ended, one trial at a time.
+Both budgets keep room for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import count
 from typing import Literal
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import Objective, Score, infeasible_score, select_best, told_value
+from autotuner.scoring import Objective, Score, select_best
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.proposers import Outcome, OutcomeKind, Proposer
+from autotuner.tuning.node_health import NodeHealth, Quarantine
+from autotuner.tuning.outcome import outcome, refused
+from autotuner.tuning.placement_policy import Need, Node, Share, fits_ever
+from autotuner.tuning.proposers import Proposer
+from autotuner.tuning.repeats import Repeats
+from autotuner.tuning.waiting_line import LOOK_AHEAD, WaitingLine
+
+_MOST_REFUSED = 1000  # proposals in a row that fit no node, after which the space is taken for exhausted
+_PATIENCE_S = 120.0  # for a node that could hold one of the trials that are left
 
 
 class Pause(StrEnum):
     """Why ``next()`` hands out no trial."""
 
-    WAIT = "wait"  # until a running trial ends
+    WAIT = "wait"  # until a running trial ends, or something gets free
     FINISHED = "finished"
+    NO_PLACE = "no_place"  # no node is left that could hold what is left to do
 
 
 @dataclass(frozen=True)
@@ -46,7 +57,8 @@ class KnownTrial:
 
 @dataclass(frozen=True)
 class Rules:
-    """What of the study steers the conductor. ``trials`` counts the baseline."""
+    """What of the study steers the conductor. ``trials`` counts the baselines: ``baseline``, the default that the
+    best is compared with, and those of the study's further GPU types."""
 
     trials: int
     rungs: int
@@ -55,6 +67,11 @@ class Rules:
     baseline: Config
     max_running: int | None
     select: Literal["slo_met", "score"]
+    more_baselines: tuple[Config, ...] = ()
+
+    @property
+    def baselines(self) -> tuple[Config, ...]:
+        return (self.baseline, *self.more_baselines)
 
 
 @dataclass
@@ -75,34 +92,62 @@ class _Followed:
         return innocent and self.assignment.phase is Phase.CONFIRM
 
 
+def _nothing_reserved(_: Config) -> Need:
+    return Need((Share(0, 0.0),))
+
+
 class Conductor:
     """Hands out Assignments and learns how they went. Not thread-safe; lives on the driver."""
 
-    def __init__(self, rules: Rules, proposer: Proposer, budget: Budget, known: Iterable[KnownTrial] = ()) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        proposer: Proposer,
+        budget: Budget,
+        known: Iterable[KnownTrial] = (),
+        need_of: Callable[[Config], Need] = _nothing_reserved,
+    ) -> None:
+        """``need_of``: what a trial of a Config reserves."""
         self._rules = rules
         self._proposer = proposer
         self._budget = budget
+        self._need_of = need_of
         self._followed: dict[str, _Followed] = {}
-        self._unfinished: list[Assignment] = []
+        self._line = WaitingLine()
+        self._begun: dict[str, _Followed] = {}  # trials in the line that have run before
+        self._repeats: dict[str, Repeats] = defaultdict(Repeats)
+        self._health = NodeHealth()
+        self._seen: dict[str, Node] = {}  # every node that ever was there: it may come back
+        self._without_place_since: float | None = None
         self._exhausted = False
+        self.refused = 0  # proposals that fit no node
         self.stop_reason = ""
         for trial in known:
             self._recall(trial)
 
     # ── decisions ─────────────────────────────────────────────────────────────────────────────
 
-    def next(self, spent: Spent) -> Assignment | Pause:
-        """The next trial to start, given what has been spent; a proposal handed out counts at once."""
+    def next(self, spent: Spent, nodes: Sequence[Node] | None = None) -> Assignment | Pause:
+        """The next trial to start, given what has been spent and what is free; it counts at once.
+
+        ``nodes`` are the live ones; ``None``: Ray places trials itself, in their order.
+        """
         if self._budget.is_spent(spent):
             self._stop("budget: " + self._budget.what_is_spent(spent))
             return Pause.FINISHED if not self.running() else Pause.WAIT
-        if not self._search_is_over(spent):
-            searched = self._next_searched()
-            if searched is not None:
-                return searched
-        if self._running_in(Phase.BASELINE, Phase.SEARCH):
-            return Pause.WAIT
-        return self._next_confirmation()
+        nodes = self._open(nodes)
+        started = self._start_or_propose(spent, nodes)
+        if started is not None:
+            return started
+        if not self._running_in(Phase.BASELINE, Phase.SEARCH) and not len(self._line):
+            self._plan_confirmation()
+            started = self._start_one(nodes)
+            if started is not None:
+                return started
+        if len(self._line) or self.running():
+            return self._wait(spent, nodes)
+        self._stop("all trials done")
+        return Pause.FINISHED
 
     def must_stop(self, trial_id: str, spent: Spent) -> bool:
         """Whether a running trial must end at its next rung, for a budget's sake."""
@@ -114,6 +159,10 @@ class Conductor:
     def running(self) -> list[Assignment]:
         return [f.assignment for f in self._followed.values() if not f.state.is_terminal]
 
+    def newly_sick(self, nodes: Sequence[Node]) -> list[Quarantine]:
+        """Nodes that get no further trial from now on; each is told once."""
+        return self._health.newly_sick(sum(node.open and node.node_id not in self._quarantined for node in nodes))
+
     # ── events ────────────────────────────────────────────────────────────────────────────────
 
     def rung_ended(self, report: RungReport) -> None:
@@ -123,6 +172,22 @@ class Conductor:
         trial.gpu_seconds = report.usage.reserved_s * report.gpus
         if report.score is not None and report.rung == len(trial.scores):
             trial.scores.append(report.score)
+            if report.failure is None:
+                self._health.succeeded(trial.assignment.config, trial.assignment.nodes)
+
+    def repeats(self, trial_id: str, failure: Failure | None) -> bool:
+        """Whether a trial that failed, or whose process was lost (``None``), is started again; it then waits first."""
+        trial, repeats = self._followed[trial_id], self._repeats[trial_id]
+        if failure is None and not repeats.may_follow_a_loss():
+            return False
+        assignment = trial.assignment
+        repeats.note(failure, assignment.nodes)
+        if failure is not None:
+            self._health.failed(assignment.config, assignment.nodes, failure)
+        self._begun[trial_id] = self._followed.pop(trial_id)
+        again = replace(assignment, nodes=(), repeat_on=frozenset())
+        self._line.join(again, self._need_of(assignment.config), first=True)
+        return True
 
     def trial_ended(self, trial_id: str, state: TrialState, failure: Failure | None) -> None:
         """Closes a trial and tells the searcher. Idempotent."""
@@ -135,8 +200,8 @@ class Conductor:
             self._proposer.tell(trial_id, outcome(state, failure, trial.scores, self._rules.objectives))
 
     def score_of(self, trial_id: str) -> Score | None:
-        scores = self._followed[trial_id].scores
-        return scores[-1] if scores else None
+        followed = self._followed.get(trial_id) or self._begun.get(trial_id)
+        return followed.scores[-1] if followed is not None and followed.scores else None
 
     def best(self) -> str | None:
         """The id of the best completed trial of baseline and search."""
@@ -148,14 +213,70 @@ class Conductor:
         choice = select_best(completed, self._rules.objectives[0], self._rules.select)
         return choice.trial_id if choice else None
 
+    # ── starting ──────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _quarantined(self) -> frozenset[str]:
+        return self._health.quarantined
+
+    def _open(self, nodes: Sequence[Node] | None) -> Sequence[Node] | None:
+        """The nodes with those in quarantine closed; remembers them."""
+        if nodes is None:
+            return None
+        self._seen |= {node.node_id: node for node in nodes}
+        return [replace(n, open=False) if n.node_id in self._quarantined else n for n in nodes]
+
+    def _start_one(self, nodes: Sequence[Node] | None) -> Assignment | None:
+        limit = self._rules.max_running
+        if limit is not None and len(self.running()) >= limit:
+            return None
+        if nodes is None:
+            found = self._line.start_first()
+            return None if found is None else self._start(found[0])
+        self._line.reconsider(lambda trial_id, need: self._repeats[trial_id].need(need, nodes))
+        found = self._line.start_one(nodes)
+        if found is None:
+            return None
+        assignment, need = found
+        nodes_it_knows = [node for node in nodes if node.open]
+        repeat_on = self._repeats[assignment.trial_id].repeat_on(need, assignment.nodes, nodes_it_knows)
+        return self._start(replace(assignment, repeat_on=repeat_on))
+
+    def _start(self, assignment: Assignment) -> Assignment:
+        followed = self._begun.pop(assignment.trial_id, None) or _Followed(assignment)
+        followed.assignment = assignment
+        self._followed[assignment.trial_id] = followed
+        self._without_place_since = None
+        return assignment
+
+    def _wait(self, spent: Spent, nodes: Sequence[Node] | None) -> Pause:
+        """WAIT, until it has been clear for long enough that nothing will ever get a place."""
+        if nodes is None or self.running() or any(fits_ever(need, nodes) for need in self._line.needs):
+            self._without_place_since = None
+            return Pause.WAIT
+        if self._without_place_since is None:
+            self._without_place_since = spent.wall_s
+        if spent.wall_s - self._without_place_since < _PATIENCE_S:
+            return Pause.WAIT
+        self._stop("no node is left that holds a trial")
+        return Pause.NO_PLACE
+
     # ── searching ─────────────────────────────────────────────────────────────────────────────
 
-    def _search_is_over(self, spent: Spent) -> bool:
-        if self._unfinished:
-            return False
+    def _start_or_propose(self, spent: Spent, nodes: Sequence[Node] | None) -> Assignment | None:
+        self._give_up_for_time(spent)
+        if not self._proposer.learns:  # the more are known, the better they can be laid out
+            while nodes is not None and self._is_searching(spent) and self._draw():
+                pass
+        while (started := self._start_one(nodes)) is None:
+            if not (self._has_use_for_more(nodes) and self._is_searching(spent) and self._draw()):
+                return None
+        return started
+
+    def _is_searching(self, spent: Spent) -> bool:
         if self._exhausted or self._searched() >= self._rules.trials:
-            return True
-        return self._no_time_to_search(spent)
+            return False
+        return not self._no_time_to_search(spent)
 
     def _no_time_to_search(self, spent: Spent) -> bool:
         if not self._budget.is_spent(spent, keep=self._confirmation_cost()):
@@ -163,45 +284,67 @@ class Conductor:
         self._stop("budget: " + self._budget.what_is_spent(spent, keep=self._confirmation_cost()))
         return True
 
-    def _next_searched(self) -> Assignment | Pause | None:
-        """``None`` when the space is exhausted."""
-        if self._rules.max_running is not None and len(self.running()) >= self._rules.max_running:
-            return Pause.WAIT
-        if self._unfinished:
-            return self._start(self._unfinished.pop(0))
-        trial_id = self._unused_id()
-        if trial_id == "0000":
-            return self._start(Assignment(trial_id, Phase.BASELINE, self._rules.baseline, self._rules.rungs))
-        config = self._proposer.propose(trial_id)
-        if config is None:
+    def _give_up_for_time(self, spent: Spent) -> None:
+        """Lets go of what was proposed but never started, when there is no time left to search."""
+        fresh = [a for a in self._line.assignments if a.phase is Phase.SEARCH and a.trial_id not in self._begun]
+        if fresh and self._no_time_to_search(spent):
+            self._line.leave({assignment.trial_id for assignment in fresh})
             self._exhausted = True
-            self._stop("the space has no further Config")
-            return None
-        return self._start(Assignment(trial_id, Phase.SEARCH, config, self._rules.rungs))
+
+    def _has_use_for_more(self, nodes: Sequence[Node] | None) -> bool:
+        limit = self._rules.max_running
+        if limit is not None and len(self.running()) >= limit:
+            return False
+        if nodes is None or not len(self._line):
+            return not len(self._line) and (nodes is None or self._has_room(nodes))
+        return len(self._line) < LOOK_AHEAD and self._has_room(nodes)
+
+    def _has_room(self, nodes: Sequence[Node]) -> bool:
+        """Whether anything is free that a trial could use: of GPUs, where the default needs one."""
+        on_gpus = any(share.gpus for share in self._need_of(self._rules.baseline).shares)
+        return any(node.open and (node.free_gpus > 0 if on_gpus else node.free_cpus >= 1) for node in nodes)
+
+    def _draw(self) -> bool:
+        """Puts one more trial into the line; returns whether there was one."""
+        trial_id = self._unused_id()
+        if int(trial_id) < len(self._rules.baselines):
+            config = self._rules.baselines[int(trial_id)]
+            self._join(Assignment(trial_id, Phase.BASELINE, config, self._rules.rungs))
+            return True
+        for _ in range(_MOST_REFUSED):
+            proposed = self._proposer.propose(trial_id)
+            if proposed is None:
+                break
+            if not self._seen or fits_ever(self._need_of(proposed), [*self._seen.values()]):
+                self._join(Assignment(trial_id, Phase.SEARCH, proposed, self._rules.rungs))
+                return True
+            self.refused += 1
+            self._proposer.tell(trial_id, refused(self._rules.objectives))
+        self._exhausted = True
+        self._stop("the space has no further Config" + (" that fits on a node" if self.refused else ""))
+        return False
+
+    def _join(self, assignment: Assignment) -> None:
+        self._line.join(assignment, self._need_of(assignment.config))
 
     def _unused_id(self) -> str:
         """The lowest free number: a driver that was killed may have stored trial 0004 before 0003, or before 0000."""
-        used = {*self._followed, *(a.trial_id for a in self._unfinished)}
+        used = {*self._followed, *(a.trial_id for a in self._line.assignments)}
         return next(name for name in (f"{number:04d}" for number in count()) if name not in used)
 
     def _searched(self) -> int:
-        waiting = sum(a.phase is not Phase.CONFIRM for a in self._unfinished)
+        waiting = sum(a.phase is not Phase.CONFIRM for a in self._line.assignments)
         return waiting + sum(f.assignment.phase is not Phase.CONFIRM for f in self._followed.values())
-
-    def _start(self, assignment: Assignment) -> Assignment:
-        self._followed[assignment.trial_id] = _Followed(assignment)
-        return assignment
 
     # ── confirming ────────────────────────────────────────────────────────────────────────────
 
-    def _next_confirmation(self) -> Assignment | Pause:
-        if self._running_in(Phase.CONFIRM):
-            return Pause.WAIT
+    def _plan_confirmation(self) -> None:
+        if self.running():
+            return
         for assignment in self._confirmations():
             if assignment.trial_id not in self._followed:
-                return self._start(assignment)
-        self._stop("all trials done")
-        return Pause.FINISHED
+                self._join(assignment)
+                return
 
     def _confirmations(self) -> list[Assignment]:
         """Best and default in turn; who goes first alternates, so that a drift favours neither."""
@@ -241,7 +384,8 @@ class Conductor:
                 assignment, list(trial.scores), trial.state, trial.seconds, trial.seconds * trial.gpus, trial.failure
             )
         else:
-            self._unfinished.append(assignment)
+            self._begun[trial.trial_id] = _Followed(assignment)
+            self._join(assignment)
         if trial.phase is Phase.SEARCH:
             told = outcome(trial.state, trial.failure, trial.scores, self._rules.objectives) if ended else None
             self._proposer.replay(trial.trial_id, trial.config, told)
@@ -251,20 +395,3 @@ class Conductor:
 
     def _stop(self, reason: str) -> None:
         self.stop_reason = self.stop_reason or reason
-
-
-def outcome(
-    state: TrialState, failure: Failure | None, scores: Sequence[Score], objectives: Sequence[Objective]
-) -> Outcome:
-    """What the searcher is told of an ended trial."""
-    by_rung = {rung: told_value(score.score, objectives[0].direction) for rung, score in enumerate(scores)}
-    if failure is not None and not failure.blames_config:
-        return Outcome(OutcomeKind.UNKNOWN)
-    if state is TrialState.FAILED:
-        worst = tuple(told_value(infeasible_score(o.direction), o.direction) for o in objectives)
-        return Outcome(OutcomeKind.INFEASIBLE, worst, by_rung)
-    if state is TrialState.STOPPED or not scores:
-        return Outcome(OutcomeKind.PRUNED, (), by_rung)
-    values = tuple(told_value(scores[-1].objectives[o.name], o.direction) for o in objectives)
-    kind = OutcomeKind.COMPLETED if scores[-1].feasible else OutcomeKind.INFEASIBLE
-    return Outcome(kind, values, by_rung)

@@ -59,6 +59,24 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
+class TrialRepeated:
+    """A trial that failed on ``node``, or was lost with it (``failure`` ``None``), is to be started again elsewhere."""
+
+    trial_id: str
+    failure: Failure | None
+    message: str
+    node: str
+
+
+@dataclass(frozen=True)
+class NodeQuarantined:
+    """A node that gets no further trial of this study."""
+
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class PhaseStarted:
     phase: Phase
     message: str
@@ -69,7 +87,9 @@ class StudyEnded:
     stop_reason: str
 
 
-Event = StudyStarted | TrialStarted | RungEnded | TrialEnded | PhaseStarted | StudyEnded
+Event = (
+    StudyStarted | TrialStarted | RungEnded | TrialRepeated | TrialEnded | NodeQuarantined | PhaseStarted | StudyEnded
+)
 
 
 class Observer(Protocol):

@@ -11,11 +11,17 @@ from pathlib import Path
 
 from autotuner.benchmark import DriverSettings, LoadDriver, Target
 from autotuner.engines import Deployment, one_engine
-from autotuner.errors import Failure, LaunchError
+from autotuner.engines.node_shares import node_shares
+from autotuner.engines.nodes import gpus_per_node
+from autotuner.errors import CapacityError, Failure, LaunchError
 from autotuner.servers import OWNER, CoreLease, LaunchRequest, RunningServer, resolve_headers
+from autotuner.servers.launcher import OtherNode
+from autotuner.servers.near_cores import cores_near
+from autotuner.servers.share import LOOPBACK
 from autotuner.servers.telemetry import WatchTarget
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment
+from autotuner.tuning.log_shipper import LogShipper
 from autotuner.tuning.rig import Rig
 from autotuner.tuning.trial_store import TrialStore
 
@@ -24,13 +30,19 @@ _ATTEMPTS = 3  # of what says nothing about a Config: a taken port, a busy node
 
 @dataclass(frozen=True)
 class Place:
-    """Where a trial runs. ``log_dir`` is the study's own folder, or ``None`` where this node does not see it."""
+    """Where a trial runs. ``log_dir`` is the study's own folder, or ``None`` where this node does not see it.
+
+    ``gpu_ids`` are this node's; ``other_nodes`` run the further shares of its servers and reach this one at
+    ``meeting_host``.
+    """
 
     node: str
     gpu_ids: tuple[str, ...]
     accelerator: str
     log_dir: Path | None
     tags: Mapping[str, str]
+    other_nodes: tuple[OtherNode, ...] = ()
+    meeting_host: str = LOOPBACK
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ class TrialLaunch:
             log_dir = self._place.log_dir
             if log_dir is None:
                 log_dir = work_dir / "logs"
-                held.callback(self._ship_logs, log_dir)
+                held.enter_context(LogShipper(self._store, self._assignment.trial_id, log_dir))
             log_dir.mkdir(parents=True, exist_ok=True)
             server_cores, client_cores, fds = self._lease_cores(held, deployment)
             request = LaunchRequest(
@@ -100,6 +112,9 @@ class TrialLaunch:
                 cores=server_cores,
                 gpu_ids=self._place.gpu_ids,
                 inherit_fds=fds,
+                gpus_per_node=gpus_per_node(self._own_study),
+                other_nodes=self._place.other_nodes,
+                meeting_host=self._place.meeting_host if self._place.other_nodes else LOOPBACK,
             )
             started = self._rig.clock.monotonic_s()  # waiting for cores is not loading
             try:
@@ -114,11 +129,20 @@ class TrialLaunch:
     def _lease_cores(
         self, held: contextlib.ExitStack, deployment: Deployment
     ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        if not self._rig.leases_cores or deployment.gpus:
+        """Cores of the servers and of the load driver, and their locks. Beside GPUs: those near them, where known."""
+        if not self._rig.leases_cores:
             return (), (), ()
-        wanted = deployment.cpus + self._study.hardware.client_cpus
-        lease = held.enter_context(CoreLease(wanted, timeout_s=self._study.timeouts.start_s))
-        return lease.cores[: deployment.cpus], lease.cores[deployment.cpus :], tuple(lease.fds)
+        here = node_shares(deployment, gpus_per_node(self._own_study))[0].cpus
+        wanted = here + self._study.hardware.client_cpus
+        if not deployment.gpus:
+            lease = held.enter_context(CoreLease(wanted, timeout_s=self._study.timeouts.start_s))
+            return lease.cores[:here], lease.cores[here:], tuple(lease.fds)
+        near = cores_near(self._place.gpu_ids)
+        try:
+            lease = held.enter_context(CoreLease(wanted, timeout_s=0.0, allowed=near))
+        except CapacityError:
+            return near, (), ()  # fewer than are wanted: shared with other trials, but near
+        return lease.cores[:here], lease.cores[here:], tuple(lease.fds)
 
     def _open_driver(
         self, deployment: Deployment, server: RunningServer, cores: tuple[int, ...], launch_id: str
@@ -153,10 +177,6 @@ class TrialLaunch:
             seed=self._seed(launch_id),
             cores=cores,
         )
-
-    def _ship_logs(self, log_dir: Path) -> None:
-        logs = {path.name: path.read_bytes() for path in sorted(log_dir.glob("*.log"))}
-        self._store.add_logs(self._assignment.trial_id, logs)
 
     def _seed(self, launch_id: str) -> int:
         """The study's seed; on a server that was there before, and may know its prompts, one of this launch's own."""

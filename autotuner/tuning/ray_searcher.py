@@ -22,7 +22,7 @@ class ConductorSearcher(Searcher):  # type: ignore[misc]  # Ray has no type stub
         decision = self._run.next(trial_id)
         if decision is Pause.WAIT:
             return None
-        if decision is Pause.FINISHED:
+        if decision in (Pause.FINISHED, Pause.NO_PLACE):
             return str(Searcher.FINISHED)
         return {ASSIGNMENT: decision}
 

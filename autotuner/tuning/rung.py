@@ -52,8 +52,12 @@ class RungRunner:
         deployment: Deployment | None,
         records: Sequence[RungRecord] = (),
         runs: Sequence[tuple[int, PointRun]] = (),
+        accelerator: str = "",
     ) -> None:
-        """``records`` and ``runs`` (with the rung of each) are those of rungs that ended in an earlier life."""
+        """``records`` and ``runs`` (with the rung of each) are those of rungs that ended in an earlier life.
+
+        ``accelerator`` sets the price of a GPU.
+        """
         self._study = study
         self._assignment = assignment
         self._levels = levels(study.workload)
@@ -64,6 +68,7 @@ class RungRunner:
             gpus=deployment.gpus if deployment else 0,
             cpus=deployment.cpus if deployment else 0,
             replicas=deployment.replicas if deployment else 1,
+            accelerator=accelerator,
         )
         self._runs: dict[LoadLevel, list[PointRun]] = defaultdict(list)
         for _, run in kept_runs(records, runs):

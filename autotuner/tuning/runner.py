@@ -15,6 +15,7 @@ from typing import Any
 from ray import tune
 from ray.exceptions import RayError
 
+from autotuner.errors import CapacityError
 from autotuner.results import OutputFolder
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialRecord
 from autotuner.scoring import Score, parse_objective, parse_objectives
@@ -22,26 +23,28 @@ from autotuner.servers import owner_tag
 from autotuner.space.config import Config
 from autotuner.study.known_models import find_known_models
 from autotuner.study.model import Study
-from autotuner.tuning.baseline import baseline_config
+from autotuner.tuning.baseline import baseline_configs
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.capacity import check_space_fits, reserved_gpus
+from autotuner.tuning.capacity import check_capacity, misfit, need_of
+from autotuner.tuning.cluster import Cluster
 from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
 from autotuner.tuning.events import Observer, StudyEnded, StudyStarted
 from autotuner.tuning.interrupts import Interrupts
 from autotuner.tuning.job import StudyJob
 from autotuner.tuning.known_space import known_space
 from autotuner.tuning.placement import placement_group
+from autotuner.tuning.placement_policy import Need
 from autotuner.tuning.proposers import make_proposer
 from autotuner.tuning.ray_searcher import ConductorSearcher
 from autotuner.tuning.rig import SystemClock
-from autotuner.tuning.session import node_resources, ray_session
+from autotuner.tuning.session import ray_session
 from autotuner.tuning.store_actor import RemoteStore, start_store
 from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.trainable import ASSIGNMENT, TrialTrainable
 from autotuner.tuning.trial_schedulers import make_trial_scheduler
 
 _INTERRUPTED = "interrupted"
-_ACTOR_DEATHS_FORGIVEN = 2  # a node or a worker lost says nothing about the Config
+_MOST_PENDING = 1000  # trials that were handed out have a place already
 
 
 @dataclass(frozen=True)
@@ -78,20 +81,25 @@ def _run_on_ray(
     models = folder.known_models() or find_known_models(study)
     folder.keep_models(models)
     space = known_space(study, models)
-    baseline = baseline_config(study, space)
-    fitting = check_space_fits(study, space, baseline, node_resources())
+    cluster = Cluster()
+    nodes = cluster.nodes()
+    baselines = baseline_configs(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
+    fitting = check_capacity(need_of(study, baselines[0]), nodes)
     concurrent = min(fitting, study.search.max_concurrent_trials or fitting)
     handle = start_store(folder, study, study_id)
     store = RemoteStore(handle)
     records = _reopen_spoiled(store)
     known = _known(records, store.rungs())
     budget = Budget.of(study)
-    rules = _rules(study, baseline, concurrent)
-    conductor = Conductor(rules, make_proposer(study, space), budget, known)
+    rules = _rules(study, baselines)
+
+    def need(config: Config) -> Need:
+        return need_of(study, config)
+
+    conductor = Conductor(rules, make_proposer(study, space), budget, known, need)
     before = Spent(gpu_s=sum(r.usage.reserved_s * r.gpus for r in records))
-    run = StudyRun(
-        conductor, store, observers, SystemClock(), lambda config: reserved_gpus(study, config), before, interrupts.heed
-    )
+    placed = None if study.fidelity.trial_scheduler == "hyperband" else cluster
+    run = StudyRun(conductor, store, observers, SystemClock(), need, before, interrupts.heed, placed)
     run.tell(
         StudyStarted(
             name=study.name,
@@ -117,6 +125,9 @@ def _run_on_ray(
         if not run.finished:
             with contextlib.suppress(RayError):  # the cluster itself may be gone; the store then says "running"
                 store.end_study(StudyStatus.INTERRUPTED, _INTERRUPTED)
+    if run.has_no_place:
+        rule = "a node that holds a trial; `autotuner resume` goes on when there is one"
+        raise CapacityError(f"{run.stop_reason}: {rule}", key="hardware", rule=rule)
     if not run.finished:
         return ""
     store.end_study(StudyStatus.COMPLETED, run.stop_reason)
@@ -129,28 +140,29 @@ def _best_so_far(conductor: Conductor) -> tuple[str, Score] | None:
     return None if trial_id is None or score is None else (trial_id, score)
 
 
-def _rules(study: Study, baseline: Config, concurrent: int) -> Rules:
+def _rules(study: Study, baselines: Sequence[Config]) -> Rules:
     return Rules(
         trials=study.search.trials,
         rungs=study.fidelity.rungs,
         confirm=study.search.confirm,
         objectives=parse_objectives(study.objectives),
-        baseline=baseline,
+        baseline=baselines[0],
         # A paused HyperBand trial is not running, though it has not ended: there Ray alone counts.
-        max_running=None if study.fidelity.trial_scheduler == "hyperband" else concurrent,
+        max_running=None if study.fidelity.trial_scheduler == "hyperband" else study.search.max_concurrent_trials,
         select=study.search.select,
+        more_baselines=tuple(baselines[1:]),
     )
 
 
 def _pending(study: Study, concurrent: int) -> int:
-    """How many trials may wait for their place.
+    """How many trials may wait for their place in Ray.
 
     HyperBand halves a bracket when all its trials have ended a rung: the largest one must be full before that,
     or each trial would be judged alone, and none be stopped.
     """
     if study.fidelity.trial_scheduler == "hyperband":
         return max(concurrent, int(study.fidelity.eta ** (study.fidelity.rungs - 1)))
-    return concurrent
+    return _MOST_PENDING
 
 
 def _reopen_spoiled(store: RemoteStore) -> Sequence[TrialRecord]:
@@ -171,7 +183,7 @@ def _reopen_spoiled(store: RemoteStore) -> Sequence[TrialRecord]:
 def _fit(study: Study, run: StudyRun, known: Sequence[KnownTrial], job: StudyJob, store: Any, storage: Path) -> None:
     trainable = tune.with_resources(
         tune.with_parameters(TrialTrainable, job=job, store=store),
-        lambda config: placement_group(study, config[ASSIGNMENT].config),
+        lambda config: placement_group(study, config[ASSIGNMENT]),
     )
     tuner = tune.Tuner(
         trainable,
@@ -187,7 +199,7 @@ def _fit(study: Study, run: StudyRun, known: Sequence[KnownTrial], job: StudyJob
             name="run",
             storage_path=str(storage),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=_ACTOR_DEATHS_FORGIVEN),
+            failure_config=tune.FailureConfig(max_failures=0),  # the conductor starts it again, where it fits
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
         ),
     )

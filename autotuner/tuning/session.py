@@ -6,13 +6,15 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import ray
 
 from autotuner.errors import InfrastructureError
-from autotuner.tuning.capacity import Resources
+from autotuner.servers.gpus_here import gpus_here
+from autotuner.servers.node_label import ACCELERATOR_LABEL
+from autotuner.study.hardware_profiles import profile_of_device
 
 _CONNECT_S = 10.0
 _HOST_AND_PORT = re.compile(r"(?:ray://)?(?P<host>.+):(?P<port>\d+)")
@@ -22,6 +24,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # we set CUDA_VISIBLE_DEVICES for every server ourselves
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results go into the study's own store
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a rung that is repeated elsewhere, or cut, has no score
     "TUNE_FORCE_TRIAL_CLEANUP_S": "60",  # an actor that does not end is killed; its supervisor sees to the server
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # and a resumed study never reads Ray's snapshot
     "TUNE_RESULT_BUFFER_LENGTH": "1",
@@ -50,6 +53,7 @@ def ray_session(address: str | None) -> Iterator[None]:
             ray.init(
                 address="local",
                 num_cpus=len(os.sched_getaffinity(0)),
+                labels=_own_labels(),
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -61,6 +65,13 @@ def ray_session(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _own_labels() -> dict[str, str]:
+    """The GPU type of this machine, where all its GPUs are of a known one."""
+    profiles = {profile_of_device(gpu.name, gpu.memory_gib) for gpu in gpus_here()}
+    known = [profile.name for profile in profiles if profile is not None]
+    return {ACCELERATOR_LABEL: known[0]} if len(profiles) == len(known) == 1 else {}
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
@@ -82,6 +93,6 @@ def _check_that_someone_listens(address: str) -> None:
         raise InfrastructureError(message, key="address", value=address) from error
 
 
-def node_resources() -> Sequence[Resources]:
+def node_resources() -> Sequence[Mapping[str, float]]:
     """Total resources of each live node of the connected cluster."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autotuner.metrics.request import PointRun
 from autotuner.results import OutputFolder, Store, resolved_yaml
-from autotuner.results.records import RungRecord, StudyStatus, TrialEnd, TrialRecord, Usage
+from autotuner.results.records import FailureRecord, RungRecord, StudyStatus, TrialEnd, TrialRecord, Usage
 from autotuner.study.model import Study
 
 _CALL_TIMEOUT_S = 120.0
@@ -60,17 +60,31 @@ class StoreService:
     def end_trial(self, end: TrialEnd) -> None:
         self._store.end_trial(end)
 
+    def note_failure(self, record: FailureRecord) -> None:
+        self._store.note_failure(record)
+
+    def add_quarantine(self, node: str, reason: str) -> None:
+        self._store.add_quarantine(node, reason, now=time.time())
+
     def set_usage(self, trial_id: str, usage: Usage) -> None:
         self._store.set_usage(trial_id, usage)
 
     def reopen_trial(self, trial_id: str) -> None:
         self._store.reopen_trial(trial_id)
 
-    def add_logs(self, trial_id: str, logs: Mapping[str, bytes]) -> None:
+    def append_log(self, trial_id: str, name: str, offset: int, data: bytes) -> int:
         folder = self._folder.trial_logs(trial_id)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in logs.items():
-            (folder / Path(name).name).write_bytes(content)
+        path = folder / Path(name).name
+        if offset == 0:
+            path.unlink(missing_ok=True)  # who follows it sees that another file has the name
+        held = path.stat().st_size if path.exists() else 0
+        if held < offset:
+            return held
+        with path.open("r+b" if held else "wb") as file:
+            file.seek(offset)
+            file.write(data)
+        return offset + len(data)
 
     def trials(self) -> Sequence[TrialRecord]:
         return self._store.trials()
@@ -125,11 +139,17 @@ class RemoteStore:
     def end_trial(self, end: TrialEnd) -> None:
         self._call("end_trial", end)
 
+    def note_failure(self, record: FailureRecord) -> None:
+        self._call("note_failure", record)
+
+    def add_quarantine(self, node: str, reason: str) -> None:
+        self._call("add_quarantine", node, reason)
+
     def set_usage(self, trial_id: str, usage: Usage) -> None:
         self._call("set_usage", trial_id, usage)
 
-    def add_logs(self, trial_id: str, logs: Mapping[str, bytes]) -> None:
-        self._call("add_logs", trial_id, logs)
+    def append_log(self, trial_id: str, name: str, offset: int, data: bytes) -> int:
+        return int(self._call("append_log", trial_id, name, offset, data))
 
     def trials(self) -> Sequence[TrialRecord]:
         stored: Sequence[TrialRecord] = self._call("trials")

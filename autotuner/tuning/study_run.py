@@ -6,8 +6,10 @@ Its two faces towards Ray Tune, the searcher and the trial scheduler, are thin a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialEnd, TrialState, Usage
@@ -15,18 +17,48 @@ from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Spent
 from autotuner.tuning.conductor import Conductor, Pause
-from autotuner.tuning.events import Event, Observer, PhaseStarted, RungEnded, TrialEnded, TrialStarted
+from autotuner.tuning.events import (
+    Event,
+    NodeQuarantined,
+    Observer,
+    PhaseStarted,
+    RungEnded,
+    TrialEnded,
+    TrialRepeated,
+    TrialStarted,
+)
+from autotuner.tuning.placement_policy import Need, Node, Share
 from autotuner.tuning.rig import Clock
 from autotuner.tuning.trial_store import TrialStore
+
+_LOST = "the trial's process died and could not be brought back"
+
+
+class NodeView(Protocol):
+    """The cluster, as far as placement looks at it."""
+
+    def nodes(self, taken: Mapping[str, Sequence[Share]]) -> Sequence[Node]:
+        """Live nodes with what is free on them; ``taken``: node id → shares of the study's running trials."""
+        ...
+
+    def name_of(self, node_id: str) -> str: ...
+
+
+class StudyStore(TrialStore, Protocol):
+    def add_quarantine(self, node: str, reason: str) -> None: ...
 
 
 @dataclass
 class _Running:
     assignment: Assignment
     since_s: float
-    gpus: int
+    need: Need
     report: RungReport | None = None
     rungs_seen: set[int] = field(default_factory=set)
+
+    @property
+    def gpus(self) -> int:
+        return sum(share.gpus for share in self.need.shares)
 
 
 class StudyRun:
@@ -35,27 +67,30 @@ class StudyRun:
     def __init__(
         self,
         conductor: Conductor,
-        store: TrialStore,
+        store: StudyStore,
         observers: Sequence[Observer],
         clock: Clock,
-        gpus_of: Callable[[Config], int],
+        need_of: Callable[[Config], Need],
         spent_before: Spent,
         heed_interrupts: Callable[[], None],
+        cluster: NodeView | None = None,
     ) -> None:
-        """``gpus_of``: GPUs that a trial of this Config reserves. ``spent_before``: GPU-seconds of the study's
-        earlier lives. ``heed_interrupts`` may raise.
+        """``need_of``: what a trial of this Config reserves. ``spent_before``: GPU-seconds of the study's earlier
+        lives. ``heed_interrupts`` may raise. Without a ``cluster`` trials are placed by Ray.
         """
         self._conductor = conductor
         self._store = store
         self._observers = observers
         self._clock = clock
-        self._gpus_of = gpus_of
+        self._need_of = need_of
         self._started_s = clock.monotonic_s()
         self._gpu_s = spent_before.gpu_s
         self._heed_interrupts = heed_interrupts
+        self._cluster = cluster
         self._running: dict[str, _Running] = {}
-        self._phase: Phase | None = None
+        self._phases_told: set[Phase] = set()
         self.finished = False
+        self.has_no_place = False
 
     @property
     def stop_reason(self) -> str:
@@ -68,13 +103,15 @@ class StudyRun:
 
     def next(self, ray_id: str) -> Assignment | Pause:
         self._heed_interrupts()
-        assignment = self._conductor.next(self.spent())
+        assignment = self._conductor.next(self.spent(), self._nodes())
         if isinstance(assignment, Pause):
             self.finished = assignment is Pause.FINISHED
+            self.has_no_place = assignment is Pause.NO_PLACE
             return assignment
-        self._running[ray_id] = _Running(assignment, self._clock.monotonic_s(), self._gpus_of(assignment.config))
-        if assignment.phase is not self._phase:
-            self._phase = assignment.phase
+        need = self._need_of(assignment.config)
+        self._running[ray_id] = _Running(assignment, self._clock.monotonic_s(), need)
+        if assignment.phase not in self._phases_told:
+            self._phases_told.add(assignment.phase)
             self.tell(PhaseStarted(assignment.phase, _PHASE_MESSAGES[assignment.phase]))
         self.tell(TrialStarted(assignment.trial_id, assignment.phase, assignment.config.values))
         return assignment
@@ -86,6 +123,8 @@ class StudyRun:
             return
         running.rungs_seen.add(report.rung)
         running.report = report
+        if report.to_repeat:
+            return
         self._conductor.rung_ended(report)
         if report.score is not None and report.failure is None:
             assignment = running.assignment
@@ -104,37 +143,77 @@ class StudyRun:
         return self._conductor.must_stop(report.trial_id, self.spent())
 
     def trial_ended(self, ray_id: str, *, actor_lost: bool) -> None:
-        """A trial is over, as Ray Tune sees it. ``actor_lost``: its actor died more often than is retried."""
+        """A trial is over, as Ray Tune sees it; ``actor_lost``: its process, or a node of its, is gone."""
         running = self._running.pop(ray_id, None)
         if running is None:
             return
         held_s = self._clock.monotonic_s() - running.since_s
         self._gpu_s += held_s * running.gpus
-        state, failure, message = _how_it_ended(running.report, actor_lost)
-        trial_id = running.assignment.trial_id
-        report = running.report
+        if not self._is_repeated(running, actor_lost):
+            self._close(running, actor_lost, held_s)
+
+    def tell(self, event: Event) -> None:
+        for observer in self._observers:
+            observer.on_event(event)
+
+    # ── nodes ─────────────────────────────────────────────────────────────────────────────────
+
+    def _nodes(self) -> Sequence[Node] | None:
+        if self._cluster is None:
+            return None
+        taken: dict[str, list[Share]] = defaultdict(list)
+        for running in self._running.values():
+            for node_id, share in zip(running.assignment.nodes, running.need.shares, strict=True):
+                taken[node_id].append(share)
+        nodes = self._cluster.nodes(taken)
+        for sick in self._conductor.newly_sick(nodes):
+            name = self._cluster.name_of(sick.node_id)
+            self._store.add_quarantine(name, sick.reason)
+            self.tell(NodeQuarantined(name, sick.reason))
+        return nodes
+
+    def _names(self, assignment: Assignment) -> str:
+        if self._cluster is None:
+            return ""
+        return ", ".join(self._cluster.name_of(node_id) for node_id in assignment.nodes)
+
+    # ── ends ──────────────────────────────────────────────────────────────────────────────────
+
+    def _is_repeated(self, running: _Running, actor_lost: bool) -> bool:
+        """Has a trial started again that was handed back, or whose process was lost before it had ended."""
+        report, assignment = running.report, running.assignment
+        handed_back = report is not None and report.to_repeat
+        is_lost = actor_lost and not (report is not None and report.is_final)
+        if not handed_back and not is_lost:
+            return False
+        failure = report.failure if handed_back and report is not None else None
+        if not self._conductor.repeats(assignment.trial_id, failure):
+            return False
+        message = report.message if handed_back and report is not None else "its process, or its node, is gone"
+        self.tell(TrialRepeated(assignment.trial_id, failure, message, self._names(assignment)))
+        return True
+
+    def _close(self, running: _Running, actor_lost: bool, held_s: float) -> None:
+        report, assignment = running.report, running.assignment
+        state, failure, message = _how_it_ended(report, actor_lost)
         if state is TrialState.STOPPED or actor_lost:
             usage = report.usage if report else Usage(reserved_s=held_s)
-            self._store.end_trial(TrialEnd(trial_id, state, self._clock.epoch_s(), usage, failure, message))
-        self._conductor.trial_ended(trial_id, state, failure)
+            self._store.end_trial(TrialEnd(assignment.trial_id, state, self._clock.epoch_s(), usage, failure, message))
+        self._conductor.trial_ended(assignment.trial_id, state, failure)
         self.tell(
             TrialEnded(
-                trial_id,
-                running.assignment.phase,
-                running.assignment.config.values,
+                assignment.trial_id,
+                assignment.phase,
+                assignment.config.values,
                 state,
                 failure,
                 message,
-                self._conductor.score_of(trial_id),
+                self._conductor.score_of(assignment.trial_id),
                 report.metrics if report else {},
                 gpu_seconds=(report.usage.reserved_s * report.gpus) if report else held_s * running.gpus,
                 cpu_seconds=(report.usage.reserved_s * report.cpus) if report else 0.0,
             )
         )
-
-    def tell(self, event: Event) -> None:
-        for observer in self._observers:
-            observer.on_event(event)
 
 
 _PHASE_MESSAGES = {
@@ -150,5 +229,5 @@ def _how_it_ended(report: RungReport | None, actor_lost: bool) -> tuple[TrialSta
     if report is not None and report.last:
         return TrialState.COMPLETED, None, ""
     if actor_lost:
-        return TrialState.FAILED, Failure.INFRASTRUCTURE, "the trial's process died and could not be brought back"
+        return TrialState.FAILED, Failure.INFRASTRUCTURE, _LOST
     return TrialState.STOPPED, None, report.message if report else ""

@@ -7,6 +7,7 @@ ended rungs, so a checkpoint holds nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -14,14 +15,17 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray._private import worker
 
 from autotuner.results import OutputFolder
 from autotuner.scoring import Score, parse_objective, told_value
 from autotuner.servers import accelerator_name, tags
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
+from autotuner.tuning.cluster import accelerator_here
 from autotuner.tuning.job import StudyJob
 from autotuner.tuning.launch import Place
+from autotuner.tuning.rank_host import RemoteNode, rank_hosts
 from autotuner.tuning.rig import make_rig
 from autotuner.tuning.store_actor import RemoteStore
 from autotuner.tuning.trial import TrialRun
@@ -39,7 +43,10 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if job is None or store is None:
             raise ValueError("TrialTrainable needs tune.with_parameters(job=…, store=…)")
+        self._gpu_ids = tuple(str(i) for i in ray.get_gpu_ids())
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # they are the servers'
         self._job = job
+        self._store_handle = store
         self._store = RemoteStore(store)
         self._begin(config[ASSIGNMENT])
 
@@ -49,12 +56,13 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
         return self._as_result(report)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._run.release()
+        self.cleanup()
         self._begin(new_config[ASSIGNMENT])
         return True
 
     def cleanup(self) -> None:
-        self._run.release()
+        with self._hosts:
+            self._run.release()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         Path(checkpoint_dir, "rung").write_text(str(self._next_rung), encoding="utf-8")
@@ -67,24 +75,35 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
         job = self._job
         self._next_rung = 0
         self._assignment = assignment
+        _show_name(f"{job.study.name}-{assignment.trial_id}")
+        self._hosts = contextlib.ExitStack()
+        others = self._hosts.enter_context(rank_hosts(job, self._store_handle, assignment))
         self._run = TrialRun(
-            job.study, assignment, self._place(assignment), make_rig(job.study), self._store, job.ends_at
+            job.study, assignment, self._place(assignment, others), make_rig(job.study), self._store, job.ends_at
         )
 
-    def _place(self, assignment: Assignment) -> Place:
+    def _place(self, assignment: Assignment, others: tuple[RemoteNode, ...]) -> Place:
         job = self._job
-        gpu_ids = tuple(str(i) for i in ray.get_gpu_ids())
         folder = OutputFolder(Path(job.out_dir))
         return Place(
             node=f"{os.uname().nodename}/{ray.get_runtime_context().get_node_id()[:8]}",
-            gpu_ids=gpu_ids,
-            accelerator=accelerator_name(gpu_ids),
+            gpu_ids=self._gpu_ids,
+            accelerator=accelerator_here() or accelerator_name(self._gpu_ids),
             log_dir=folder.trial_logs(assignment.trial_id) if folder.study_id == job.study_id else None,
             tags=tags(job.study_id, assignment.trial_id, job.owner),
+            other_nodes=others,
+            meeting_host=ray.util.get_node_ip_address(),
         )
 
     def _as_result(self, report: RungReport) -> dict[str, Any]:
         return {REPORT: report, "done": report.is_final, **judged(self._job.study, report.rung, report.score)}
+
+
+def _show_name(name: str) -> None:
+    """Names this actor in Ray's dashboard; one actor may serve several trials. Ray offers it nowhere public."""
+    with contextlib.suppress(AttributeError):
+        worker.global_worker.core_worker.set_actor_repr_name(name)
+        worker.global_worker.core_worker.set_actor_title(name)
 
 
 def judged(study: Study, rung: int, score: Score | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from autotuner.engines import Deployment, engines_to_ask, judged_by, one_engine
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
-from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, TrialState, Usage
+from autotuner.results.records import FailureRecord, RungRecord, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.scoring import Score, parse_objectives, score_rung
 from autotuner.space.config import Config
 from autotuner.study.model import Study
@@ -97,7 +97,10 @@ class TrialRun:
         trial_id = self._assignment.trial_id
         self._stored = {r.rung: r for r in self._store.rungs(trial_id)}
         runs = self._store.runs(trial_id) if self._stored else ()
-        return RungRunner(self._study, self._assignment, self._deployment, [*self._stored.values()], runs)
+        records = [*self._stored.values()]
+        return RungRunner(
+            self._study, self._assignment, self._deployment, records, runs, accelerator=self._place.accelerator
+        )
 
     def _measure_patiently(self, rung: int, deployment: Deployment) -> RungReport:
         """A rung whose server was lost through no fault of its own is measured anew, once."""
@@ -115,6 +118,8 @@ class TrialRun:
         started = self._rig.clock.monotonic_s()
         result = self._rungs.run(rung, live.driver, live.server, self._rig.clock, deadline_s, self._engine.diagnose)
         self._measuring_s += self._rig.clock.monotonic_s() - started
+        if result.failure in self._assignment.repeat_on:
+            return self._hand_back(rung, result.failure, result.message, self._log_tail())
         if cut_by_study and result.timed_out:
             return self._out_of_time(rung)
         self._store.add_rung(
@@ -147,8 +152,7 @@ class TrialRun:
 
     def _report(self, rung: int, result: RungResult) -> RungReport:
         if result.failure is not None:
-            log_tail = self._launch.live.server.log_tail() if self._launch.live else ""
-            return self._fail(rung, result.failure, result.message, log_tail, result.score)
+            return self._fail(rung, result.failure, result.message, self._log_tail(), result.score)
         last = self._is_last(rung)
         if last:
             self._end(TrialState.COMPLETED)
@@ -158,11 +162,24 @@ class TrialRun:
     def _fail(
         self, rung: int, failure: Failure, message: str, log_tail: str = "", score: Score | None = None
     ) -> RungReport:
+        if failure in self._assignment.repeat_on:
+            return self._hand_back(rung, failure, message, log_tail)
         # Stored first: releasing takes seconds, and a death among them must not make the rung a good one.
         self._end(TrialState.FAILED, failure, message, log_tail)
         self.release()
         worst = score if score is not None and not score.feasible else self._worst_score(message)
         return self._make_report(rung, score=worst, failure=failure, message=message)
+
+    def _hand_back(self, rung: int, failure: Failure | None, message: str, log_tail: str) -> RungReport:
+        """Ends here, to be started on another node: the failure is noted, the cut rung is not recorded."""
+        assert failure is not None
+        now = self._rig.clock.epoch_s()
+        self._store.note_failure(FailureRecord(self._assignment.trial_id, failure, message, now, log_tail=log_tail))
+        self.release()
+        return self._make_report(rung, failure=failure, message=message, to_repeat=True)
+
+    def _log_tail(self) -> str:
+        return self._launch.live.server.log_tail() if self._launch.live else ""
 
     def _out_of_time(self, rung: int) -> RungReport:
         message = "the study's wall clock was spent before this rung ended"
@@ -180,6 +197,7 @@ class TrialRun:
         failure: Failure | None = None,
         message: str = "",
         out_of_time: bool = False,
+        to_repeat: bool = False,
     ) -> RungReport:
         return RungReport(
             trial_id=self._assignment.trial_id,
@@ -193,6 +211,7 @@ class TrialRun:
             failure=failure,
             message=message,
             out_of_time=out_of_time,
+            to_repeat=to_repeat,
         )
 
     def _end(self, state: TrialState, failure: Failure | None = None, message: str = "", log_tail: str = "") -> None:

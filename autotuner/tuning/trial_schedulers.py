@@ -32,6 +32,7 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
         super().__init__()
         self._inner = inner
         self._run = run
+        self._judged: set[tuple[str, int]] = set()  # rungs of trials that were started again are reported again
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # for Ray's own snapshot, which is never read
@@ -50,11 +51,18 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         report: RungReport = result[REPORT]
         action = str(TrialScheduler.CONTINUE)
-        if _is_searched(trial):
+        if _is_searched(trial) and not self._was_judged(report):
             action = str(self._inner.on_trial_result(tune_controller, trial, result))
         if self._run.must_stop(report):
             return str(TrialScheduler.STOP)
         return action
+
+    def _was_judged(self, report: RungReport) -> bool:
+        """HyperBand judges brackets of trials as Ray knows them, so that a trial that came back is a new one to it."""
+        rung = (report.trial_id, report.rung)
+        is_known = rung in self._judged and not isinstance(self._inner, HyperBandScheduler)
+        self._judged.add(rung)
+        return is_known
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         if not _is_searched(trial):

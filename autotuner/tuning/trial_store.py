@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from autotuner.metrics.request import PointRun
-from autotuner.results.records import RungRecord, TrialEnd, TrialRecord, Usage
+from autotuner.results.records import FailureRecord, RungRecord, TrialEnd, TrialRecord, Usage
 
 
 class TrialStore(Protocol):
@@ -34,8 +34,17 @@ class TrialStore(Protocol):
 
     def end_trial(self, end: TrialEnd) -> None: ...
 
+    def note_failure(self, record: FailureRecord) -> None:
+        """Keeps a failure that ends no trial: it is repeated elsewhere."""
+        ...
+
     def set_usage(self, trial_id: str, usage: Usage) -> None: ...
 
-    def add_logs(self, trial_id: str, logs: Mapping[str, bytes]) -> None:
-        """Keeps server logs of a node that does not see the study's folder."""
+    def append_log(self, trial_id: str, name: str, offset: int, data: bytes) -> int:
+        """Keeps ``data`` as the bytes from ``offset`` of a server log, for a node that does not see the study's folder.
+
+        Offset 0 begins the file anew. Returns up to where the file is known now: before ``offset``, and then nothing
+        was written, when something is missing. Raises OSError or RayError when it could not be done; the same may be
+        sent again.
+        """
         ...

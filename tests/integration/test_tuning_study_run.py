@@ -9,10 +9,12 @@ import pytest
 from autotuner.errors import Failure
 from autotuner.results import OutputFolder, resolved_yaml
 from autotuner.results.records import Phase, TrialRecord, TrialState
+from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.conductor import Conductor, Pause
-from autotuner.tuning.events import Event, PhaseStarted, RungEnded, TrialEnded, TrialStarted
+from autotuner.tuning.events import Event, PhaseStarted, RungEnded, TrialEnded, TrialRepeated, TrialStarted
+from autotuner.tuning.placement_policy import Need, Share
 from autotuner.tuning.store_actor import StoreService
 from autotuner.tuning.study_run import StudyRun
 from tests.integration.tuning_rig import VirtualClock
@@ -40,6 +42,8 @@ def _short(event: Event) -> str:
             return f"{event.trial_id} starts"
         case RungEnded():
             return f"{event.trial_id} rung {event.rung}"
+        case TrialRepeated():
+            return f"{event.trial_id} again"
         case TrialEnded():
             return f"{event.trial_id} {event.state}"
     raise AssertionError(event)
@@ -57,8 +61,18 @@ class Scene:
         self.seen = Recorder()
         self.interrupts = 0
         conductor = Conductor(rules(trials=2, confirm=1, max_running=1), CountingProposer(), budget or Budget())
+
+        def need_of(_: Config) -> Need:
+            return Need((Share(gpus, 1.0),))
+
         self.run = StudyRun(
-            conductor, self.store, [self.seen], self.clock, lambda config: gpus, Spent(gpu_s=spent_gpu_s), self._heed
+            conductor,
+            self.store,
+            [self.seen],
+            self.clock,
+            lambda config: Need((Share(gpus, 1.0),)),
+            Spent(gpu_s=spent_gpu_s),
+            self._heed,
         )
 
     def _heed(self) -> None:
@@ -157,10 +171,12 @@ def test_a_stopped_trial_is_stored_as_stopped(scene: Scene) -> None:
     assert (stored.state, stored.failure, stored.usage.reserved_s) == (TrialState.STOPPED, None, 12.0)
 
 
-def test_a_lost_actor_is_infrastructure(scene: Scene) -> None:
-    scene.start()
-    scene.clock.now_s += 7
-    scene.run.trial_ended("ray0", actor_lost=True)
+def test_a_trial_whose_actor_is_lost_again_and_again_is_infrastructure(scene: Scene) -> None:
+    for life in range(4):
+        assert scene.start().trial_id == "0000"
+        scene.clock.now_s += 7
+        scene.run.trial_ended(f"ray{life}", actor_lost=True)
+    assert scene.seen.short()[1:] == [*["0000 starts", "0000 again"] * 3, "0000 starts", "0000 failed"]
     stored = scene.stored("0000")
     assert (stored.state, stored.failure) == (TrialState.FAILED, Failure.INFRASTRUCTURE)
     assert stored.usage.reserved_s == 7.0

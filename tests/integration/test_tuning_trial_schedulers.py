@@ -21,6 +21,7 @@ from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
+from autotuner.tuning.placement_policy import Need, Share
 from autotuner.tuning.store_actor import StoreService
 from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, judged
@@ -42,6 +43,10 @@ def score(study: Study, value: float | None) -> Score:
     return Score(number, value is not None, value is not None, None, value, {objective.name: number})
 
 
+def _one_core(_: Config) -> Need:
+    return Need((Share(0, 1.0),))
+
+
 @dataclass
 class Stage:
     """Calls a trial scheduler in the order in which Ray's controller does; it is the controller, too."""
@@ -60,7 +65,7 @@ class Stage:
         objectives = tuple(parse_objective(name) for name in self.study.objectives)
         rules = Rules(999, self.study.fidelity.rungs, 1, objectives, Config(), None, "slo_met")
         conductor = Conductor(rules, CountingProposer(), Budget(wall_s=self.wall_s), self.known)
-        self.run = StudyRun(conductor, store, [], self.clock, lambda config: 0, Spent(), lambda: None)
+        self.run = StudyRun(conductor, store, [], self.clock, _one_core, Spent(), lambda: None)
         self.scheduler: StudyTrialScheduler = make_trial_scheduler(self.study, self.run, self.known)
 
     def add(self) -> str:

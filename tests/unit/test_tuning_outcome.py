@@ -9,7 +9,7 @@ import pytest
 from autotuner.errors import Failure
 from autotuner.results.records import TrialState
 from autotuner.scoring import Direction, Score, infeasible_score, parse_objective
-from autotuner.tuning.conductor import outcome
+from autotuner.tuning.outcome import outcome
 from autotuner.tuning.proposers import OutcomeKind
 
 LOW, HIGH = parse_objective("ttft_p90"), parse_objective("throughput")

@@ -27,6 +27,8 @@ class HyperOptProposer:
     one is told as failed, which HyperOpt leaves aside.
     """
 
+    learns = True
+
     def __init__(self, space: SearchSpace, study: Study) -> None:
         self._hyperopt = require("hyperopt", "hyperopt", "search.algorithm: hyperopt")
         logging.getLogger("hyperopt").setLevel(logging.ERROR)

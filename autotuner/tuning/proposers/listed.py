@@ -19,6 +19,8 @@ class GridProposer:
     nothing to learn from a second measurement.
     """
 
+    learns = False
+
     def __init__(self, space: SearchSpace, baseline: Config | None = None) -> None:
         self._configs: Iterator[Config] = space.grid()
         self._seen: set[Config] = set()
@@ -39,6 +41,8 @@ class GridProposer:
 
 class RandomProposer:
     """Uniform over the space's valid Configs, without repeats."""
+
+    learns = False
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self._space = space

@@ -24,6 +24,8 @@ _INFEASIBLE = "infeasible"  # Optuna's constraint: positive is infeasible
 class OptunaProposer:
     """Optuna's samplers see the space by its own names; a choice is seen by its labels."""
 
+    learns = True
+
     def __init__(self, space: SearchSpace, study: Study) -> None:
         logging.getLogger("optuna").setLevel(logging.ERROR)
         self._space = space

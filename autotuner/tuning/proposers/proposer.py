@@ -38,6 +38,11 @@ class Outcome:
 class Proposer(Protocol):
     """Proposes Configs of the space and learns from outcomes. Same seed and same order: same proposals."""
 
+    @property
+    def learns(self) -> bool:
+        """Whether what it proposes depends on outcomes, so that it is best asked late."""
+        ...
+
     def propose(self, trial_id: str) -> Config | None:
         """The next Config, or ``None`` when there is none left that was not proposed before."""
         ...

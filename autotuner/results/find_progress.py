@@ -1,0 +1,214 @@
+"""Where a study stands, found from its folder and store alone."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autotuner.errors import FolderError
+from autotuner.results.driver import Driver, DriverState, find_driver
+from autotuner.results.folder import OutputFolder
+from autotuner.results.pace import left_s
+from autotuner.results.points import final_scores
+from autotuner.results.progress import Budgeted, Doing, RunningTrial, Standing, StudyProgress
+from autotuner.results.records import (
+    FailureRecord,
+    Phase,
+    QuarantineRecord,
+    RungRecord,
+    StudyRecord,
+    StudyStatus,
+    TrialRecord,
+    TrialState,
+)
+from autotuner.results.store import Store
+from autotuner.results.trial_logs import last_written_at
+from autotuner.scoring import parse_objectives, select_best
+from autotuner.study.model import Study
+
+
+def study_progress(path: str | Path, *, database: str | None = None, now: float | None = None) -> StudyProgress:
+    """Where the study of an output folder stands at ``now`` (epoch seconds; by default the present).
+
+    ``database`` is the URL of its results where they are not in the folder. Only reads, and keeps no writer waiting.
+    Raises FolderError for a folder that is no study's.
+    """
+    folder = OutputFolder(Path(path))
+    if not folder.path.is_dir():
+        raise FolderError(f"{folder.path} is not a folder", key="DIR", value=str(path))
+    study = folder.load_study()
+    driver = find_driver(folder)
+    stored = _stored(folder, database)
+    return _Found(folder, study, driver, stored, time.time() if now is None else now).progress()
+
+
+def _stored(folder: OutputFolder, database: str | None) -> _Stored:
+    """What the store has; nothing while it is not there yet."""
+    if database is None and not folder.database.is_file():
+        return _Stored()
+    with Store(database or folder.database_url, folder.requests, read_only=True) as store:
+        record = store.find_study(folder.study_id or "")
+        if record is None:
+            return _Stored()
+        trials = store.trials()  # before the rungs: those of a trial that ends meanwhile must not be missing
+        rungs: dict[str, list[RungRecord]] = {}
+        for rung in store.scores():
+            rungs.setdefault(rung.trial_id, []).append(rung)
+        return _Stored(record, trials, rungs, store.failures(), store.quarantines())
+
+
+@dataclass(frozen=True)
+class _Stored:
+    record: StudyRecord | None = None
+    trials: Sequence[TrialRecord] = ()
+    rungs: Mapping[str, Sequence[RungRecord]] = field(default_factory=dict)
+    failures: Sequence[FailureRecord] = ()
+    quarantines: Sequence[QuarantineRecord] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was read, and what follows from it at ``now``."""
+
+    folder: OutputFolder
+    study: Study
+    driver: Driver
+    stored: _Stored
+    now: float
+
+    def progress(self) -> StudyProgress:
+        study = self.study
+        running = tuple(self._running_trial(t) for t in self.stored.trials if not t.state.is_terminal)
+        best = select_best(
+            final_scores(self.stored.trials, self.stored.rungs),
+            parse_objectives(study.objectives)[0],
+            study.search.select,
+        )
+        states = Counter(t.state for t in self.stored.trials if t.phase is not Phase.CONFIRM)
+        return StudyProgress(
+            name=study.name,
+            study_id=self.folder.study_id or "",
+            path=self.folder.path,
+            at=self.now,
+            standing=self._standing(),
+            driver=self.driver,
+            phase=self._phase(),
+            objective=study.objectives[0],
+            rungs=study.fidelity.rungs,
+            trials_planned=study.search.trials,
+            trials={state: states[state] for state in TrialState},
+            confirmations=(self._confirmed(), 2 * study.search.confirm),
+            running=running,
+            failures=dict(Counter(f.failure.value for f in self.stored.failures).most_common()),
+            best=best,
+            best_config=next((t.config for t in self.stored.trials if best and t.trial_id == best.trial_id), None),
+            wall_clock=Budgeted(self._elapsed_s(), _seconds(study.budget.wall_clock_h)),
+            gpu=Budgeted(self._held_s("gpus"), _seconds(study.budget.gpu_hours)),
+            cpu_s=self._held_s("cpus"),
+            left_s=self._left_s(),
+            last_activity_at=self._last_activity_at(running),
+            quarantines=tuple(self.stored.quarantines),
+            stop_reason=self.stored.record.stop_reason if self.stored.record else "",
+        )
+
+    def _standing(self) -> Standing:
+        if self.stored.record is None:
+            return Standing.STARTING if self._driver_lives else Standing.NOT_BEGUN
+        if self.stored.record.status is not StudyStatus.RUNNING:
+            return Standing(self.stored.record.status.value)
+        return {
+            DriverState.ALIVE: Standing.RUNNING,
+            DriverState.DEAD: Standing.DRIVER_DEAD,
+            DriverState.UNKNOWN: Standing.UNKNOWN,
+        }[self.driver.state]
+
+    @property
+    def _driver_lives(self) -> bool:
+        return self.driver.state is DriverState.ALIVE
+
+    @property
+    def _runs(self) -> bool:
+        return self._standing() in (Standing.RUNNING, Standing.UNKNOWN)
+
+    @property
+    def _life_began(self) -> float:
+        """When the study's last driver took it up; a resumed study's trials may be older."""
+        began = self.stored.record.created_at if self.stored.record else self.now
+        return max(began, min(self.driver.since or began, self.now))
+
+    def _phase(self) -> Phase | None:
+        phases = [t.phase for t in self.stored.trials if not t.state.is_terminal] or [
+            t.phase for t in self.stored.trials[-1:]
+        ]
+        order = list(Phase)
+        return max(phases, key=order.index, default=None)
+
+    def _running_trial(self, trial: TrialRecord) -> RunningTrial:
+        ended = self.stored.rungs.get(trial.trial_id, ())
+        doing = Doing.MEASURING if trial.startup_s is not None else Doing.STARTING if trial.launch_id else Doing.PLACED
+        times = [trial.started_at, *(rung.ended_at for rung in ended)]
+        written = last_written_at(self.folder.trial_logs(trial.trial_id))
+        return RunningTrial(
+            trial_id=trial.trial_id,
+            phase=trial.phase,
+            config=trial.config,
+            doing=doing,
+            node=trial.node,
+            gpus=trial.gpus,
+            accelerator=trial.accelerator,
+            rungs_ended=len(ended),
+            score=ended[-1].score if ended else None,
+            running_s=max(0.0, self.now - max(trial.started_at, self._life_began)),
+            last_activity_at=max(times) if written is None else max(*times, written),
+        )
+
+    def _held_s(self, unit: str) -> float:
+        """GPU- or CPU-seconds: what is stored, and what running trials have held since their last stored rung."""
+        total = 0.0
+        for trial in self.stored.trials:
+            held_s = trial.usage.reserved_s
+            if self._runs and not trial.state.is_terminal:
+                ended = self.stored.rungs.get(trial.trial_id, ())
+                since = max(trial.started_at, self._life_began, *(rung.ended_at for rung in ended))
+                held_s += max(0.0, self.now - since)
+            total += held_s * int(getattr(trial, unit))
+        return total
+
+    def _elapsed_s(self) -> float:
+        if self.stored.record is None:
+            return 0.0
+        last = self.now if self._runs else self.stored.record.ended_at or self._last_activity_at(()) or self.now
+        return max(0.0, last - self._life_began)
+
+    def _confirmed(self) -> int:
+        return sum(t.state.is_terminal for t in self.stored.trials if t.phase is Phase.CONFIRM)
+
+    def _left_s(self) -> float | None:
+        """Only of a study that runs, at its pace in this life."""
+        if self._standing() is not Standing.RUNNING:
+            return None
+        ended = [t for t in self.stored.trials if t.state.is_terminal]
+        searched = sum(t.phase is not Phase.CONFIRM for t in ended)
+        to_go = max(0, self.study.search.trials - searched) + max(0, 2 * self.study.search.confirm - self._confirmed())
+        here = sum((t.ended_at or 0.0) >= self._life_began for t in ended)
+        limit_s = _seconds(self.study.budget.wall_clock_h)
+        elapsed_s = self._elapsed_s()
+        return left_s(elapsed_s, here, to_go, None if limit_s is None else max(0.0, limit_s - elapsed_s))
+
+    def _last_activity_at(self, running: Sequence[RunningTrial]) -> float | None:
+        times = [trial.last_activity_at for trial in running]
+        times += [time for t in self.stored.trials for time in (t.started_at, t.ended_at) if time is not None]
+        times += [rung.ended_at for rungs in self.stored.rungs.values() for rung in rungs]
+        if self.stored.record is not None:
+            times += [
+                self.stored.record.created_at,
+                *([self.stored.record.ended_at] if self.stored.record.ended_at else []),
+            ]
+        return max(times, default=None)
+
+
+def _seconds(hours: float | None) -> float | None:
+    return None if hours is None else hours * 3600

@@ -1,0 +1,167 @@
+"""StudyProgress: where a study stands, while it runs and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from autotuner.results.driver import Driver
+from autotuner.results.records import Phase, QuarantineRecord, TrialState
+from autotuner.scoring import Score
+from autotuner.scoring.select import Choice
+
+
+class Standing(StrEnum):
+    """How a study stands.
+
+    NOT_BEGUN ──▶ STARTING ──▶ RUNNING ──▶ COMPLETED or INTERRUPTED
+                                       └─▶ DRIVER_DEAD: killed; ``resume`` goes on
+    UNKNOWN: not ended, and its driver ran on a host that can't be asked from here.
+    """
+
+    NOT_BEGUN = "not_begun"
+    STARTING = "starting"
+    RUNNING = "running"
+    UNKNOWN = "unknown"
+    DRIVER_DEAD = "driver_dead"
+    COMPLETED = "completed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether something may still come, so that watching makes sense."""
+        return self in (Standing.STARTING, Standing.RUNNING, Standing.UNKNOWN)
+
+
+class Doing(StrEnum):
+    """What a running trial is at."""
+
+    PLACED = "placed"  # it has its GPUs, and no server yet
+    STARTING = "starting"  # servers start and load the model
+    MEASURING = "measuring"
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A trial under test. ``score`` is of its last ended rung; times are epoch seconds, ``running_s`` seconds."""
+
+    trial_id: str
+    phase: Phase
+    config: Mapping[str, Any]
+    doing: Doing
+    node: str
+    gpus: int
+    accelerator: str
+    rungs_ended: int
+    score: Score | None
+    running_s: float
+    last_activity_at: float
+
+
+@dataclass(frozen=True)
+class Budgeted:
+    """Seconds spent, and the limit of the study's budget on them, if it has one."""
+
+    spent_s: float
+    limit_s: float | None = None
+
+
+@dataclass(frozen=True)
+class StudyProgress:
+    """Counts are of trials by state, confirmations left out; ``failures`` counts failures of trials and of load
+    points by kind. ``wall_clock`` is of the driver's last life; ``left_s`` is ``None`` where it can't be told."""
+
+    name: str
+    study_id: str
+    path: Path
+    at: float
+    standing: Standing
+    driver: Driver
+    phase: Phase | None
+    objective: str
+    rungs: int
+    trials_planned: int
+    trials: Mapping[TrialState, int]
+    confirmations: tuple[int, int]  # ended, planned
+    running: tuple[RunningTrial, ...]
+    failures: Mapping[str, int]
+    best: Choice | None
+    best_config: Mapping[str, Any] | None
+    wall_clock: Budgeted
+    gpu: Budgeted
+    cpu_s: float
+    left_s: float | None
+    last_activity_at: float | None
+    quarantines: tuple[QuarantineRecord, ...]
+    stop_reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As ``status --json`` prints it."""
+        owner = self.driver.owner
+        return {
+            "name": self.name,
+            "study_id": self.study_id,
+            "folder": str(self.path),
+            "at": self.at,
+            "state": self.standing.value,
+            "driver": {
+                "state": self.driver.state.value,
+                "host": owner and owner.host,
+                "pid": owner and owner.pid,
+                "since": self.driver.since,
+            },
+            "phase": self.phase and self.phase.value,
+            "objective": self.objective,
+            "trials": {"planned": self.trials_planned, **{s.value: n for s, n in self.trials.items()}},
+            "confirmations": dict(zip(("ended", "planned"), self.confirmations, strict=True)),
+            "running": [_running_dict(trial, self.rungs) for trial in self.running],
+            "failures": dict(self.failures),
+            "best": self.best and _best_dict(self.best, self.best_config or {}),
+            "spent": {
+                "wall_clock_s": self.wall_clock.spent_s,
+                "gpu_s": self.gpu.spent_s,
+                "cpu_s": self.cpu_s,
+            },
+            "budget": {"wall_clock_s": self.wall_clock.limit_s, "gpu_s": self.gpu.limit_s},
+            "left_s": self.left_s,
+            "last_activity_at": self.last_activity_at,
+            "quarantined_nodes": [asdict(quarantine) for quarantine in self.quarantines],
+            "stop_reason": self.stop_reason,
+        }
+
+
+def _running_dict(trial: RunningTrial, rungs: int) -> dict[str, Any]:
+    score = trial.score
+    return {
+        "trial_id": trial.trial_id,
+        "phase": trial.phase.value,
+        "config": dict(trial.config),
+        "doing": trial.doing.value,
+        "node": trial.node,
+        "gpus": trial.gpus,
+        "accelerator": trial.accelerator,
+        "rungs_ended": trial.rungs_ended,
+        "rungs": rungs,
+        "score": score and score.score,
+        "feasible": score and score.feasible,
+        "slo_met": score and score.slo_met,
+        "running_s": trial.running_s,
+        "last_activity_at": trial.last_activity_at,
+    }
+
+
+def _best_dict(best: Choice, config: Mapping[str, Any]) -> dict[str, Any]:
+    level = best.level
+    return {
+        "trial_id": best.trial_id,
+        "config": dict(config),
+        "load_kind": level.kind.value if level else None,
+        "level": level.value if level else None,
+        "value": best.value,
+        "score": best.score,
+        "slo_met": best.slo_met,
+        "violations": [asdict(violation) for violation in best.violations],
+    }

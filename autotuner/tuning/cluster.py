@@ -1,0 +1,140 @@
+"""The nodes of the connected Ray cluster as placement sees them: their GPU type, and what is free on them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from ray._private.state import available_resources_per_node
+from ray._private.state import state as gcs_state
+from ray.util import placement_group_table
+
+from autotuner.servers.node_label import ACCELERATOR_LABEL
+from autotuner.study.hardware_profiles import hardware_profiles, known_profile
+from autotuner.tuning.placement_policy import Node, Share
+
+NODE_LABEL = "ray.io/node-id"  # Ray sets it on every node
+_FRESH_S = 1.0
+_TYPE = "accelerator_type:"  # how Ray names a GPU type among a node's resources
+_GONE = ("REMOVED", "INFEASIBLE", "PENDING")  # states of placement groups that hold nothing
+
+Taken = Mapping[str, Sequence[Share]]
+
+
+class Cluster:
+    """Asks Ray for its nodes once a second at most: they may join, leave or be drained while a study runs."""
+
+    def __init__(self) -> None:
+        self._asked_at = float("-inf")
+        self._totals: list[Node] = []
+        self._foreign: dict[str, Share] = {}
+        self._names: dict[str, str] = {}
+
+    def nodes(self, taken: Taken | None = None) -> list[Node]:
+        """Live nodes, less what other users of the cluster hold and what the study's own trials have ``taken``."""
+        self._refresh()
+        return [self._free(node, (taken or {}).get(node.node_id, ())) for node in self._totals]
+
+    def name_of(self, node_id: str) -> str:
+        """A node as people know it: its host name, and the start of its id."""
+        return self._names.get(node_id, node_id[:8])
+
+    def is_alive(self, node_id: str) -> bool:
+        self._refresh()
+        return any(node.node_id == node_id for node in self._totals)
+
+    def _free(self, node: Node, taken: Sequence[Share]) -> Node:
+        held = [*taken, self._foreign.get(node.node_id, Share(0, 0.0))]
+        return Node(
+            node_id=node.node_id,
+            accelerator=node.accelerator,
+            gpus=node.gpus,
+            cpus=node.cpus,
+            free_gpus=max(0, node.gpus - sum(share.gpus for share in held)),
+            free_cpus=max(0.0, node.cpus - sum(share.cpus for share in held)),
+            open=node.open,
+        )
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._asked_at < _FRESH_S:
+            return
+        alive = [node for node in ray.nodes() if node["Alive"]]
+        draining = _draining()
+        self._totals = [_as_node(node, node["NodeID"] not in draining) for node in alive]
+        self._names |= {node["NodeID"]: f"{node['NodeManagerHostname']}/{node['NodeID'][:8]}" for node in alive}
+        self._foreign = _foreign(self._totals)
+        self._asked_at = time.monotonic()
+
+
+def accelerator_of(labels: Mapping[str, str], resources: Mapping[str, float]) -> str:
+    """A node's GPU type under its name in search_spaces/hardware; ``""`` where it is not known.
+
+    By our own label; without it by Ray's resource, where only one type goes by that name.
+    """
+    told = labels.get(ACCELERATOR_LABEL, "")
+    if told:
+        profile = known_profile(told)
+        return told if profile is None else profile.name
+    names = [name.removeprefix(_TYPE) for name in resources if name.startswith(_TYPE)]
+    matching = [p.name for p in hardware_profiles() if any(p.name.startswith(f"{name}-") for name in names)]
+    return matching[0] if len(matching) == 1 else ""
+
+
+def accelerator_here() -> str:
+    """The GPU type of the node that this process runs on, by its label or Ray's; ``""`` where neither tells."""
+    here = ray.get_runtime_context().get_node_id()
+    mine = next((node for node in ray.nodes() if node["NodeID"] == here), None)
+    return "" if mine is None else accelerator_of(mine.get("Labels") or {}, mine["Resources"])
+
+
+def _as_node(node: Mapping[str, Any], is_open: bool) -> Node:
+    resources = node["Resources"]
+    gpus, cpus = int(resources.get("GPU", 0)), float(resources.get("CPU", 0))
+    return Node(
+        node_id=node["NodeID"],
+        accelerator=accelerator_of(node.get("Labels") or {}, resources),
+        gpus=gpus,
+        cpus=cpus,
+        free_gpus=gpus,
+        free_cpus=cpus,
+        open=is_open,
+    )
+
+
+def _draining() -> frozenset[str]:
+    """Ids of nodes that Ray was told to drain (``ray drain-node``); Ray offers it nowhere public."""
+    with contextlib.suppress(AttributeError):
+        return frozenset(gcs_state.get_draining_nodes())
+    return frozenset()
+
+
+def _foreign(nodes: Sequence[Node]) -> dict[str, Share]:
+    """What is reserved on each node by others: all that is taken, less this job's own placement groups."""
+    available = available_resources_per_node()
+    own = _own_groups()
+    found = {}
+    for node in nodes:
+        free = available.get(node.node_id)
+        if free is None:
+            continue
+        gpus = node.gpus - free.get("GPU", 0.0) - own[node.node_id].get("GPU", 0.0)
+        cpus = node.cpus - free.get("CPU", 0.0) - own[node.node_id].get("CPU", 0.0)
+        found[node.node_id] = Share(max(0, round(gpus)), max(0.0, cpus))
+    return found
+
+
+def _own_groups() -> dict[str, dict[str, float]]:
+    """Node id → resources of this job's placement groups there; a group's id ends with its job's."""
+    job = ray.get_runtime_context().get_job_id()
+    held: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for group_id, group in placement_group_table().items():
+        if not group_id.endswith(job) or group["state"] in _GONE:
+            continue
+        for index, node_id in group["bundles_to_node_id"].items():
+            for name, amount in group["bundles"][index].items():
+                held[node_id][name] += amount
+    return held

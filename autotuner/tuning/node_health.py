@@ -1,0 +1,64 @@
+"""NodeHealth: which nodes are sick, told from what befell different Configs on them. Pure.
+
+A failure is held against a node when its cause lies outside of the Config by its kind, or when the same Config then got
+on elsewhere. Two different Configs are needed: one may be unlucky. Ray hands out a node's GPUs as it likes, so
+that a sick GPU closes its node.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from autotuner.errors import Failure
+from autotuner.space.config import Config
+from autotuner.tuning.repeats import DOUBTED
+
+_CONFIGS = 2
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """A node that gets no further trial, and what it did."""
+
+    node_id: str
+    reason: str
+
+
+class NodeHealth:
+    def __init__(self) -> None:
+        self._suspicions: dict[Config, dict[str, Failure]] = defaultdict(dict)  # Config → node → what it did there
+        self._proven: dict[str, dict[Config, Failure]] = defaultdict(dict)  # node → Config → what it did there
+        self._quarantined: dict[str, Quarantine] = {}
+
+    @property
+    def quarantined(self) -> frozenset[str]:
+        return frozenset(self._quarantined)
+
+    def failed(self, config: Config, nodes: Iterable[str], failure: Failure) -> None:
+        """A trial failed on these nodes and is repeated elsewhere."""
+        for node in nodes:
+            if failure is Failure.INFRASTRUCTURE:
+                self._proven[node][config] = failure
+            elif failure in DOUBTED:
+                self._suspicions[config][node] = failure
+
+    def succeeded(self, config: Config, nodes: Iterable[str]) -> None:
+        """A rung of this Config was measured on these nodes: what failed before elsewhere was not the Config's."""
+        here = set(nodes)
+        for node, failure in self._suspicions.pop(config, {}).items():
+            if node not in here:
+                self._proven[node][config] = failure
+
+    def newly_sick(self, others: int) -> list[Quarantine]:
+        """Nodes to close now, each told once. ``others``: how many open nodes there are; the last one is kept."""
+        found: list[Quarantine] = []
+        for node, proofs in self._proven.items():
+            if len(proofs) < _CONFIGS or node in self._quarantined or others - len(found) < 2:
+                continue
+            kinds = ", ".join(sorted({str(failure) for failure in proofs.values()}))
+            reason = f"{len(proofs)} different Configs failed on it ({kinds}) and not for their own sake"
+            found.append(Quarantine(node, reason))
+        self._quarantined |= {quarantine.node_id: quarantine for quarantine in found}
+        return found

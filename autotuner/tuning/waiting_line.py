@@ -1,0 +1,69 @@
+"""WaitingLine: trials that were proposed and wait for their place. Pure.
+
+A searcher's proposals grow stale while they wait, so that no more are asked for than the cluster has use for: one
+when something is free, further ones only while none of those that wait fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from autotuner.results.records import Phase
+from autotuner.tuning.assignment import Assignment
+from autotuner.tuning.placement_policy import Need, Node, Start, Waiting, place
+
+LOOK_AHEAD = 8  # proposals of a searcher that learns; of a list, all that there are
+
+
+@dataclass
+class _Place:
+    assignment: Assignment
+    own_need: Need
+    need: Need
+    overtaken: int = 0
+
+
+class WaitingLine:
+    def __init__(self) -> None:
+        self._places: list[_Place] = []
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @property
+    def assignments(self) -> list[Assignment]:
+        return [place.assignment for place in self._places]
+
+    def join(self, assignment: Assignment, need: Need, *, first: bool = False) -> None:
+        self._places.insert(0 if first else len(self._places), _Place(assignment, need, need))
+
+    @property
+    def needs(self) -> list[Need]:
+        return [place.need for place in self._places]
+
+    def leave(self, trial_ids: Collection[str]) -> None:
+        self._places = [p for p in self._places if p.assignment.trial_id not in trial_ids]
+
+    def reconsider(self, need_of: Callable[[str, Need], Need]) -> None:
+        """Asks again what each needs, by trial id and the need that it came with."""
+        for waiting in self._places:
+            waiting.need = need_of(waiting.assignment.trial_id, waiting.own_need)
+
+    def start_one(self, nodes: Sequence[Node]) -> tuple[Assignment, Need] | None:
+        """The trial to start now, with its nodes; ``None`` when nothing may start. Baselines go before all others."""
+        baselines = [p for p in self._places if p.assignment.phase is Phase.BASELINE]
+        waiting = [Waiting(p.assignment.trial_id, p.need, p.overtaken) for p in (baselines or self._places)]
+        start = place(waiting, nodes) if waiting else None
+        return None if start is None else self._take(start)
+
+    def start_first(self) -> tuple[Assignment, Need] | None:
+        """The trial that waits longest, to be placed by Ray."""
+        return self._take(Start(self._places[0].assignment.trial_id, ())) if self._places else None
+
+    def _take(self, start: Start) -> tuple[Assignment, Need]:
+        index = next(i for i, p in enumerate(self._places) if p.assignment.trial_id == start.key)
+        taken = self._places.pop(index)
+        for overtaken in self._places[:index]:
+            overtaken.overtaken += 1
+        return replace(taken.assignment, nodes=start.nodes), taken.need
