@@ -118,6 +118,10 @@ def write_outputs(path: Path, interrupted_by: int | None = None) -> Result:
     result.report()
     if results.best is not None and results.study.launcher.kind != "endpoint":
         deploy = OutputFolder(path).deploy
-        for target in targets():
-            export_configs(results, target, deploy, top=3)
+        try:
+            for target in targets():
+                export_configs(results, target, deploy, top=3)
+        except InputError as error:  # what was measured stands, whether or not it can be written as a manifest
+            deploy.mkdir(exist_ok=True)
+            (deploy / "NOT-WRITTEN.txt").write_text(f"{error.message}\n", encoding="utf-8")
     return result

@@ -31,7 +31,7 @@ def only_server(deployment: Deployment) -> Server:
         )
     if len(deployment.groups) > 1 or len(deployment.groups[0].ranks) != 1:
         raise InputError(
-            "manifests are written for one role of one rank only",
+            "no manifests are written of servers over several nodes yet: the logs show each rank's command",
             key="groups",
             value=[f"{g.role}: {len(g.ranks)} ranks" for g in deployment.groups],
             rule="one group with one rank",

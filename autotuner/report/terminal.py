@@ -19,6 +19,7 @@ from autotuner.report.text import config_text, duration, number
 from autotuner.results.records import TrialState
 from autotuner.scoring.score import Score
 from autotuner.tuning.events import (
+    ConfigsLeftOut,
     Event,
     NodeQuarantined,
     Observer,
@@ -32,7 +33,7 @@ from autotuner.tuning.events import (
 )
 
 _MOST_RUNNING = 12
-_ALWAYS_SHOWN = (StudyStarted, PhaseStarted, TrialRepeated, NodeQuarantined, StudyEnded)
+_ALWAYS_SHOWN = (StudyStarted, ConfigsLeftOut, PhaseStarted, TrialRepeated, NodeQuarantined, StudyEnded)
 
 
 def make_progress(stream: TextIO | None = None) -> Observer:
@@ -98,6 +99,8 @@ def event_line(event: Event, progress: Progress) -> str:
                 f"study {event.name}: {event.trials} trials of {event.rungs} rungs{resumed}, "
                 f"{event.concurrent_trials} at a time, {event.objective} ({event.direction}), into {event.out_dir}"
             )
+        case ConfigsLeftOut():
+            return f"left out: {event.reason}"
         case PhaseStarted():
             return f"{event.phase.value}: {event.message}"
         case TrialStarted():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from autotuner.errors import Failure
@@ -20,11 +20,22 @@ class StudyStarted:
     objective: str
     direction: str  # "min" or "max"
     concurrent_trials: int
-    resumed_trials: int = 0  # of baseline and search, ended in earlier lives
+    resumed: Mapping[TrialState, int] = field(default_factory=dict)  # of baseline and search, ended in earlier lives
     resumed_best: tuple[str, Score] | None = None  # trial and score
     confirm: int = 0  # rounds
     wall_clock_s: float | None = None  # budget
     gpu_seconds: float | None = None  # budget
+
+    @property
+    def resumed_trials(self) -> int:
+        return sum(self.resumed.values())
+
+
+@dataclass(frozen=True)
+class ConfigsLeftOut:
+    """Configs that are never proposed, since no node holds them."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,8 @@ class TrialStarted:
     trial_id: str
     phase: Phase
     config: Mapping[str, Any]
+    gpus: int = 0  # reserved
+    accelerator: str = ""  # their type, where it is known
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,15 @@ class StudyEnded:
 
 
 Event = (
-    StudyStarted | TrialStarted | RungEnded | TrialRepeated | TrialEnded | NodeQuarantined | PhaseStarted | StudyEnded
+    StudyStarted
+    | ConfigsLeftOut
+    | TrialStarted
+    | RungEnded
+    | TrialRepeated
+    | TrialEnded
+    | NodeQuarantined
+    | PhaseStarted
+    | StudyEnded
 )
 
 

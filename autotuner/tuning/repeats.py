@@ -1,7 +1,7 @@
-"""Which failures are repeated on another node before they are believed, and how often. Pure.
+"""Which failures are repeated before they are believed, on another node where there is one, and how often. Pure.
 
 CRASH, HANG, STARTUP_TIMEOUT       once: it may have been the node
-INFRASTRUCTURE, CLIENT_SATURATED   twice: they say nothing about the Config
+INFRASTRUCTURE, CLIENT_SATURATED   twice, without another node once: they say nothing about the Config
 the trial's process lost           three times: a node went, or its worker
 """
 
@@ -33,9 +33,9 @@ class Repeats:
         return self.lost < _TIMES_LOST
 
     def repeat_on(self, need: Need, here: Sequence[str], nodes: Sequence[Node]) -> frozenset[Failure]:
-        """The failures that would be repeated, were the trial to run ``here``: where there is another place for it."""
+        """The failures that would be repeated, were the trial to run ``here``."""
         if not fits_ever(self._avoiding(need, here), nodes):
-            return frozenset()
+            return frozenset() if self.innocent else INNOCENT
         doubted = DOUBTED if self.doubted < _TIMES_DOUBTED else frozenset()
         return doubted | (INNOCENT if self.innocent < _TIMES_INNOCENT else frozenset())
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,10 @@ from autotuner.study.known_models import find_known_models
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_configs
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.capacity import check_capacity, misfit, need_of
+from autotuner.tuning.capacity import check_capacity, misfit, misfit_values, need_of
 from autotuner.tuning.cluster import Cluster
 from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
-from autotuner.tuning.events import Observer, StudyEnded, StudyStarted
+from autotuner.tuning.events import ConfigsLeftOut, Observer, StudyEnded, StudyStarted
 from autotuner.tuning.interrupts import Interrupts
 from autotuner.tuning.job import StudyJob
 from autotuner.tuning.known_space import known_space
@@ -109,13 +110,15 @@ def _run_on_ray(
             objective=study.objectives[0],
             direction=str(rules.objectives[0].direction),
             concurrent_trials=concurrent,
-            resumed_trials=sum(k.phase is not Phase.CONFIRM and k.state.is_terminal for k in known),
+            resumed=Counter(k.state for k in known if k.phase is not Phase.CONFIRM and k.state.is_terminal),
             resumed_best=_best_so_far(conductor),
             confirm=study.search.confirm,
             wall_clock_s=budget.wall_s,
             gpu_seconds=budget.gpu_s,
         )
     )
+    for reason in misfit_values(study, space, baselines[0], nodes):
+        run.tell(ConfigsLeftOut(reason))
     ends_at = None if budget.wall_s is None else time.time() + budget.wall_s
     job = StudyJob(study, study_id, str(folder.path), owner_tag(), ends_at)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_pending(study, concurrent))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from autotuner.cli.main import main
-from tests.e2e.studies import Ended, Told, Workplace, merged, study_keys
+from tests.e2e.studies import Ended, Told, Workplace, merged, rows, study_keys
 
 ERROR_KEYS = ("code", "key", "value", "rule", "nearest")
 
@@ -209,30 +209,34 @@ def test_a_folder_with_foreign_files_is_not_written_over(
     assert json.loads(precious.read_text(encoding="utf-8")) == {"mine": True}
 
 
-@pytest.mark.parametrize(
-    ("changes", "words", "key"),
-    [
-        ({"hardware": {"gpus_per_server": 64}}, "64 GPU", "hardware"),
-        (parameter("threads-batch", [1, 4096]), "4097 CPU", "space.parameters.threads-batch"),
-    ],
-    ids=["gpus", "cpus-of-one-value"],
-)
 def test_a_trial_that_no_node_can_hold_is_refused_before_it_waits_for_ever(
-    changes: dict[str, Any],
-    words: str,
-    key: str,
-    workplace: Workplace,
-    nothing_left_behind: Callable[..., None],
+    workplace: Workplace, nothing_left_behind: Callable[..., None]
 ) -> None:
     out = workplace.folder / "out"
-    told = workplace.run("run", workplace.study_file(workplace.folder, **changes), "--out", out, "--json")
+    study = workplace.study_file(workplace.folder, hardware={"gpus_per_server": 64})
+    told = workplace.run("run", study, "--out", out, "--json")
     assert told.returncode == 3
     document = json.loads(told.stdout)
-    assert (document["code"], document["key"]) == ("capacity", key)
-    assert words in document["message"]
+    assert (document["code"], document["key"]) == ("capacity", "hardware")
+    assert "64 GPU" in document["message"]
     assert "no node has that much" in told.stderr
     assert "Traceback" not in told.stderr
     assert not (out / "results.sqlite").exists()
+    nothing_left_behind(out)
+
+
+def test_configs_that_no_node_can_hold_are_left_out_with_the_reason(
+    workplace: Workplace, nothing_left_behind: Callable[..., None]
+) -> None:
+    out = workplace.folder / "out"
+    changes = {**parameter("threads-batch", [1, 4096]), "search": {"algorithm": "grid", "trials": 20, "confirm": 0}}
+    study = workplace.study_file(workplace.folder, **merged(changes, {"fidelity": {"rungs": 1}}))
+    told = workplace.run("run", study, "--out", out)
+    assert told.returncode == 0, told.stderr
+    assert "left out: threads-batch: 4096: a trial needs 4097 CPU, and no node has that much" in told.stderr
+    tried = [json.loads(row["config"]).get("threads-batch") for row in rows(out, "SELECT config FROM trials")]
+    assert 4096 not in tried
+    assert tried.count(1) == 4, "every other Config of the grid was measured"
     nothing_left_behind(out)
 
 

@@ -1,0 +1,193 @@
+"""One study under fire: started as a command of its own, watched through its store, checked for what it left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from autotuner.results import OutputFolder
+from autotuner.servers.tags import STUDY
+from benchmarks.raylets import Raylets
+
+TRIALS = 4
+_SERVER = str(Path(__file__).with_name("chaos_server.py"))
+_AUTOTUNER = (sys.executable, "-m", "autotuner.cli.main")
+_POLL_S = 0.1
+_LEFT_AFTER_S = 40.0  # Ray notices a dead driver, actor or node within seconds, not at once
+
+Row = dict[str, Any]
+
+
+def study_keys(model: Path, mark: str, **sections: Any) -> Row:
+    """A few Configs of a real llama.cpp server, one logical GPU a trial, two rungs of a few seconds."""
+    return {
+        "name": "chaos",
+        "model": {"id": str(model), "served_name": mark},
+        "engine": {
+            "name": "llamacpp",
+            "command": [sys.executable, _SERVER],
+            "args": {"ctx-size": 1024, "threads": 1},
+        },
+        "hardware": {"accelerators": ["H100-80GB"], "gpus_per_server": 1},
+        "space": {"parameters": {"parallel": [1, 2], "batch-size": [128, 256, 512]}},
+        "workload": {"scenario": "D(48,48)", "load": {"concurrency": [1]}, "requests": {"per_slot": 4, "min": 60}},
+        "timeouts": {"start_s": 60, "request_s": 6, "rung_s": 40},
+        "objective": "ttft_p50",
+        "search": {"algorithm": "random", "trials": TRIALS, "confirm": 0, "max_concurrent_trials": 2},
+        "fidelity": {"trial_scheduler": "none", "rungs": 2, "eta": 2},
+        **sections,
+    }
+
+
+@dataclass
+class StudyUnderFire:
+    """``folder`` holds the study file and its output; ``snapshots`` are the rungs that had ended at some moments."""
+
+    folder: Path
+    keys: Row
+    address: str
+    deadline_s: float
+    process: subprocess.Popen[bytes] | None = None
+    snapshots: list[dict[tuple[str, int], Row]] = field(default_factory=list)
+
+    @property
+    def out(self) -> OutputFolder:
+        return OutputFolder(self.folder / "out")
+
+    @property
+    def study_id(self) -> str:
+        return self.out.study_id or ""
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "study.yaml"
+        file.write_text(yaml.safe_dump(self.keys), encoding="utf-8")
+        self._command("run", str(file), "--address", self.address, "--out", str(self.out.path))
+
+    def resume(self) -> None:
+        self._command("resume", str(self.out.path), "--address", self.address)
+
+    def wait(self) -> bool:
+        """Waits for the command to end; whether it did so in time and by itself."""
+        assert self.process is not None
+        try:
+            code = self.process.wait(self.deadline_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return False
+        return code in (0, 1) and self.status() == "completed"
+
+    def _command(self, *arguments: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_ADDRESS")}
+        with (self.folder / "command.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*_AUTOTUNER, *arguments], env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    # ── the store ─────────────────────────────────────────────────────────────────────────────
+
+    def rows(self, query: str) -> list[Row]:
+        if not self.out.database.exists():
+            return []
+        connection = sqlite3.connect(f"file:{self.out.database}?mode=ro", uri=True, timeout=30)
+        connection.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in connection.execute(query)]
+        except sqlite3.OperationalError:
+            return []  # its tables are being made
+        finally:
+            connection.close()
+
+    def status(self) -> str:
+        return next((row["status"] for row in self.rows("SELECT status FROM studies")), "")
+
+    def rungs(self) -> dict[tuple[str, int], Row]:
+        return {(row["trial_id"], row["rung"]): row for row in self.rows("SELECT * FROM rungs")}
+
+    def take_snapshot(self) -> None:
+        self.snapshots.append(self.rungs())
+
+    def wait_for_servers(self) -> list[psutil.Process]:
+        """The living processes of the real server, as soon as one has been measured for a moment."""
+        return wait_for(lambda: self.rows("SELECT 1 FROM trials WHERE startup_s > 0") and self.servers(), 90.0) or []
+
+    def servers(self) -> list[psutil.Process]:
+        """The processes of ``chaos_server`` of this study."""
+        return [p for p in tagged(self.study_id) if _SERVER in _words(p)]
+
+    def actors(self) -> list[psutil.Process]:
+        """The Ray workers that own this study's servers."""
+        found = {}
+        for server in self.servers():
+            with contextlib.suppress(psutil.Error):
+                for parent in server.parents():
+                    if "ray::" in " ".join(_words(parent)):
+                        found[parent.pid] = parent
+        return list(found.values())
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What one injection cost: all of it must be nothing, but for ``completed``."""
+
+    completed: bool
+    rungs_lost: int
+    rungs_twice: int
+    trials_beyond_budget: int
+    processes_left: int
+    containers_left: int
+    placement_groups_left: int
+
+
+def assess(study: StudyUnderFire, cluster: Raylets, completed: bool, containers: Callable[[], int]) -> Damage:
+    """Compares the ended study with what had been measured before, and waits for what must go by itself."""
+    final = study.rungs()
+    before = [item for snapshot in study.snapshots for item in snapshot.items()]
+    searched = len(study.rows("SELECT 1 FROM trials WHERE phase != 'confirm'"))
+    wait_for(lambda: not tagged(study.study_id) and not cluster.placement_groups() and not containers(), _LEFT_AFTER_S)
+    return Damage(
+        completed=completed,
+        rungs_lost=sum(key not in final for key, _ in before),
+        rungs_twice=sum(key in final and final[key] != row for key, row in before),
+        trials_beyond_budget=max(0, searched - TRIALS),
+        processes_left=len(tagged(study.study_id)),
+        containers_left=containers(),
+        placement_groups_left=cluster.placement_groups(),
+    )
+
+
+def tagged(study_id: str) -> list[psutil.Process]:
+    """Every living process that carries the study's tag."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(STUDY) == study_id and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def wait_for(condition: Callable[[], Any], timeout_s: float) -> Any:
+    """The first true value of ``condition``, or its last one when time is up."""
+    ends_at = time.monotonic() + timeout_s
+    while not (value := condition()) and time.monotonic() < ends_at:
+        time.sleep(_POLL_S)
+    return value
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []

@@ -1,0 +1,78 @@
+"""A Ray cluster of several nodes on this machine, with logical GPUs, for benchmarks and tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.cluster_utils import Cluster
+
+from autotuner.servers.node_label import ACCELERATOR_LABEL
+
+_OBJECT_STORE_BYTES = 80 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """A node as Ray is told of it; its GPUs and CPUs are numbers only."""
+
+    gpus: int
+    accelerator: str = ""
+    cpus: int = 64
+
+
+@dataclass
+class Raylets:
+    """A head without CPUs or GPUs for trials, and nodes that may be killed and added."""
+
+    cluster: Any
+    nodes: list[Any] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return str(self.cluster.address)
+
+    def add(self, kind: NodeKind) -> Any:
+        """Starts a node; returns Ray's handle of it, of which ``node_id`` is public."""
+        labels = {ACCELERATOR_LABEL: kind.accelerator} if kind.accelerator else {}
+        node = self.cluster.add_node(
+            num_cpus=kind.cpus, num_gpus=kind.gpus, labels=labels, object_store_memory=_OBJECT_STORE_BYTES
+        )
+        self.nodes.append(node)
+        return node
+
+    def placement_groups(self) -> int:
+        """Groups that hold something, of any job; a separate process asks, so that this one may connect elsewhere."""
+        code = (
+            "import ray; ray.init(address=%r, log_to_driver=False, logging_level='ERROR');"
+            "from ray.util import placement_group_table as table;"
+            "print(sum(group['state'] != 'REMOVED' for group in table().values()))"
+        )
+        asked = [sys.executable, "-c", code % self.address]
+        answer = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
+        return int(answer.stdout.split()[-1])
+
+    def kill(self, node: Any) -> None:
+        """kill -9 of its raylet, and of all that Ray started for the node."""
+        self.nodes.remove(node)
+        self.cluster.remove_node(node, allow_graceful=False)
+
+
+@contextmanager
+def raylets(kinds: Sequence[NodeKind]) -> Iterator[Raylets]:
+    """Starts the nodes, and ends all of them with the context."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    head = {"num_cpus": 0, "num_gpus": 0, "object_store_memory": _OBJECT_STORE_BYTES}
+    running = Raylets(Cluster(initialize_head=True, head_node_args=head))
+    try:
+        for kind in kinds:
+            running.add(kind)
+        running.cluster.wait_for_nodes()
+        yield running
+    finally:
+        running.cluster.shutdown()

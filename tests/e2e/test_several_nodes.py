@@ -1,0 +1,137 @@
+"""Studies on a cluster of several raylets: each trial on nodes that fit, over several of them, and on others when one
+is lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from autotuner.results import OutputFolder
+from autotuner.servers.tags import STUDY, TRIAL
+from benchmarks.raylets import NodeKind, Raylets, raylets
+from tests.e2e.studies import PROGRAMS, Workplace, assert_nothing_left, living, rows, wait_for_row, wait_until
+
+H100, L40S = "H100-80GB", "L40S-48GB"
+ENGINE = {"name": "vllm", "command": [sys.executable, str(PROGRAMS / "multi_rank_server.py")]}
+_LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 8,
+    "num_hidden_layers": 4,
+    "vocab_size": 512,
+    "max_position_embeddings": 4096,
+    "torch_dtype": "bfloat16",
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Raylets]:
+    with raylets([NodeKind(2, H100), NodeKind(2, H100), NodeKind(2, L40S)]) as running:
+        yield running
+
+
+def write_study(place: Workplace, **changes: Any) -> Path:
+    """A study of vLLM's flags, served by the program of several ranks."""
+    model = place.folder / "model"
+    model.mkdir(exist_ok=True)
+    (model / "config.json").write_text(json.dumps(_LLAMA), encoding="utf-8")
+    keys = {
+        "name": "ranks",
+        "model": {"id": str(model), "served_name": place.mark},
+        "engine": ENGINE,
+        "hardware": {"accelerators": [H100], "gpus_per_node": 2, "server_cpus": 1},
+        "space": {"parallelism": {"tp": [2], "pp": [2]}, "parameters": {"max-num-seqs": [32, 64]}},
+        "workload": {"scenario": "D(32,8)", "load": {"concurrency": [2]}, "requests": {"per_slot": 4, "min": 16}},
+        "timeouts": {"start_s": 60, "request_s": 20, "rung_s": 60},
+        "objective": "ttft_p50",
+        "search": {"algorithm": "grid", "trials": 2, "confirm": 0},
+        "fidelity": {"rungs": 1},
+        **changes,
+    }
+    path = place.folder / "study.yaml"
+    path.write_text(yaml.safe_dump(keys), encoding="utf-8")
+    return path
+
+
+def logs(folder: Path, trial: str) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted((folder / "logs" / trial).glob("*.log"))}
+
+
+def test_a_server_of_two_nodes_has_its_ranks_on_two_nodes_of_one_type(workplace: Workplace, cluster: Raylets) -> None:
+    folder = workplace.folder / "out"
+    done = workplace.run("run", write_study(workplace), "--address", cluster.address, "--out", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    trials = rows(folder, "SELECT * FROM trials")
+    assert [(row["state"], row["gpus"], row["accelerator"]) for row in trials] == [("completed", 4, H100)] * 2
+    told = logs(folder, "0000")
+    assert list(told) == ["0000-l1-rank0.log", "0000-l1-rank1.log"]
+    assert "rank 0 of 2 sees GPUs '0,1'" in told["0000-l1-rank0.log"]
+    assert "rank 1 has come" in told["0000-l1-rank0.log"]
+    assert "rank 1 of 2 sees GPUs '0,1'" in told["0000-l1-rank1.log"]
+    assert_nothing_left(workplace, folder)
+
+
+def test_ranks_live_and_die_together(workplace: Workplace, cluster: Raylets) -> None:
+    folder = workplace.folder / "out"
+    long = {"scenario": "D(32,8)", "load": {"concurrency": [2]}, "requests": {"per_slot": 4, "min": 200}}
+    started = workplace.start(
+        "run", write_study(workplace, workload=long), "--address", cluster.address, "--out", folder
+    )
+    wait_for_row(folder, "SELECT * FROM trials WHERE trial_id = '0000' AND startup_s > 0", process=started)
+    study = OutputFolder(folder).study_id
+    assert study is not None
+    first = ranks_of(study)
+    assert set(first) == {0, 1}
+    first[1].kill()
+    wait_until(lambda: not any(process.is_running() for process in first.values()), "both ranks to end", 30.0)
+    code, _ = workplace.finish(started)
+    assert code == 0, workplace.errors(started)
+    ended = {row["trial_id"]: (row["state"], row["failure"]) for row in rows(folder, "SELECT * FROM trials")}
+    assert ended == {"0000": ("failed", "CRASH"), "0001": ("completed", None)}
+    assert_nothing_left(workplace, folder)
+
+
+def ranks_of(study: str) -> dict[int, psutil.Process]:
+    """The living rank processes of trial 0000, by number."""
+    found = {}
+    for process in living(STUDY, study):
+        words = process.cmdline()
+        if "--node-rank" in words and process.environ().get(TRIAL) == "0000" and "multi_rank_server.py" in words[1]:
+            found[int(words[words.index("--node-rank") + 1])] = process
+    return found
+
+
+def test_a_node_that_is_lost_costs_no_trial(workplace: Workplace, cluster: Raylets) -> None:
+    folder = workplace.folder / "out"
+    keys: dict[str, Any] = {
+        "engine": {**ENGINE, "env": {"TTFT_MS": "400"}},
+        "hardware": {"accelerators": [H100, L40S], "server_cpus": 1},
+        "space": {"parallelism": {"tp": [1]}, "parameters": {"max-num-seqs": [16, 32, 64, 128]}},
+        "search": {"algorithm": "random", "trials": 5, "confirm": 0},
+        "fidelity": {"rungs": 2, "eta": 2, "trial_scheduler": "none"},
+    }
+    cluster.add(NodeKind(2, H100))
+    started = workplace.start("run", write_study(workplace, **keys), "--address", cluster.address, "--out", folder)
+    query = "SELECT * FROM trials WHERE accelerator = ? AND startup_s > 0"
+    name = wait_for_row(folder, query, H100, process=started)["node"]
+    time.sleep(1)
+    cluster.kill(next(node for node in cluster.nodes if node.node_id.startswith(name.rpartition("/")[2])))
+    code, _ = workplace.finish(started)
+    assert code == 0, workplace.errors(started)
+    trials = rows(folder, "SELECT * FROM trials")
+    assert [row["state"] for row in trials] == ["completed"] * 5
+    assert {row["accelerator"] for row in trials} == {H100, L40S}
+    rungs = rows(folder, "SELECT trial_id, rung FROM rungs")
+    assert len(rungs) == len({(row["trial_id"], row["rung"]) for row in rungs}) == 10
+    assert_nothing_left(workplace, folder)
