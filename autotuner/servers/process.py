@@ -19,6 +19,7 @@ from autotuner.servers.rank_starter import ProcessStarter, RankStarter
 from autotuner.servers.readiness import Readiness, get_json_text, probe, wait_until_ready
 from autotuner.servers.share import BoundRank, Ground, LocalShare, Share
 from autotuner.servers.supervision import GRACE_S
+from autotuner.servers.together import Together
 
 _PORT_ATTEMPTS = 4
 _POLL_S = 0.02
@@ -29,6 +30,7 @@ class LaunchedServer:
 
     def __init__(self, shares: Sequence[Share], urls: tuple[str, ...], startup_s: float, engine_version: str) -> None:
         self._shares = shares
+        self._together = Together(shares)
         self._urls = urls
         self._startup_s = startup_s
         self._engine_version = engine_version
@@ -55,7 +57,7 @@ class LaunchedServer:
 
     def exit_code(self, within_s: float = 0.0) -> int | None:
         ends_at = time.monotonic() + within_s
-        while (code := _exit_code(self._shares)) is None and time.monotonic() < ends_at:
+        while (code := self._together.exit_code()) is None and time.monotonic() < ends_at:
             time.sleep(_POLL_S)
         return code
 
@@ -64,6 +66,7 @@ class LaunchedServer:
 
     def stop(self) -> None:
         """Ends every descendant and frees the ports. Raises InfrastructureError when a process won't go."""
+        self._together.stop()
         _for_all(self._shares, lambda share: share.close())
 
 

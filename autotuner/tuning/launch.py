@@ -84,6 +84,8 @@ class TrialLaunch:
         self._held.close()
 
     def _launch_patiently(self, deployment: Deployment) -> Live:
+        if self._rig.reap is not None:
+            self._rig.reap()  # another study's leftovers may hold this node's GPUs
         for _ in range(_ATTEMPTS - 1):
             try:
                 return self._launch(deployment)

@@ -2,6 +2,7 @@
 
 autotuner reap --dry-run
 autotuner reap
+autotuner reap --address auto
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-import autotuner as at
+from autotuner.api.reaping import reap_nodes
+from autotuner.cli.commands.study_arguments import add_address
 from autotuner.cli.output import print_json, print_table
 
 NAME = "reap"
@@ -18,15 +20,19 @@ HELP = "end leftovers of dead studies"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only show them")
+    add_address(parser)
 
 
 def handle(arguments: argparse.Namespace) -> int:
-    found = at.reap(dry_run=arguments.dry_run)
+    by_node = reap_nodes(dry_run=arguments.dry_run, address=arguments.address)
+    found = [(node, left) for node, leftovers in by_node.items() for left in leftovers]
     if arguments.json:
-        print_json({"ended": not arguments.dry_run, "leftovers": [dataclasses.asdict(leftover) for leftover in found]})
+        listed = [{"node": node, **dataclasses.asdict(left)} for node, left in found]
+        print_json({"ended": not arguments.dry_run, "nodes": list(by_node), "leftovers": listed})
     elif not found:
         print("nothing was left behind")
     else:
         title = "would be ended" if arguments.dry_run else "ended"
-        print_table(("pid", "study", "trial", "command"), [(f.pid, f.study, f.trial, f.command) for f in found], title)
+        rows = [(node, f.pid, f.study, f.trial, f.command) for node, f in found]
+        print_table(("node", "pid", "study", "trial", "command"), rows, title)
     return 0
