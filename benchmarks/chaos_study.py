@@ -37,11 +37,11 @@ def study_keys(model: Path, mark: str, **sections: Any) -> Row:
         "engine": {
             "name": "llamacpp",
             "command": [sys.executable, _SERVER],
-            "args": {"ctx-size": 1024, "threads": 1},
+            "args": {"ctx-size": 2048, "threads": 1},
         },
         "hardware": {"accelerators": ["H100-80GB"], "gpus_per_server": 1},
         "space": {"parameters": {"parallel": [1, 2], "batch-size": [128, 256, 512]}},
-        "workload": {"scenario": "D(48,48)", "load": {"concurrency": [1]}, "requests": {"per_slot": 4, "min": 60}},
+        "workload": {"scenario": "D(600,8)", "load": {"concurrency": [1]}, "requests": {"per_slot": 4, "min": 24}},
         "timeouts": {"start_s": 60, "request_s": 6, "rung_s": 40},
         "objective": "ttft_p50",
         "search": {"algorithm": "random", "trials": TRIALS, "confirm": 0, "max_concurrent_trials": 2},

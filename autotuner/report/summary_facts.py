@@ -61,6 +61,7 @@ def facts(results: StudyResults) -> tuple[Fact, ...]:
         found.insert(
             1, Fact(metric_label(results, results.objective.column), number(best.value), _default_note(results))
         )
+    found += [Fact("Node in quarantine", sick.node, sick.reason) for sick in results.quarantines]
     return tuple(found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from autotuner.results import tables
 from autotuner.results.folder import OutputFolder, write_text
 from autotuner.results.improvement import Improvement, find_improvement
 from autotuner.results.points import TrialPoint, closest_point, ranked_points, trial_point
-from autotuner.results.records import FailureRecord, Phase, RungRecord, StudyStatus, TrialRecord
+from autotuner.results.records import FailureRecord, Phase, QuarantineRecord, RungRecord, StudyStatus, TrialRecord
 from autotuner.results.store import Store
 from autotuner.results.summary import improvement_dict, pareto_rows, point_dict, spent_seconds, trial_counts
 from autotuner.scoring.objective import Objective, parse_objectives
@@ -37,6 +37,7 @@ class StudyResults:
     trial_records: tuple[TrialRecord, ...]
     rung_records: Mapping[str, tuple[RungRecord, ...]]  # by trial, in order; without raw requests
     failures: tuple[FailureRecord, ...] = ()
+    quarantines: tuple[QuarantineRecord, ...] = ()
 
     @property
     def folder(self) -> OutputFolder:
@@ -124,6 +125,7 @@ class StudyResults:
             "pareto": pareto_rows(self.pareto, self.objectives),
             "closest": point_dict(self.closest),
             "stop_reason": self.stop_reason,
+            "quarantined": [asdict(quarantine) for quarantine in self.quarantines],
         }
 
 
@@ -150,6 +152,7 @@ def load_results(path: str | Path, *, database: str | None = None) -> StudyResul
             trial_records=tuple(store.trials()),
             rung_records={trial_id: tuple(ended) for trial_id, ended in rungs.items()},
             failures=tuple(store.failures()),
+            quarantines=tuple(store.quarantines()),
         )
 
 
