@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from autotuner.api.result import Result, load_result
     from autotuner.api.running import resume, run
     from autotuner.api.starting import Wish, init_study, start_study, study_text
+    from autotuner.api.watching import logs, status
+    from autotuner.results.progress import StudyProgress
     from autotuner.study.model import Study, Workload
     from autotuner.study.origins import Explanation
 
@@ -34,6 +36,7 @@ _HOMES = {
     "ImportedStudy": "autotuner.api.importing",
     "Result": "autotuner.api.result",
     "Study": "autotuner.study.model",
+    "StudyProgress": "autotuner.results.progress",
     "Wish": "autotuner.api.starting",
     "Workload": "autotuner.study.model",
     "bench": "autotuner.api.benching",
@@ -45,11 +48,13 @@ _HOMES = {
     "init_study": "autotuner.api.starting",
     "load_result": "autotuner.api.result",
     "load_study": "autotuner.api.checking",
+    "logs": "autotuner.api.watching",
     "reap": "autotuner.api.reaping",
     "rescore": "autotuner.api.rescoring",
     "resume": "autotuner.api.running",
     "run": "autotuner.api.running",
     "start_study": "autotuner.api.starting",
+    "status": "autotuner.api.watching",
     "study_text": "autotuner.api.starting",
 }
 
@@ -59,6 +64,7 @@ __all__ = [
     "ImportedStudy",
     "Result",
     "Study",
+    "StudyProgress",
     "Wish",
     "Workload",
     "bench",
@@ -70,11 +76,13 @@ __all__ = [
     "init_study",
     "load_result",
     "load_study",
+    "logs",
     "reap",
     "rescore",
     "resume",
     "run",
     "start_study",
+    "status",
     "study_text",
 ]
 

@@ -70,8 +70,9 @@ def _run(
 @contextlib.contextmanager
 def _observers(folder: OutputFolder, progress: bool, observers: Sequence[Observer]) -> Iterator[list[Observer]]:
     from autotuner.report import TensorBoardObserver, make_progress
+    from autotuner.tuning.metrics_observer import MetricsObserver
 
-    watching: list[Observer] = [*observers, TensorBoardObserver(folder.tensorboard)]
+    watching: list[Observer] = [*observers, TensorBoardObserver(folder.tensorboard), MetricsObserver()]
     if progress:
         watching.append(make_progress())
     try:

@@ -6,7 +6,10 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def print_json(document: Any) -> None:
@@ -19,7 +22,6 @@ def note(text: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -28,7 +30,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         table.add_column(escape(column))
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console().print(table)
+
+
+def console() -> Console:
+    """On standard output, as wide as the terminal; into a pipe, wide enough for most."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
 
 
 def _cell(value: object) -> str:

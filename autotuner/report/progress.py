@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from autotuner.results.pace import left_s
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring.score import Score
+from autotuner.tuning.best_so_far import BestSoFar
 from autotuner.tuning.events import (
     Event,
     PhaseStarted,
@@ -37,17 +38,18 @@ class Progress:
     study: StudyStarted | None = None
     running: dict[str, RunningTrial] = field(default_factory=dict)
     ended: Counter[TrialState] = field(default_factory=Counter)
-    best: tuple[str, Score] | None = None
     confirmations_ended: int = 0
     gpu_seconds: float = 0.0
     cpu_seconds: float = 0.0
     message: str = ""
     _began_s: float = 0.0
+    _best: BestSoFar = field(default_factory=BestSoFar)
 
     def see(self, event: Event) -> None:
         match event:
             case StudyStarted():
-                self.study, self._began_s, self.best = event, self.clock(), event.resumed_best
+                self.study, self._began_s = event, self.clock()
+                self._best.begin(event)
             case PhaseStarted():
                 self.message = event.message
             case TrialStarted():
@@ -61,6 +63,10 @@ class Progress:
                 self._end(event)
             case StudyEnded():
                 self.message = event.stop_reason
+
+    @property
+    def best(self) -> tuple[str, Score] | None:
+        return self._best.best
 
     @property
     def elapsed_s(self) -> float:
@@ -91,15 +97,4 @@ class Progress:
             self.confirmations_ended += 1
             return
         self.ended[event.state] += 1
-        score = event.score
-        if event.state is TrialState.COMPLETED and score is not None and score.feasible and self._beats(score):
-            self.best = (event.trial_id, score)
-
-    def _beats(self, score: Score) -> bool:
-        if self.best is None:
-            return True
-        known = self.best[1]
-        if score.slo_met != known.slo_met:
-            return score.slo_met
-        minimise = self.study is not None and self.study.direction == "min"
-        return score.score < known.score if minimise else score.score > known.score
+        self._best.see(event)

@@ -39,20 +39,21 @@ def find_driver(folder: OutputFolder) -> Driver:
 
 
 def _state(owner: Owner | None, descriptor: int) -> DriverState:
-    if owner is not None and owner.is_here and owner.is_alive:
+    held = _is_held(descriptor)
+    if held:  # by a process here, in a container, or anywhere on a shared file system
         return DriverState.ALIVE
-    if _is_held(descriptor):  # seen through a container's process ids, a shared file system, or just being written
-        return DriverState.ALIVE
-    return DriverState.DEAD if owner is not None and owner.is_here else DriverState.UNKNOWN
+    if owner is None or not owner.is_here:
+        return DriverState.UNKNOWN
+    return DriverState.ALIVE if held is None and owner.is_alive else DriverState.DEAD
 
 
-def _is_held(descriptor: int) -> bool:
-    """Whether another process holds the lock; tried by taking a share of it, given back at once."""
+def _is_held(descriptor: int) -> bool | None:
+    """Whether another holds the lock, tried by taking a share of it for a moment; ``None``: there are no locks here."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
-        return False  # a file system without locks
+        return None
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     return False

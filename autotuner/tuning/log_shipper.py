@@ -46,6 +46,7 @@ class LogShipper:
         self._log_dir = log_dir
         self._every_s = every_s
         self._logs: dict[str, _Log] = {}
+        self._is_failing = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"logs of {trial_id}", daemon=True)
 
@@ -76,8 +77,11 @@ class LogShipper:
                 with contextlib.suppress(FileNotFoundError):  # taken away meanwhile
                     self._send(path, chunks)
         except (RayError, OSError) as error:
-            _log.warning("trial %s: its server logs can't be sent now: %s", self._trial_id, error)
+            if not self._is_failing:
+                _log.warning("trial %s: its server logs can't be sent for now: %s", self._trial_id, error)
+            self._is_failing = True
             return False
+        self._is_failing = False
         return True
 
     def _send(self, path: Path, chunks: int | None) -> None:

@@ -103,7 +103,8 @@ class StudyRun:
 
     def next(self, ray_id: str) -> Assignment | Pause:
         self._heed_interrupts()
-        assignment = self._conductor.next(self.spent(), self._nodes())
+        nodes = self._nodes()
+        assignment = self._conductor.next(self.spent(), nodes)
         if isinstance(assignment, Pause):
             self.finished = assignment is Pause.FINISHED
             self.has_no_place = assignment is Pause.NO_PLACE
@@ -113,7 +114,9 @@ class StudyRun:
         if assignment.phase not in self._phases_told:
             self._phases_told.add(assignment.phase)
             self.tell(PhaseStarted(assignment.phase, _PHASE_MESSAGES[assignment.phase]))
-        self.tell(TrialStarted(assignment.trial_id, assignment.phase, assignment.config.values))
+        gpus, _ = need.size
+        accelerator = _accelerator(assignment, nodes or ())
+        self.tell(TrialStarted(assignment.trial_id, assignment.phase, assignment.config.values, gpus, accelerator))
         return assignment
 
     def rung_ended(self, ray_id: str, report: RungReport) -> None:
@@ -231,3 +234,8 @@ def _how_it_ended(report: RungReport | None, actor_lost: bool) -> tuple[TrialSta
     if actor_lost:
         return TrialState.FAILED, Failure.INFRASTRUCTURE, _LOST
     return TrialState.STOPPED, None, report.message if report else ""
+
+
+def _accelerator(assignment: Assignment, nodes: Sequence[Node]) -> str:
+    """The GPU type of the nodes that the trial goes to."""
+    return next((node.accelerator for node in nodes if node.node_id in assignment.nodes), "")

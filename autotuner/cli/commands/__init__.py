@@ -8,13 +8,15 @@ from autotuner.cli.commands import (
     export,
     import_,
     init,
+    logs,
     reap,
     report,
     rescore,
     resume,
     run,
+    status,
 )
 
-COMMANDS = (init, import_, check, run, resume, report, compare, rescore, export, bench, doctor, reap)
+COMMANDS = (init, import_, check, run, resume, status, logs, report, compare, rescore, export, bench, doctor, reap)
 
 __all__ = ["COMMANDS"]

@@ -1,0 +1,35 @@
+"""BestSoFar: the best trial among those whose ends were told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autotuner.results.records import Phase, TrialState
+from autotuner.scoring.score import Score
+from autotuner.tuning.events import StudyStarted, TrialEnded
+
+
+@dataclass
+class BestSoFar:
+    """``best``: the trial's id and its score. What meets the SLOs beats what does not."""
+
+    minimise: bool = False
+    best: tuple[str, Score] | None = None
+
+    def begin(self, study: StudyStarted) -> None:
+        self.minimise = study.direction == "min"
+        self.best = study.resumed_best
+
+    def see(self, event: TrialEnded) -> None:
+        score = event.score
+        is_eligible = event.phase is not Phase.CONFIRM and event.state is TrialState.COMPLETED
+        if is_eligible and score is not None and score.feasible and self._beats(score):
+            self.best = (event.trial_id, score)
+
+    def _beats(self, score: Score) -> bool:
+        if self.best is None:
+            return True
+        known = self.best[1]
+        if score.slo_met != known.slo_met:
+            return score.slo_met
+        return score.score < known.score if self.minimise else score.score > known.score

@@ -1,0 +1,406 @@
+"""Where a study stands, told from stores that the tests fill, by somebody who only reads."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from autotuner.errors import Failure, FolderError
+from autotuner.metrics import LoadKind, LoadLevel
+from autotuner.results import (
+    OutputFolder,
+    Phase,
+    RungRecord,
+    Store,
+    StudyStatus,
+    TrialEnd,
+    TrialRecord,
+    TrialState,
+    Usage,
+    resolved_yaml,
+)
+from autotuner.results.driver import DriverState, find_driver
+from autotuner.results.find_progress import study_progress
+from autotuner.results.progress import Doing, Standing, StudyProgress
+from autotuner.scoring import PointScore, Score
+from autotuner.study.model import Study
+from tests.integration.postgresql import postgresql
+from tests.tuning_parts import study as make_study
+
+STUDY_ID = "s1"
+BEGAN = 1_700_000_000.0
+LEVEL = LoadLevel(LoadKind.CONCURRENCY, 8)
+KEYS: dict[str, Any] = {
+    "objective": "throughput",
+    "search": {"trials": 6, "confirm": 2},
+    "budget": {"gpu_hours": 1, "wall_clock_h": 0.5},
+}
+
+
+def score(value: float, *, slo_met: bool = True) -> Score:
+    point = PointScore(LEVEL, "throughput", value, value, True, slo_met)
+    return Score(value, True, slo_met, LEVEL, value, {"throughput": value}, points=(point,))
+
+
+class Diary:
+    """A study's folder, and the store as its driver writes it. Times are seconds since the study began."""
+
+    def __init__(self, path: Path, study: Study, url: str | None = None) -> None:
+        self.folder = OutputFolder(path)
+        self.folder.prepare(study, STUDY_ID)
+        self.url = url
+        self.store = Store(url or self.folder.database_url, self.folder.requests)
+        self.study = study
+        self.held = contextlib.ExitStack()
+
+    def begin(self) -> Diary:
+        self.store.open_study(resolved_yaml(self.study, STUDY_ID), STUDY_ID, self.study.name, now=BEGAN)
+        return self
+
+    def trial(self, trial_id: str, at_s: float, phase: Phase = Phase.SEARCH, *, gpus: int = 2) -> None:
+        config = {"ubatch-size": 64, "n": int(trial_id[:4])}
+        record = TrialRecord(trial_id, phase, config, BEGAN + at_s, gpus=gpus, cpus=4)
+        self.store.add_trial(record)
+
+    def launch(self, trial_id: str, number: int = 1, *, up: bool = True) -> None:
+        self.store.update_launch(trial_id, f"{trial_id}-l{number}", "node-a", 3.0 if up else None, "1", "H100-80GB")
+
+    def rung(self, trial_id: str, number: int, at_s: float, value: Score, reserved_s: float = 0.0) -> None:
+        usage = Usage(reserved_s=reserved_s)
+        self.store.add_rung(RungRecord(trial_id, number, f"{trial_id}-l1", value, (), BEGAN + at_s, usage))
+
+    def end(
+        self, trial_id: str, at_s: float, state: TrialState, reserved_s: float, failure: Failure | None = None
+    ) -> None:
+        usage = Usage(reserved_s=reserved_s)
+        self.store.end_trial(TrialEnd(trial_id, state, BEGAN + at_s, usage, failure, "it broke" if failure else ""))
+
+    def driver(self, owner: str, at_s: float = 0.0) -> None:
+        """The lock file as a driver leaves it that nobody holds any more."""
+        self.folder.lock_file.write_text(owner, encoding="utf-8")
+        os.utime(self.folder.lock_file, (BEGAN + at_s, BEGAN + at_s))
+
+    def lives(self, at_s: float = 0.0) -> None:
+        """A driver holds the folder since then."""
+        self.held.enter_context(self.folder.lock())
+        os.utime(self.folder.lock_file, (BEGAN + at_s, BEGAN + at_s))
+
+    def progress(self, at_s: float) -> StudyProgress:
+        return study_progress(self.folder.path, database=self.url, now=BEGAN + at_s)
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Iterator[Diary]:
+    written = Diary(tmp_path / "a study? #1", make_study(**KEYS))
+    with written.held:
+        yield written
+    written.store.close()
+
+
+ELSEWHERE = "another-host:4711:99"
+DEAD = f"{socket.gethostname()}:1:0"  # process 1 runs, but began at another time
+
+
+def busy(diary: Diary) -> None:
+    """After 100 s: a baseline and two trials ended, two run; 5 GPUs of two trials."""
+    diary.begin()
+    diary.trial("0000", 0, Phase.BASELINE)
+    diary.launch("0000")
+    diary.rung("0000", 0, 20, score(100))
+    diary.rung("0000", 1, 30, score(110))
+    diary.end("0000", 30, TrialState.COMPLETED, reserved_s=30)
+    diary.trial("0001", 30)
+    diary.rung("0001", 0, 40, score(300, slo_met=False))
+    diary.rung("0001", 1, 50, score(310, slo_met=False))
+    diary.end("0001", 50, TrialState.COMPLETED, reserved_s=20)
+    diary.trial("0002", 50)
+    diary.end("0002", 60, TrialState.FAILED, 10, Failure.OUT_OF_MEMORY_AT_START)
+    diary.trial("0003", 60, gpus=4)
+    diary.launch("0003")
+    diary.rung("0003", 0, 80, score(200), reserved_s=20)
+    diary.trial("0004", 70, gpus=1)
+    diary.launch("0004", up=False)
+
+
+def test_a_running_study_is_told_as_it_is(diary: Diary) -> None:
+    busy(diary)
+    diary.lives()
+    told = diary.progress(100)
+    assert (told.standing, told.phase, told.stop_reason) == (Standing.RUNNING, Phase.SEARCH, "")
+    assert told.trials == {
+        TrialState.RUNNING: 2,
+        TrialState.COMPLETED: 2,
+        TrialState.STOPPED: 0,
+        TrialState.FAILED: 1,
+    }
+    assert told.trials_planned == 6
+    assert told.failures == {"OUT_OF_MEMORY_AT_START": 1}
+    first, second = told.running
+    assert (first.trial_id, first.doing, first.rungs_ended) == ("0003", Doing.MEASURING, 1)
+    assert (first.node, first.gpus, first.accelerator) == ("node-a", 4, "H100-80GB")
+    assert first.score is not None
+    assert (first.score.score, first.running_s, first.last_activity_at) == (200, 40, BEGAN + 80)
+    assert (second.doing, second.rungs_ended, second.score) == (Doing.STARTING, 0, None)
+
+
+def test_the_best_meets_the_slos_before_all_else(diary: Diary) -> None:
+    busy(diary)
+    best = diary.progress(100).best
+    assert best is not None
+    assert (best.trial_id, best.score, best.slo_met, best.level) == ("0000", 110, True, LEVEL)
+
+
+def test_what_is_spent_counts_running_trials_up_to_now(diary: Diary) -> None:
+    busy(diary)
+    diary.lives()
+    told = diary.progress(100)
+    ended = 2 * (30 + 20 + 10)
+    running = 4 * (20 + 20) + 1 * 30  # 20 s stored and 20 s since; 30 s since its start
+    assert told.gpu.spent_s == ended + running
+    assert told.gpu.limit_s == 3600
+    assert (told.wall_clock.spent_s, told.wall_clock.limit_s) == (100, 1800)
+
+
+def test_time_left_is_told_at_the_pace_of_this_life(diary: Diary) -> None:
+    busy(diary)
+    diary.lives()
+    assert diary.progress(100).left_s == pytest.approx(100 / 3 * (3 + 4))  # three trials and two rounds to go
+    diary.held.close()
+    diary.lives(at_s=55)  # resumed: one trial has ended since
+    told = diary.progress(100)
+    assert told.left_s is None
+    assert told.wall_clock.spent_s == 45
+    assert [trial.running_s for trial in told.running] == [40, 30]
+
+
+def test_the_budget_bounds_the_time_left(tmp_path: Path) -> None:
+    keys = {**KEYS, "budget": {"wall_clock_h": 0.03}}  # 108 s
+    diary = Diary(tmp_path / "short", make_study(**keys))
+    busy(diary)
+    with diary.held:
+        diary.lives()
+        assert diary.progress(100).left_s == pytest.approx(8)
+
+
+def test_a_study_whose_driver_was_killed_is_dead_and_has_no_time_left(diary: Diary) -> None:
+    busy(diary)
+    diary.driver(DEAD)
+    told = diary.progress(500)
+    assert (told.standing, told.left_s) == (Standing.DRIVER_DEAD, None)
+    assert told.last_activity_at == BEGAN + 80
+    assert told.gpu.spent_s == 2 * 60 + 4 * 20  # what is stored: nobody knows when the trials ended
+
+
+def test_a_driver_on_another_host_is_not_judged(diary: Diary) -> None:
+    busy(diary)
+    diary.driver(ELSEWHERE)
+    told = diary.progress(100)
+    assert (told.standing, told.driver.state) == (Standing.UNKNOWN, DriverState.UNKNOWN)
+    assert told.driver.owner is not None
+    assert told.driver.owner.host == "another-host"
+    assert told.left_s is None
+
+
+@pytest.mark.parametrize(("status", "standing"), [("completed", "completed"), ("interrupted", "interrupted")])
+def test_an_ended_study_says_how_it_ended(diary: Diary, status: str, standing: str) -> None:
+    busy(diary)
+    diary.store.end_study(StudyStatus(status), "all trials done", now=BEGAN + 90)
+    diary.driver(DEAD)
+    told = diary.progress(500)
+    assert (told.standing.value, told.stop_reason, told.standing.goes_on) == (standing, "all trials done", False)
+    assert told.wall_clock.spent_s == 90
+
+
+def test_confirmations_are_counted_apart(diary: Diary) -> None:
+    busy(diary)
+    diary.trial("0000-c1", 100, Phase.CONFIRM)
+    diary.end("0000-c1", 110, TrialState.COMPLETED, 10)
+    diary.trial("0001-c1", 110, Phase.CONFIRM)
+    told = diary.progress(120)
+    assert (told.phase, told.confirmations) == (Phase.CONFIRM, (1, 4))
+    assert told.trials[TrialState.COMPLETED] == 2
+
+
+def test_quarantined_nodes_are_told(diary: Diary) -> None:
+    busy(diary)
+    diary.store.add_quarantine("node-b", "two Configs failed on it", now=BEGAN + 50)
+    [told] = diary.progress(100).as_dict()["quarantined_nodes"]
+    assert told == {"node": "node-b", "reason": "two Configs failed on it", "at": BEGAN + 50}
+
+
+def test_a_growing_log_is_activity(diary: Diary) -> None:
+    busy(diary)
+    log = diary.folder.trial_logs("0004") / "0004-l1-rank0.log"
+    log.parent.mkdir()
+    log.write_text("loading weights\n")
+    os.utime(log, (BEGAN + 95, BEGAN + 95))
+    told = diary.progress(100)
+    assert told.running[1].last_activity_at == told.last_activity_at == BEGAN + 95
+
+
+# ── reading alone ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_looking_at_a_folder_in_which_nothing_is_stored_makes_nothing(tmp_path: Path) -> None:
+    folder = OutputFolder(tmp_path / "new")
+    folder.prepare(make_study(), STUDY_ID)
+    before = sorted(folder.path.rglob("*"))
+    assert study_progress(folder.path).standing is Standing.NOT_BEGUN
+    assert study_progress(folder.path).as_dict()["best"] is None
+    assert sorted(folder.path.rglob("*")) == before
+    with folder.lock():
+        assert study_progress(folder.path).standing is Standing.STARTING
+    folder.database.touch()  # as it is for a moment before its tables are made
+    assert study_progress(folder.path).standing is Standing.NOT_BEGUN
+
+
+def test_what_is_no_studys_folder_is_refused(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(FolderError):
+            study_progress(path)
+
+
+def test_a_study_is_seen_while_its_writer_is_in_the_middle_of_a_write(diary: Diary) -> None:
+    busy(diary)
+    with sqlite3.connect(diary.folder.database) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE trials SET message = 'half written'")
+        assert diary.progress(100).trials[TrialState.RUNNING] == 2
+        writer.rollback()
+    with sqlite3.connect(diary.folder.database, timeout=0) as writer:  # which no reader keeps waiting
+        writer.execute("UPDATE trials SET message = 'written'")
+
+
+_CUT_OFF = """
+import os, signal, sqlite3, sys
+writer = sqlite3.connect(sys.argv[1])
+writer.execute("PRAGMA cache_size = 1")  # so that the write reaches the disk before it is committed
+writer.execute("BEGIN IMMEDIATE")
+writer.execute("UPDATE trials SET state = 'failed', message = hex(zeroblob(100000))")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_write_that_a_killed_driver_left_half_done_is_neither_read_nor_touched(diary: Diary) -> None:
+    busy(diary)
+    diary.store.close()
+    done = subprocess.run([sys.executable, "-c", _CUT_OFF, str(diary.folder.database)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    files = {path: path.read_bytes() for path in diary.folder.path.glob("results.sqlite*")}
+    assert len(files) == 2, "the journal of the cut write"
+    told = diary.progress(100)
+    assert (told.trials[TrialState.RUNNING], told.trials[TrialState.FAILED]) == (2, 1)
+    assert {path: path.read_bytes() for path in diary.folder.path.glob("results.sqlite*")} == files
+
+
+def test_results_in_a_shared_database_are_found_by_its_url(tmp_path: Path) -> None:
+    with postgresql() as url:
+        diary = Diary(tmp_path / "shared", make_study(**KEYS), url)
+        assert diary.progress(0).standing is Standing.NOT_BEGUN
+        busy(diary)
+        told = diary.progress(100)
+        diary.store.close()
+        assert told.trials[TrialState.COMPLETED] == 2
+        with Store(url, diary.folder.requests, read_only=True) as store:
+            store.read_study(STUDY_ID)
+            with pytest.raises(Exception, match="read-only"):
+                store.set_usage("0000", Usage(1.0))
+        sqlalchemy.create_engine(url).dispose()
+
+
+# ── the driver ────────────────────────────────────────────────────────────────────────────────
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from autotuner.results import OutputFolder
+with OutputFolder(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_driver_is_alive_until_it_is_killed(tmp_path: Path) -> None:
+    folder = OutputFolder(tmp_path)
+    assert find_driver(folder).state is DriverState.DEAD
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        driver = find_driver(folder)
+        assert driver.state is DriverState.ALIVE
+        assert driver.owner is not None
+        assert driver.owner.pid == holder.pid
+        assert driver.since is not None
+        assert driver.since <= time.time()
+        holder.kill()
+    assert find_driver(folder).state is DriverState.DEAD
+
+
+def test_a_held_lock_tells_a_driver_whose_process_cannot_be_seen(tmp_path: Path) -> None:
+    folder = OutputFolder(tmp_path)
+    with folder.lock():
+        for owner in (DEAD, ELSEWHERE, ""):  # in a container, over a shared file system, not written yet
+            folder.lock_file.write_text(owner)
+            assert find_driver(folder).state is DriverState.ALIVE
+    for owner, state in ((DEAD, DriverState.DEAD), (ELSEWHERE, DriverState.UNKNOWN), ("", DriverState.UNKNOWN)):
+        folder.lock_file.write_text(owner)
+        assert find_driver(folder).state is state
+
+
+def test_a_glance_at_the_lock_keeps_no_driver_out(tmp_path: Path) -> None:
+    """The lock is held by one who looks at the moment when a driver wants it."""
+    import fcntl
+    import threading
+
+    folder = OutputFolder(tmp_path)
+    folder.lock_file.touch()
+    with folder.lock_file.open("rb") as glance:
+        fcntl.flock(glance, fcntl.LOCK_SH)
+        over = threading.Timer(0.05, lambda: fcntl.flock(glance, fcntl.LOCK_UN))
+        over.start()
+        with folder.lock():
+            assert find_driver(folder).state is DriverState.ALIVE
+        over.join()
+
+
+def test_the_document_has_what_its_readers_rely_on(diary: Diary) -> None:
+    busy(diary)
+    diary.lives()
+    document = diary.progress(100).as_dict()
+    assert document["state"] == "running"
+    assert document["driver"]["pid"] == os.getpid()
+    assert document["trials"] == {"planned": 6, "running": 2, "completed": 2, "stopped": 0, "failed": 1}
+    assert document["running"][0] == {
+        "trial_id": "0003",
+        "phase": "search",
+        "config": {"ubatch-size": 64, "n": 3},
+        "doing": "measuring",
+        "node": "node-a",
+        "gpus": 4,
+        "accelerator": "H100-80GB",
+        "rungs_ended": 1,
+        "rungs": 2,
+        "score": 200,
+        "feasible": True,
+        "slo_met": True,
+        "running_s": 40,
+        "last_activity_at": BEGAN + 80,
+    }
+    assert document["best"]["config"] == {"ubatch-size": 64, "n": 0}
+    assert document["budget"] == {"wall_clock_s": 1800, "gpu_s": 3600}
+    assert dataclasses.asdict(diary.progress(100).gpu) == {"spent_s": document["spent"]["gpu_s"], "limit_s": 3600}

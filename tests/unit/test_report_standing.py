@@ -1,0 +1,140 @@
+"""What ``autotuner status`` says in words."""
+
+from __future__ import annotations
+
+import io
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from autotuner.metrics import LoadKind, LoadLevel
+from autotuner.report.standing import standing_text, standing_view
+from autotuner.results.driver import Driver, DriverState
+from autotuner.results.progress import Budgeted, Doing, RunningTrial, Standing, StudyProgress
+from autotuner.results.records import Phase, QuarantineRecord, TrialState
+from autotuner.scoring import Score
+from autotuner.scoring.select import Choice
+from autotuner.servers.tags import Owner
+
+NOW = 1_700_000_000.0
+HERE = Driver(DriverState.ALIVE, Owner(socket.gethostname(), 4711, 1), NOW - 60)
+LEVEL = LoadLevel(LoadKind.CONCURRENCY, 32)
+
+
+def running(trial_id: str, score: Score | None = None, **changes: Any) -> RunningTrial:
+    values: dict[str, Any] = {
+        "trial_id": trial_id,
+        "phase": Phase.SEARCH,
+        "config": {"tp": 4, "max-num-seqs": 128},
+        "doing": Doing.MEASURING,
+        "node": "node-a/1234",
+        "gpus": 4,
+        "accelerator": "H100-80GB",
+        "rungs_ended": 1,
+        "score": score,
+        "running_s": 200.0,
+        "last_activity_at": NOW - 12,
+    }
+    return RunningTrial(**values | changes)
+
+
+def progress(**changes: Any) -> StudyProgress:
+    values: dict[str, Any] = {
+        "name": "llama",
+        "study_id": "s1",
+        "path": Path("/data/a study"),
+        "at": NOW,
+        "standing": Standing.RUNNING,
+        "driver": HERE,
+        "phase": Phase.SEARCH,
+        "objective": "goodput_per_gpu",
+        "rungs": 3,
+        "trials_planned": 40,
+        "trials": dict.fromkeys(TrialState, 0),
+        "confirmations": (0, 6),
+        "running": (),
+        "failures": {},
+        "best": None,
+        "best_config": None,
+        "wall_clock": Budgeted(60.0),
+        "gpu": Budgeted(0.0),
+        "cpu_s": 90.0,
+        "left_s": None,
+        "last_activity_at": NOW - 12,
+        "quarantines": (),
+        "stop_reason": "",
+    }
+    return StudyProgress(**values | changes)
+
+
+def shown(told: StudyProgress) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=160).print(standing_view(told))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("standing", "driver", "text"),
+    [
+        (Standing.RUNNING, HERE, "running; driver process 4711"),
+        (Standing.STARTING, HERE, "starting: nothing is stored yet; driver process 4711"),
+        (Standing.NOT_BEGUN, Driver(DriverState.DEAD), "not begun: nothing is stored yet, and no driver runs"),
+        (
+            Standing.UNKNOWN,
+            Driver(DriverState.UNKNOWN, Owner("far", 5, 1), NOW),
+            "not ended; driver process 5 on another host, far: unknown from here whether it lives, "
+            "last activity 12 s ago",
+        ),
+        (
+            Standing.DRIVER_DEAD,
+            Driver(DriverState.DEAD, HERE.owner, NOW),
+            "driver process 4711 is dead, last activity 12 s ago; go on with: autotuner resume '/data/a study'",
+        ),
+        (Standing.INTERRUPTED, HERE, "interrupted; go on with: autotuner resume '/data/a study'"),
+    ],
+)
+def test_each_standing_says_what_it_means(standing: Standing, driver: Driver, text: str) -> None:
+    assert standing_text(progress(standing=standing, driver=driver)) == text
+
+
+def test_what_runs_is_a_table_and_what_is_known_a_list() -> None:
+    trials = {TrialState.RUNNING: 2, TrialState.COMPLETED: 5, TrialState.STOPPED: 3, TrialState.FAILED: 1}
+    score = Score(12.5, True, False, LEVEL, 12.5, {})
+    text = shown(
+        progress(
+            trials=trials,
+            failures={"CRASH": 2, "HANG": 1},
+            running=(running("0009", score), running("0010", gpus=0, accelerator="", node="", rungs_ended=0)),
+            best=Choice("0004", LEVEL, 3.0, 3.0, True, True),
+            best_config={"tp": 2},
+            gpu=Budgeted(7200.0, 36000.0),
+            wall_clock=Budgeted(3600.0, 7200.0),
+            left_s=1800.0,
+            quarantines=(QuarantineRecord("node-b", "two Configs failed on it", NOW),),
+        )
+    )
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "trials 9 of 40 ended (2 running, 5 completed, 3 stopped, 1 failed)" in lines
+    assert "failures 2 CRASH, 1 HANG" in lines
+    assert "best so far trial 0004: goodput_per_gpu score 3 at concurrency 32, meets the SLOs" in lines
+    assert "spent 1 h 00 min of 2 h 00 min wall clock, 2 of 10 GPU-hours" in lines
+    assert "left about 30 min 00 s at the pace so far" in lines
+    assert "quarantined node node-b: two Configs failed on it" in lines
+    assert (
+        "0009 search measuring 1 of 3 12.5 (SLOs not met) 3 min 20 s 12 s ago node-a/1234 4 × H100-80GB "
+        "tp 4, max-num-seqs 128" in lines
+    )
+    assert "0010 search measuring 0 of 3 – 3 min 20 s 12 s ago – 0 tp 4, max-num-seqs 128" in lines
+
+
+def test_what_came_from_elsewhere_is_text_and_no_markup() -> None:
+    trial = running("0001", config={"note": "[bold]x[/bold] [/nothing]"})
+    assert "note [bold]x[/bold] [/nothing]" in " ".join(shown(progress(running=(trial,))).split())
+
+
+def test_a_crowd_is_cut_and_counted() -> None:
+    text = shown(progress(running=tuple(running(f"{n:04}") for n in range(100))))
+    assert "and 60 more" in text
