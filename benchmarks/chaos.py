@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -22,6 +23,7 @@ from typing import Any
 
 from benchmarks.chaos_faults import FAULTS, NODE, Fault, NobodyThere, Scene, make_model
 from benchmarks.chaos_study import Damage, StudyUnderFire, assess, study_keys
+from benchmarks.namespaces import NamespacedRaylets, namespaced_raylets, namespaces
 from benchmarks.raylets import Raylets, raylets
 
 _NODES = 3
@@ -67,12 +69,9 @@ class Row:
         return self.studies_completed == self.injected and not any(getattr(self, name) for name in _COLUMNS[2:])
 
 
-def measure(fault: Fault, injections: int, seed: int, folder: Path, cluster: Raylets) -> Row:
+def measure(fault: Fault, injections: int, seed: int, folder: Path, cluster: Raylets | NamespacedRaylets) -> Row:
     """Injects a fault into as many studies."""
-    reason = fault.unavailable()
-    row = Row(fault.name, unavailable=reason)
-    if reason:
-        return row
+    row = Row(fault.name)
     model = make_model(folder)
     for number in range(injections):
         damage = None
@@ -88,7 +87,9 @@ def measure(fault: Fault, injections: int, seed: int, folder: Path, cluster: Ray
     return row
 
 
-def _one(fault: Fault, rng: random.Random, folder: Path, model: Path, cluster: Raylets) -> Damage | None:
+def _one(
+    fault: Fault, rng: random.Random, folder: Path, model: Path, cluster: Raylets | NamespacedRaylets
+) -> Damage | None:
     study = StudyUnderFire(folder, study_keys(model, uuid.uuid4().hex[:12]), cluster.address, _DEADLINE_S)
     scene = Scene(study, cluster, rng)
     met = True
@@ -101,6 +102,30 @@ def _one(fault: Fault, rng: random.Random, folder: Path, model: Path, cluster: R
         completed = study.wait()
         damage = assess(study, cluster, completed, containers=lambda: 0)
     return damage if met else None
+
+
+def _measure_all(faults: list[Fault], injections: int, seed: int, folder: Path, *, inside: bool) -> list[Row]:
+    """Those that this machine can do; ``inside``: this process is in the hub of namespaces already."""
+    reasons = {fault.name: fault.unavailable() for fault in faults}
+    able = [fault for fault in faults if not reasons[fault.name]]
+    rows = [Row(name, unavailable=reason) for name, reason in reasons.items() if reason]
+    plain = [fault for fault in able if inside or not fault.in_namespaces]
+    if plain:
+        with (namespaced_raylets if inside else raylets)([NODE] * _NODES) as cluster:
+            rows += [measure(fault, injections, seed, folder, cluster) for fault in plain]
+    for fault in able:
+        if fault not in plain:
+            rows.append(_measure_in_namespaces(fault, injections, seed, folder))
+    return rows
+
+
+def _measure_in_namespaces(fault: Fault, injections: int, seed: int, folder: Path) -> Row:
+    """The same command once more, in the hub."""
+    words = ["--only", fault.name, "--injections", str(injections), "--seed", str(seed), "--keep", str(folder)]
+    with namespaces(_NODES) as hub:
+        command = ["ip", "netns", "exec", hub, sys.executable, "-m", "benchmarks.chaos", *words, "--json", "--inside"]
+        answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return Row(**json.loads(answer.stdout)["rows"][0])
 
 
 def _print_table(rows: list[Row]) -> None:
@@ -119,16 +144,15 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=[fault.name for fault in FAULTS], help="this kind alone")
     parser.add_argument("--seed", type=int, default=0, help="of moments and victims")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--keep", type=Path, help="a folder that keeps the studies")
     given = parser.parse_args()
     injections = 1 if given.quick else given.injections
-    rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="chaos-") as temporary, raylets([NODE] * _NODES) as cluster:
+    chosen = [fault for fault in FAULTS if not given.only or fault.name in given.only]
+    with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         folder = given.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        for fault in FAULTS:
-            if not given.only or fault.name in given.only:
-                rows.append(measure(fault, injections, given.seed, folder, cluster))
+        rows = _measure_all(chosen, injections, given.seed, folder, inside=given.inside)
     if given.json:
         document: dict[str, Any] = {"seed": given.seed, "rows": [asdict(row) for row in rows]}
         print(json.dumps(document, indent=2))

@@ -20,12 +20,16 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks import namespaces
 from benchmarks.chaos_study import StudyUnderFire, wait_for
+from benchmarks.namespaces import NamespacedRaylets
 from benchmarks.raylets import NodeKind, Raylets
 
 NODE = NodeKind(1, "H100-80GB", cpus=16)
 _LATEST_S = 8.0  # after the first server is up
 _DISK_FULL_S = 5.0
+_CUT_OFF_S = 40.0  # Ray declares a node dead after five missed checks, 3 s and more apart
+_ENDS_ITSELF_WITHIN_S = 15.0
 
 
 class NobodyThere(Exception):  # noqa: N818  # no error: the study was over before the fault came
@@ -37,7 +41,7 @@ class Scene:
     """What a fault may touch. ``rng`` sets its moment and its victim."""
 
     study: StudyUnderFire
-    cluster: Raylets
+    cluster: Raylets | NamespacedRaylets
     rng: random.Random
 
     def wait_for_a_moment(self) -> None:
@@ -63,6 +67,7 @@ class Fault:
     inject: Callable[[Scene], None]
     around: Callable[[Scene], contextlib.AbstractContextManager[None]] = lambda _: contextlib.nullcontext()
     unavailable: Callable[[], str] = lambda: ""
+    in_namespaces: bool = False
 
 
 def _signal_server(number: int) -> Callable[[Scene], None]:
@@ -92,6 +97,7 @@ def _kill_actor(scene: Scene) -> None:
 
 def _kill_raylet(scene: Scene) -> None:
     """kill -9 of a node's raylet and of Ray's other processes there; another node joins in its place."""
+    assert isinstance(scene.cluster, Raylets)
     scene.wait_for_a_moment()
     scene.study.take_snapshot()
     scene.cluster.kill(scene.rng.choice(scene.cluster.nodes))
@@ -140,6 +146,21 @@ def _cannot_mount() -> str:
     return ""
 
 
+def _cut_node_off(scene: Scene) -> None:
+    """A node without network for longer than Ray waits for one, then back; its raylet, declared dead, is replaced."""
+    cluster = scene.cluster
+    assert isinstance(cluster, NamespacedRaylets)
+    scene.wait_for_a_moment()
+    scene.study.take_snapshot()
+    node = scene.rng.choice(cluster.nodes)
+    cluster.cut(node)
+    time.sleep(_CUT_OFF_S)
+    scene.study.take_snapshot()
+    cluster.join(node)
+    time.sleep(_ENDS_ITSELF_WITHIN_S)
+    cluster.start_node(node, NODE)
+
+
 FAULTS = (
     Fault("kill_server", _signal_server(signal.SIGKILL)),
     Fault("kill_actor", _kill_actor),
@@ -148,6 +169,7 @@ FAULTS = (
     Fault("hung_server", _hang_server),
     Fault("server_stops_reading", _signal_server(signal.SIGUSR1)),
     Fault("full_disk", _fill_disk, around=_small_disk, unavailable=_cannot_mount),
+    Fault("node_cut_off", _cut_node_off, unavailable=namespaces.why_not, in_namespaces=True),
 )
 
 

@@ -11,14 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import yaml
 
 from autotuner.results import OutputFolder
 from autotuner.servers.tags import STUDY
-from benchmarks.raylets import Raylets
 
 TRIALS = 4
 _SERVER = str(Path(__file__).with_name("chaos_server.py"))
@@ -36,7 +35,7 @@ def study_keys(model: Path, mark: str, **sections: Any) -> Row:
         "model": {"id": str(model), "served_name": mark},
         "engine": {
             "name": "llamacpp",
-            "command": [sys.executable, _SERVER],
+            "command": ["nice", sys.executable, _SERVER],  # so that the client is not late beside it
             "args": {"ctx-size": 2048, "threads": 1},
         },
         "hardware": {"accelerators": ["H100-80GB"], "gpus_per_server": 1},
@@ -151,7 +150,13 @@ class Damage:
     placement_groups_left: int
 
 
-def assess(study: StudyUnderFire, cluster: Raylets, completed: bool, containers: Callable[[], int]) -> Damage:
+class Groups(Protocol):
+    """A cluster, as far as it can be asked for placement groups that were left."""
+
+    def placement_groups(self) -> int: ...
+
+
+def assess(study: StudyUnderFire, cluster: Groups, completed: bool, containers: Callable[[], int]) -> Damage:
     """Compares the ended study with what had been measured before, and waits for what must go by itself."""
     final = study.rungs()
     before = [item for snapshot in study.snapshots for item in snapshot.items()]

@@ -47,15 +47,7 @@ class Raylets:
         return node
 
     def placement_groups(self) -> int:
-        """Groups that hold something, of any job; a separate process asks, so that this one may connect elsewhere."""
-        code = (
-            "import ray; ray.init(address=%r, log_to_driver=False, logging_level='ERROR');"
-            "from ray.util import placement_group_table as table;"
-            "print(sum(group['state'] != 'REMOVED' for group in table().values()))"
-        )
-        asked = [sys.executable, "-c", code % self.address]
-        answer = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
-        return int(answer.stdout.split()[-1])
+        return count_placement_groups(self.address)
 
     def kill(self, node: Any) -> None:
         """kill -9 of its raylet, and of all that Ray started for the node."""
@@ -63,10 +55,23 @@ class Raylets:
         self.cluster.remove_node(node, allow_graceful=False)
 
 
+def count_placement_groups(address: str) -> int:
+    """Groups that hold something, of any job; a separate process asks, so that this one may connect elsewhere."""
+    code = (
+        "import ray; ray.init(address=%r, log_to_driver=False, logging_level='ERROR');"
+        "from ray.util import placement_group_table as table;"
+        "print(sum(group['state'] != 'REMOVED' for group in table().values()))"
+    )
+    asked = [sys.executable, "-c", code % address]
+    answer = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
+    return int(answer.stdout.split()[-1])
+
+
 @contextmanager
 def raylets(kinds: Sequence[NodeKind]) -> Iterator[Raylets]:
     """Starts the nodes, and ends all of them with the context."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     head = {"num_cpus": 0, "num_gpus": 0, "object_store_memory": _OBJECT_STORE_BYTES}
     running = Raylets(Cluster(initialize_head=True, head_node_args=head))
     try:

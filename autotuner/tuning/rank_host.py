@@ -27,6 +27,7 @@ from autotuner.tuning.capacity import need_of
 from autotuner.tuning.job import StudyJob
 from autotuner.tuning.log_shipper import LogShipper
 from autotuner.tuning.placement_policy import Share as Bundle
+from autotuner.tuning.priority import take_usual_priority
 from autotuner.tuning.store_actor import RemoteStore
 
 _CALL_TIMEOUT_S = 60.0
@@ -38,6 +39,7 @@ class RankHost:
 
     def __init__(self, job: StudyJob, store: Any, trial_id: str) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        take_usual_priority()
         self._job = job
         self._store = RemoteStore(store)
         self._trial_id = trial_id

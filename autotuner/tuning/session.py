@@ -23,6 +23,7 @@ _QUIET = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # we set CUDA_VISIBLE_DEVICES for every server ourselves
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # else load drivers are late whenever anything else runs here
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # results go into the study's own store
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a rung that is repeated elsewhere, or cut, has no score
     "TUNE_FORCE_TRIAL_CLEANUP_S": "60",  # an actor that does not end is killed; its supervisor sees to the server

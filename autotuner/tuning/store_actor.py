@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from autotuner.errors import InfrastructureError
 from autotuner.metrics.request import PointRun
 from autotuner.results import OutputFolder, Store, resolved_yaml
 from autotuner.results.records import FailureRecord, RungRecord, StudyStatus, TrialEnd, TrialRecord, Usage
@@ -55,6 +56,11 @@ class StoreService:
         return self._store.runs(trial_id)
 
     def add_rung(self, record: RungRecord) -> None:
+        """Raises InfrastructureError for a rung of a launch that another has taken the place of: its node was cut off
+        from the cluster, and comes back with what is measured elsewhere meanwhile."""
+        current = self._trial(record.trial_id).launch_id
+        if current and record.launch_id != current:
+            raise InfrastructureError(f"{record.launch_id} is over: {current} has taken its place")
         self._store.add_rung(record)
 
     def end_trial(self, end: TrialEnd) -> None:

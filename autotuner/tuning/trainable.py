@@ -25,6 +25,7 @@ from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.cluster import accelerator_here
 from autotuner.tuning.job import StudyJob
 from autotuner.tuning.launch import Place
+from autotuner.tuning.priority import take_usual_priority
 from autotuner.tuning.rank_host import RemoteNode, rank_hosts
 from autotuner.tuning.rig import make_rig
 from autotuner.tuning.store_actor import RemoteStore
@@ -41,6 +42,7 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
     def setup(self, config: dict[str, Any], job: StudyJob | None = None, store: Any = None) -> None:
         # Ray's workers take SIGTERM as "exit now"; that is what kills the supervisor's pipe as well.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        take_usual_priority()
         if job is None or store is None:
             raise ValueError("TrialTrainable needs tune.with_parameters(job=…, store=…)")
         self._gpu_ids = tuple(str(i) for i in ray.get_gpu_ids())

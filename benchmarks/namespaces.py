@@ -1,0 +1,158 @@
+"""Raylets in network namespaces of their own, each of which can be cut off and joined again.
+
+    hub (head, driver)  198.18.0.1 ── v0 ── node 0  198.18.0.10
+                                   ── v1 ── node 1  198.18.0.11 …
+
+The addresses are those set apart for benchmarks (RFC 2544), and exist in these namespaces alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autotuner.servers.node_label import ACCELERATOR_LABEL
+from benchmarks.raylets import NodeKind, count_placement_groups
+
+_HUB_IP = "198.18.0.1"
+_PORT = 6379
+_RAY = str(Path(sys.executable).with_name("ray"))
+_UP_WITHIN_S = 60.0
+_OBJECT_STORE_BYTES = 80 * 1024 * 1024
+
+
+def why_not() -> str:
+    """Why this machine can't have namespaces; ``""`` when it can."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        return "network namespaces need root and the ip command (iproute2)"
+    name = f"at-try-{os.getpid()}"
+    tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        return f"no network namespaces here: {tried.stderr.strip()}"
+    subprocess.run(["ip", "netns", "del", name], check=False)
+    return ""
+
+
+@dataclass
+class NamespacedRaylets:
+    """A head in the hub, and nodes that may be cut off. This process must be in the hub."""
+
+    hub: str
+    folder: Path
+    nodes: list[int] = field(default_factory=list)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return f"{_HUB_IP}:{_PORT}"
+
+    def cut(self, node: int) -> None:
+        _ip("link", "set", f"v{node}", "down")
+
+    def join(self, node: int) -> None:
+        _ip("link", "set", f"v{node}", "up")
+        _ip("route", "replace", _ip_of(node), "dev", f"v{node}", "src", _HUB_IP)
+
+    def start_node(self, node: int, kind: NodeKind) -> None:
+        """Starts the node's raylet, anew when the one before has ended itself."""
+        words = ["start", f"--address={self.address}", f"--node-ip-address={_ip_of(node)}", "--block"]
+        words += [f"--num-cpus={kind.cpus}", f"--num-gpus={kind.gpus}"]
+        words += [f"--labels={ACCELERATOR_LABEL}={kind.accelerator}"] if kind.accelerator else []
+        self._ray(_name(node), words)
+
+    def placement_groups(self) -> int:
+        return count_placement_groups(self.address)
+
+    def _start_head(self) -> None:
+        head = ["start", "--head", f"--port={_PORT}", f"--node-ip-address={_HUB_IP}", "--block", "--num-cpus=0"]
+        self._ray(None, [*head, "--num-gpus=0", "--include-dashboard=false", f"--temp-dir={self.folder}"])
+
+    def _ray(self, namespace: str | None, words: Sequence[str]) -> None:
+        inside = [] if namespace is None else ["ip", "netns", "exec", namespace]
+        environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+        memory = f"--object-store-memory={_OBJECT_STORE_BYTES}"
+        with (self.folder / "ray.log").open("ab") as log:
+            command = [*inside, _RAY, *words, memory]
+            self.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+
+
+@contextmanager
+def namespaces(count: int) -> Iterator[str]:
+    """The hub's name; its nodes are joined to it. All are removed with the context."""
+    hub = f"at{os.getpid()}"
+    with ExitStack() as held:
+        _add(held, hub)
+        subprocess.run(["ip", "-n", hub, "addr", "add", f"{_HUB_IP}/32", "dev", "lo"], check=True)
+        for node in range(count):
+            name = f"{hub}n{node}"
+            _add(held, name)
+            peer = ["type", "veth", "peer", "name", "eth0", "netns", name]
+            for words in (
+                [hub, "link", "add", f"v{node}", *peer],
+                [hub, "link", "set", f"v{node}", "up"],
+                [name, "addr", "add", f"{_ip_of(node)}/32", "dev", "eth0"],
+                [name, "link", "set", "eth0", "up"],
+                [hub, "route", "add", _ip_of(node), "dev", f"v{node}", "src", _HUB_IP],
+                [name, "route", "add", "198.18.0.0/24", "dev", "eth0", "src", _ip_of(node)],
+            ):
+                subprocess.run(["ip", "-n", *words], check=True)
+        yield hub
+
+
+@contextmanager
+def namespaced_raylets(kinds: Sequence[NodeKind]) -> Iterator[NamespacedRaylets]:
+    """Starts head and nodes; called inside the hub that ``namespaces`` made for as many nodes."""
+    with tempfile.TemporaryDirectory(prefix="ray-ns-", dir="/tmp") as folder:  # sockets' names are short
+        running = NamespacedRaylets(_here(), Path(folder))
+        try:
+            running._start_head()
+            _wait_for_head()
+            for node, kind in enumerate(kinds):
+                running.start_node(node, kind)
+                running.nodes.append(node)
+            yield running
+        finally:
+            for process in reversed(running.processes):
+                process.terminate()
+            for process in running.processes:
+                process.wait(60)
+
+
+def _add(held: ExitStack, name: str) -> None:
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    held.callback(subprocess.run, ["ip", "netns", "del", name], check=False)
+    subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+
+
+def _here() -> str:
+    found = subprocess.run(["ip", "netns", "identify"], capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+def _name(node: int) -> str:
+    return f"{_here()}n{node}"
+
+
+def _ip_of(node: int) -> str:
+    return f"198.18.0.{10 + node}"
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
+
+
+def _wait_for_head() -> None:
+    ends_at = time.monotonic() + _UP_WITHIN_S
+    command = [_RAY, "health-check", f"--address={_HUB_IP}:{_PORT}"]
+    while subprocess.run(command, capture_output=True, check=False).returncode:
+        if time.monotonic() > ends_at:
+            raise TimeoutError("Ray's head did not come up")
+        time.sleep(0.5)
