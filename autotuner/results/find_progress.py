@@ -200,7 +200,7 @@ class _Found:
 
     def _last_activity_at(self, running: Sequence[RunningTrial]) -> float | None:
         times = [trial.last_activity_at for trial in running]
-        times += [time for t in self.stored.trials for time in (t.started_at, t.ended_at) if time is not None]
+        times += [at for t in self.stored.trials for at in (t.started_at, t.ended_at) if at is not None]
         times += [rung.ended_at for rungs in self.stored.rungs.values() for rung in rungs]
         if self.stored.record is not None:
             times += [
