@@ -110,6 +110,7 @@ def namespaces(count: int) -> Iterator[str]:
 @contextmanager
 def namespaced_raylets(kinds: Sequence[NodeKind]) -> Iterator[NamespacedRaylets]:
     """Starts head and nodes; called inside the hub that ``namespaces`` made for as many nodes."""
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # a machine's own token would be asked for, or not, by each process
     with tempfile.TemporaryDirectory(prefix="ray-ns-", dir="/tmp") as folder:  # sockets' names are short
         running = NamespacedRaylets(_here(), Path(folder))
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import tempfile
 import zlib
 from collections.abc import Mapping
@@ -71,10 +72,15 @@ class TrialLaunch:
         self._held = contextlib.ExitStack()
         self.live: Live | None = None
         self.loading_s = 0.0
+        self._ends_at_s = math.inf
 
-    def ensure(self, deployment: Deployment) -> Live:
-        """The live launch. Raises LaunchError, CapacityError (no cores) and InputError (a secret is missing)."""
+    def ensure(self, deployment: Deployment, at_most_s: float = math.inf) -> Live:
+        """The live launch, a new one ready within ``at_most_s`` seconds.
+
+        Raises LaunchError, CapacityError (no cores) and InputError (a secret is missing).
+        """
         if self.live is None:
+            self._ends_at_s = self._rig.clock.monotonic_s() + at_most_s
             self.live = self._launch_patiently(deployment)
         return self.live
 
@@ -110,7 +116,7 @@ class TrialLaunch:
                 log_dir=log_dir,
                 work_dir=work_dir,
                 tags=self._place.tags,
-                start_timeout_s=self._study.timeouts.start_s,
+                start_timeout_s=self._start_timeout_s(),
                 cores=server_cores,
                 gpu_ids=self._place.gpu_ids,
                 inherit_fds=fds,
@@ -127,6 +133,10 @@ class TrialLaunch:
             self._store.launched(self._assignment.trial_id, server.startup_s, server.engine_version)
             self._held = held.pop_all()
         return Live(launch_id, server, driver)
+
+    def _start_timeout_s(self) -> float:
+        left_s = self._ends_at_s - self._rig.clock.monotonic_s()
+        return max(0.0, min(self._study.timeouts.start_s, left_s))
 
     def _lease_cores(
         self, held: contextlib.ExitStack, deployment: Deployment

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from autotuner.engines import Deployment, engines_to_ask, judged_by, one_engine
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
@@ -17,6 +19,18 @@ from autotuner.tuning.launch import Live, Place, TrialLaunch
 from autotuner.tuning.rig import Rig
 from autotuner.tuning.rung import RungResult, RungRunner
 from autotuner.tuning.trial_store import TrialStore
+
+
+@dataclass(frozen=True)
+class _Deadline:
+    """Seconds that are left, and what sets them; a rung's own time-out is a failure, any other ends the trial."""
+
+    left_s: float
+    whose: str = ""
+
+    @property
+    def ends_trial(self) -> bool:
+        return bool(self.whose)
 
 
 class TrialRun:
@@ -60,11 +74,15 @@ class TrialRun:
             return self._fail(rung, past.failure, past.message)
         if self._deployment is None:
             return self._fail(rung, Failure.INVALID_CONFIG, self._invalid)
-        if self._deadline()[0] <= 0:
-            return self._out_of_time(rung)
+        deadline = self._deadline()
+        if deadline.left_s <= 0:
+            return self._out_of_time(rung, deadline)
         try:
             return self._measure_patiently(rung, self._deployment)
         except LaunchError as error:
+            ends = self._ends()
+            if error.failure is Failure.STARTUP_TIMEOUT and ends.left_s <= 0:
+                return self._out_of_time(rung, ends)
             return self._fail(rung, error.failure, error.message, error.log_tail)
         except InputError as error:
             return self._fail(rung, Failure.INVALID_CONFIG, error.message)
@@ -105,23 +123,24 @@ class TrialRun:
     def _measure_patiently(self, rung: int, deployment: Deployment) -> RungReport:
         """A rung whose server was lost through no fault of its own is measured anew, once."""
         try:
-            return self._measure(rung, self._launch.ensure(deployment))
+            return self._measure(rung, self._launch.ensure(deployment, self._ends().left_s))
         except ServerLostError:
             self._launch.close()
             self._rungs = self._recall()
-            return self._measure(rung, self._launch.ensure(deployment))
+            return self._measure(rung, self._launch.ensure(deployment, self._ends().left_s))
 
     def _measure(self, rung: int, live: Live) -> RungReport:
-        deadline_s, cut_by_study = self._deadline()
-        if deadline_s <= 0:
-            return self._out_of_time(rung)
+        deadline = self._deadline()
+        if deadline.left_s <= 0:
+            return self._out_of_time(rung, deadline)
         started = self._rig.clock.monotonic_s()
-        result = self._rungs.run(rung, live.driver, live.server, self._rig.clock, deadline_s, self._engine.diagnose)
+        server, left_s = live.server, deadline.left_s
+        result = self._rungs.run(rung, live.driver, server, self._rig.clock, left_s, self._engine.diagnose)
         self._measuring_s += self._rig.clock.monotonic_s() - started
+        if deadline.ends_trial and result.timed_out:
+            return self._out_of_time(rung, deadline)
         if result.failure in self._assignment.repeat_on:
             return self._hand_back(rung, result.failure, result.message, self._log_tail())
-        if cut_by_study and result.timed_out:
-            return self._out_of_time(rung)
         self._store.add_rung(
             RungRecord(
                 trial_id=self._assignment.trial_id,
@@ -140,13 +159,19 @@ class TrialRun:
     def _is_last(self, rung: int) -> bool:
         return rung == self._assignment.rungs - 1
 
-    def _deadline(self) -> tuple[float, bool]:
-        """Seconds this rung may take, and whether it is the study's end that sets them."""
-        rung_s = self._study.timeouts.rung_s
-        if self._ends_at is None:
-            return rung_s, False
-        left_s = self._ends_at - self._rig.clock.epoch_s()
-        return min(rung_s, left_s), left_s < rung_s
+    def _deadline(self) -> _Deadline:
+        """What this rung may take at most."""
+        return min(_Deadline(self._study.timeouts.rung_s), self._ends(), key=lambda deadline: deadline.left_s)
+
+    def _ends(self) -> _Deadline:
+        """When the trial ends, whatever it is at: by its own time, or with the study."""
+        found = [_Deadline(math.inf)]
+        if self._study.timeouts.trial_s is not None:
+            spent_s = self._rig.clock.monotonic_s() - self._reserved_at
+            found.append(_Deadline(self._study.timeouts.trial_s - spent_s, "the trial's time (timeouts.trial_s)"))
+        if self._ends_at is not None:
+            found.append(_Deadline(self._ends_at - self._rig.clock.epoch_s(), "the study's wall clock"))
+        return min(found, key=lambda deadline: deadline.left_s)
 
     # ── report ────────────────────────────────────────────────────────────────────────────────
 
@@ -181,8 +206,8 @@ class TrialRun:
     def _log_tail(self) -> str:
         return self._launch.live.server.log_tail() if self._launch.live else ""
 
-    def _out_of_time(self, rung: int) -> RungReport:
-        message = "the study's wall clock was spent before this rung ended"
+    def _out_of_time(self, rung: int, deadline: _Deadline) -> RungReport:
+        message = f"{deadline.whose} was spent before this rung ended"
         self._end(TrialState.STOPPED, message=message)
         self.release()
         return self._make_report(rung, message=message, out_of_time=True)

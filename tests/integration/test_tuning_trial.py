@@ -221,6 +221,27 @@ def test_the_studys_end_cuts_a_rung_which_is_then_not_recorded(lab: Lab) -> None
     assert world.clock.now_s == pytest.approx(1060)
 
 
+def test_a_trials_own_time_cuts_a_rung_and_keeps_those_that_ended(lab: Lab) -> None:
+    lab.study = study(timeouts={"trial_s": 60})
+    world = World(incidents={3: Incident.NO_ANSWER})
+    trial = lab.trial(world)
+    assert trial.run_rung(0).out_of_time is False
+    report = trial.run_rung(1)
+    assert (report.out_of_time, report.is_final, report.failure) == (True, True, None)
+    assert "timeouts.trial_s" in report.message
+    assert len(lab.service.rungs("0001")) == 1
+    assert lab.stored().state is TrialState.STOPPED
+    assert world.clock.now_s == pytest.approx(1060)
+    assert gone(world)
+
+
+def test_a_launch_gets_no_more_time_than_its_trial_has_left(lab: Lab) -> None:
+    lab.study = study(timeouts={"trial_s": 60, "start_s": 500})
+    world = World(launch_failures=[Failure.STARTUP_TIMEOUT])
+    lab.trial(world).run_rung(0)
+    assert world.launches[0].start_timeout_s == pytest.approx(60)
+
+
 def test_no_server_is_launched_when_the_time_is_spent(lab: Lab) -> None:
     world = World()
     report = lab.trial(world, ends_in_s=0).run_rung(0)
