@@ -14,13 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from autotuner.servers.node_label import ACCELERATOR_LABEL
-from benchmarks.raylets import NodeKind, count_placement_groups
+from benchmarks.raylets import NodeKind, count_nodes, count_placement_groups
 
 _HUB_IP = "198.18.0.1"
 _PORT = 6379
@@ -115,10 +115,11 @@ def namespaced_raylets(kinds: Sequence[NodeKind]) -> Iterator[NamespacedRaylets]
         running = NamespacedRaylets(_here(), Path(folder))
         try:
             running._start_head()
-            _wait_for_head()
+            _wait(_head_is_up, "Ray's head to come up")
             for node, kind in enumerate(kinds):
                 running.start_node(node, kind)
                 running.nodes.append(node)
+            _wait(lambda: count_nodes(running.address) == 1 + len(kinds), "the nodes to join")
             yield running
         finally:
             for process in reversed(running.processes):
@@ -150,10 +151,14 @@ def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
 
-def _wait_for_head() -> None:
-    ends_at = time.monotonic() + _UP_WITHIN_S
+def _head_is_up() -> bool:
     command = [_RAY, "health-check", f"--address={_HUB_IP}:{_PORT}"]
-    while subprocess.run(command, capture_output=True, check=False).returncode:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _wait(condition: Callable[[], bool], what: str) -> None:
+    ends_at = time.monotonic() + _UP_WITHIN_S
+    while not condition():
         if time.monotonic() > ends_at:
-            raise TimeoutError("Ray's head did not come up")
+            raise TimeoutError(f"waited {_UP_WITHIN_S:g} s for {what}")
         time.sleep(0.5)

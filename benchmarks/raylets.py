@@ -56,13 +56,19 @@ class Raylets:
 
 
 def count_placement_groups(address: str) -> int:
-    """Groups that hold something, of any job; a separate process asks, so that this one may connect elsewhere."""
-    code = (
-        "import ray; ray.init(address=%r, log_to_driver=False, logging_level='ERROR');"
-        "from ray.util import placement_group_table as table;"
-        "print(sum(group['state'] != 'REMOVED' for group in table().values()))"
-    )
-    asked = [sys.executable, "-c", code % address]
+    """Groups that hold something, of any job."""
+    return _count(address, "group['state'] != 'REMOVED' for group in ray.util.placement_group_table().values()")
+
+
+def count_nodes(address: str) -> int:
+    """Live nodes, the head included."""
+    return _count(address, "node['Alive'] for node in ray.nodes()")
+
+
+def _count(address: str, what: str) -> int:
+    """A separate process asks, so that this one may connect elsewhere."""
+    code = f"import ray; ray.init(address={address!r}, log_to_driver=False, logging_level='ERROR'); print(sum({what}))"
+    asked = [sys.executable, "-c", code]
     answer = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
     return int(answer.stdout.split()[-1])
 
