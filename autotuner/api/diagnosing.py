@@ -15,6 +15,7 @@ from typing import Any, Literal
 from autotuner.engines import engine_names, get_engine
 from autotuner.errors import InfrastructureError
 from autotuner.servers import accelerator_name, find_leftovers
+from autotuner.servers.docker.client import runtimes as daemon_runtimes
 
 State = Literal["ok", "absent", "broken"]
 
@@ -58,7 +59,17 @@ def _machine() -> Iterator[Finding]:
     disk = shutil.disk_usage(".")
     yield Finding("disk", "ok" if disk.free > 1 << 30 else "broken", f"{disk.free / (1 << 30):.1f} GiB free here")
     name = accelerator_name(("0",))
+    yield _docker()
     yield Finding("GPU", "ok" if name else "absent", name or "nvidia-smi names none")
+
+
+def _docker() -> Finding:
+    try:
+        version, runtimes = daemon_runtimes()
+    except InfrastructureError as error:
+        return Finding("docker", "absent", error.message)
+    gpus = "with GPUs" if "nvidia" in runtimes else "without the NVIDIA runtime: no GPUs in containers"
+    return Finding("docker", "ok", f"{version}, {gpus}")
 
 
 def _packages() -> Iterator[Finding]:

@@ -42,6 +42,7 @@ def study_of(study: Study, name: str) -> Study:
             "args": {**study.engine.args, **own.args},
             "env": {**study.engine.env, **own.env},
             "command": own.command or study.engine.command,
+            "image": own.image or study.engine.image,
             "per_engine": {},
         }
     )

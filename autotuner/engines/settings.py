@@ -10,6 +10,7 @@ from autotuner.engines.catalogue import Catalogue, load_catalogue
 from autotuner.engines.deployment import (
     Deployment,
     HttpCall,
+    Mount,
     Probe,
     Rank,
     SecretEnv,
@@ -26,7 +27,7 @@ from autotuner.space.expression import identifier
 from autotuner.space.memory import UNQUANTISED_BITS, format_bits
 from autotuner.space.parallelism import PARALLELISM_NAMES, Parallelism
 from autotuner.space.quantization import AUTO, PREFIX, QUANTIZATION_FIELDS, QUANTIZATION_NAMES, Quantization
-from autotuner.study.model import SecretRef, Study
+from autotuner.study.model import DockerLauncher, SecretRef, Study
 
 ENV_PREFIX = "env."
 _HEALTH = Probe("/health")
@@ -50,6 +51,8 @@ class ServerSettings:
     quantization: Quantization
     env: Mapping[str, str | SecretEnv]
     gpus: int
+    image: str | None = None
+    mounts: tuple[Mount, ...] = ()
 
     def deployment(
         self,
@@ -71,6 +74,8 @@ class ServerSettings:
             metrics=metrics,
             version=version,
             cache_reset=cache_reset,
+            image=self.image,
+            mounts=self.mounts,
         )
 
     def words(self, *, without: Sequence[str] = ()) -> tuple[str, ...]:
@@ -105,7 +110,29 @@ def read_settings(engine: Engine, study: Study, config: Config) -> ServerSetting
         quantization=quantization,
         env=_environment(study, config),
         gpus=_given_gpus(engine, study, gpus),
+        image=image_of(study),
+        mounts=_mounts(study, model),
     )
+
+
+def image_of(study: Study) -> str | None:
+    """The image of the study's GPU type, where it has one for each."""
+    image = study.engine.image
+    if not isinstance(image, dict):
+        return image
+    return next((image[name] for name in study.hardware.accelerators if name in image), None)
+
+
+def _mounts(study: Study, model: str) -> tuple[Mount, ...]:
+    """What a container sees of its node: the model and adapters where they lie, and what the study mounts."""
+    if not isinstance(study.launcher, DockerLauncher):
+        return ()
+    adapters = study.workload.lora.adapters.values() if study.workload.lora is not None else ()
+    found = [Mount(path, path) for path in (model, *adapters) if path.startswith("/")]
+    for text in study.launcher.mounts:
+        source, target, *mode = text.split(":")
+        found.append(Mount(source, target, read_only=mode != ["rw"]))
+    return tuple(dict.fromkeys(found))
 
 
 def served_name(study: Study) -> str:

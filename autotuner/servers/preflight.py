@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autotuner.engines import ModelFormat, Problem, get_engine
-from autotuner.errors import InputError
+from autotuner.errors import InfrastructureError, InputError
+from autotuner.servers.docker.client import runtimes
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.secrets import resolve_headers, resolve_secrets
-from autotuner.study.model import EndpointLauncher, Study
+from autotuner.study.model import DockerLauncher, EndpointLauncher, Study
 from autotuner.study.model_facts import ModelFacts, WeightFormat
 
 # Words of names in model.variants that say how numbers are stored.
@@ -84,13 +85,24 @@ def adapter_problems(study: Study) -> list[Problem]:
 
 
 def executable_problem(study: Study, executable: str) -> Problem | None:
-    """An executable (a Deployment's ``argv[0]``) that is neither here nor has a stand-in here."""
+    """An executable (a Deployment's ``argv[0]``) that is neither here nor has a stand-in here; of a docker study, a
+    daemon that does not answer here."""
     if isinstance(study.launcher, EndpointLauncher):
         return None
+    if isinstance(study.launcher, DockerLauncher):
+        return _docker_problem()
     try:
         resolve_argv([executable])
     except InputError as error:
         return Problem("engine.command", executable, error.message)
+    return None
+
+
+def _docker_problem() -> Problem | None:
+    try:
+        runtimes()
+    except InfrastructureError as error:
+        return Problem("launcher.kind", "docker", f"no docker daemon answers on this machine: {error.message}")
     return None
 
 

@@ -152,6 +152,8 @@ class _Launch:
             inherit_fds=tuple(request.inherit_fds),
             grace_s=self._grace_s,
             meeting_host=request.meeting_host,
+            image=request.deployment.image,
+            mounts=request.deployment.mounts,
         )
         self._shares.append(LocalShare(ground, self._make_starter()))
         held.callback(self._shares[0].close)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from autotuner.engines.deployment import Address, Rank, SecretEnv
+from autotuner.engines.deployment import Address, Mount, Rank, SecretEnv
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.secrets import read_variable
 from autotuner.servers.supervision import RankProcess, Supervision
@@ -33,6 +33,8 @@ class RankOrder:
     cores: tuple[int, ...]
     tags: Mapping[str, str]
     name: str
+    image: str | None = None
+    mounts: tuple[Mount, ...] = ()
 
     def argv(self, files: str | None = None) -> tuple[str, ...]:
         """The bound argv; ``files``: where the rank sees its folder, by default where it is."""
@@ -67,6 +69,10 @@ class RankStarter(Protocol):
         """The processes of the ranks that run."""
         ...
 
+    def check_exit(self, exit_code: int) -> None:
+        """Raises ServerLostError for the exit code of a rank that was lost through no fault of its own."""
+        ...
+
     def clean_up(self) -> None:
         """Called when the supervisor has ended. Raises InfrastructureError for what it left and won't go."""
         ...
@@ -85,6 +91,9 @@ class ProcessStarter:
 
     def pids(self, supervision: Supervision) -> Sequence[int]:
         return supervision.pids()
+
+    def check_exit(self, exit_code: int) -> None:
+        """Every exit of a process is its own."""
 
     def clean_up(self) -> None:
         """The supervisor left nothing."""

@@ -1,35 +1,39 @@
 """The reaper: ends what dead studies left behind, and nothing else.
 
-A leftover is a process of this user whose environment carries AUTOTUNER_STUDY and an AUTOTUNER_OWNER of
-this host, and whose owner, the study's driver, is dead. Processes of a driver on another host are that
-host's to judge.
+A leftover is a process of this user, or a container, that carries AUTOTUNER_STUDY in its environment or labels, and
+whose owner, the study's driver, or holder, the process on this node that launched it, was on this host and is dead.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
 
-from autotuner.servers.tags import OWNER, STUDY, TRIAL, Owner, processes_with
+from autotuner.errors import InfrastructureError
+from autotuner.servers.docker import client
+from autotuner.servers.docker.labels import STUDY_LABEL, TRIAL_LABEL, is_orphaned
+from autotuner.servers.tags import HOLDER, OWNER, STUDY, TRIAL, Owner, processes_with
 
 GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A process whose driver is dead. ``command`` is its argv, for people to read."""
+    """A process or a container (``pid`` 0) of a dead study. ``command`` is its argv, for people to read."""
 
     pid: int
     study: str
     trial: str
     command: str
+    container: str = ""  # its name
 
 
 def find_leftovers(study: str | None = None) -> list[Leftover]:
     """What ``reap`` would end now, of one study id or of all."""
-    return [left for _, left in _find(study)]
+    return [*(left for _, left in _find(study)), *(left for _, left in _orphans(study))]
 
 
 def reap(study: str | None = None, *, grace_s: float = GRACE_S) -> list[Leftover]:
@@ -40,7 +44,7 @@ def reap(study: str | None = None, *, grace_s: float = GRACE_S) -> list[Leftover
     _, alive = psutil.wait_procs(processes, timeout=grace_s)
     _signal(alive, kill=True)
     _, stuck = psutil.wait_procs(alive, timeout=grace_s)
-    return [left for process, left in found if process not in stuck]
+    return [*(left for process, left in found if process not in stuck), *_remove_containers(study)]
 
 
 def _find(study: str | None) -> list[tuple[psutil.Process, Leftover]]:
@@ -54,10 +58,33 @@ def _as_leftover(process: psutil.Process) -> Leftover | None:
         command = " ".join(process.cmdline())
     except psutil.Error:
         return None  # it ended meanwhile
-    owner = Owner.parse(environment.get(OWNER, ""))
-    if owner is None or not owner.is_here or owner.is_alive:
+    if not any(Owner.is_dead_here(environment.get(tag, "")) for tag in (OWNER, HOLDER)):
         return None
     return Leftover(process.pid, environment[STUDY], environment.get(TRIAL, ""), command)
+
+
+def _orphans(study: str | None) -> list[tuple[str, Leftover]]:
+    """Ids of containers that dead studies left; none where no daemon answers."""
+    if not client.may_be_here():
+        return []
+    try:
+        found = client.our_containers()
+    except InfrastructureError:
+        return []
+    return [
+        (one.id, Leftover(0, one.labels[STUDY_LABEL], one.labels.get(TRIAL_LABEL, ""), one.command, one.name))
+        for one in found
+        if study in (None, one.labels[STUDY_LABEL]) and is_orphaned(one.labels)
+    ]
+
+
+def _remove_containers(study: str | None) -> list[Leftover]:
+    removed = []
+    for container_id, left in _orphans(study):
+        with contextlib.suppress(InfrastructureError):
+            client.remove(container_id)
+            removed.append(left)
+    return removed
 
 
 def _signal(processes: Sequence[psutil.Process], *, kill: bool) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from autotuner.engines.deployment import Address, Rank
+from autotuner.engines.deployment import Address, Mount, Rank
 from autotuner.errors import InfrastructureError
 from autotuner.servers._tail import TAIL_BYTES, tail_of
 from autotuner.servers.ports import PortLease, is_listened_on, lease_port, listens
@@ -35,6 +35,8 @@ class Ground:
     inherit_fds: tuple[int, ...] = ()
     grace_s: float = GRACE_S
     meeting_host: str = LOOPBACK
+    image: str | None = None
+    mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class LocalShare:
         if self._supervision is None:
             return ShareState()
         code = self._supervision.exit_code()
+        if code is not None and not self._ended:
+            self._starter.check_exit(code)
         return ShareState(code, self._supervision.error)
 
     def is_served_here(self, port: int) -> bool | None:
@@ -185,6 +189,8 @@ class LocalShare:
                     cores=tuple(rank_cores),
                     tags=ground.tags,
                     name=f"{ground.launch_id}-rank{bound.number}",
+                    image=ground.image,
+                    mounts=ground.mounts,
                 )
             )
         return orders

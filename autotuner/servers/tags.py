@@ -12,6 +12,7 @@ import psutil
 STUDY = "AUTOTUNER_STUDY"
 TRIAL = "AUTOTUNER_TRIAL"
 OWNER = "AUTOTUNER_OWNER"
+HOLDER = "AUTOTUNER_HOLDER"  # the process on this node that launched it; the driver may be on another host
 LAUNCH = "AUTOTUNER_LAUNCH"  # "<launch id>/<a word that no other launch has>"
 
 
@@ -36,6 +37,12 @@ class Owner:
         host, _, rest = text.partition(":")
         pid, _, start = rest.partition(":")
         return cls(host, int(pid), int(start)) if host and pid.isdigit() and start.isdigit() else None
+
+    @classmethod
+    def is_dead_here(cls, text: str) -> bool:
+        """Whether ``text`` names a process of this host that has ended."""
+        owner = cls.parse(text)
+        return owner is not None and owner.is_here and not owner.is_alive
 
     @property
     def is_here(self) -> bool:
@@ -68,8 +75,8 @@ def owner_tag(pid: int | None = None) -> str:
 
 
 def tags(study_id: str, trial_id: str, owner: str) -> dict[str, str]:
-    """The environment that marks every process of a trial. ``owner`` is the driver's ``owner_tag()``."""
-    return {STUDY: study_id, TRIAL: trial_id, OWNER: owner}
+    """The environment that marks every process of a trial that this process holds. ``owner``: the driver's tag."""
+    return {STUDY: study_id, TRIAL: trial_id, OWNER: owner, HOLDER: owner_tag()}
 
 
 def processes_with(name: str, value: str | None = None) -> list[psutil.Process]:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from autotuner.errors import StudyError
+from autotuner.study import docker_words
 from autotuner.study._problem import Problem, nearest_name
 from autotuner.study.environment import environment_problems
 from autotuner.study.hardware_profiles import hardware_profiles
-from autotuner.study.model import ConcurrencyLoad, EndpointLauncher, RateLoad, Study, Trace
+from autotuner.study.model import ConcurrencyLoad, DockerLauncher, EndpointLauncher, RateLoad, Study, Trace
 
 _MOST_OBJECTIVES = 4
 _ONE_OBJECTIVE_ALONE = ("cmaes", "hyperopt")
@@ -29,6 +31,7 @@ def broken_rules(study: Study) -> list[Problem]:
         *_prices(study),
         *_objectives(study),
         *_endpoint(study),
+        *_docker(study),
         *environment_problems(study),
         *_secrets(study),
     ]
@@ -38,6 +41,25 @@ def _engine(study: Study) -> Iterator[Problem]:
     names = list(study.engine.names)
     if len(set(names)) < len(names):
         yield Problem("engine.name", names, "each engine once")
+
+
+def _docker(study: Study) -> Iterator[Problem]:
+    if not isinstance(study.launcher, DockerLauncher):
+        return
+    settings = [study.engine, *study.engine.per_engine.values()]
+    if not any(one.image for one in settings):
+        yield Problem(
+            "engine.image", None, "the docker launcher needs the image of the engine, as vllm/vllm-openai:TAG"
+        )
+    for one in settings:
+        for name in one.image if isinstance(one.image, dict) else ():
+            if name not in study.hardware.accelerators:
+                nearest = nearest_name(name, study.hardware.accelerators)
+                yield Problem(f"engine.image.{name}", name, "a GPU type of hardware.accelerators", nearest)
+    try:
+        docker_words.read(study.launcher.extra_args)
+    except StudyError as error:
+        yield Problem("launcher.extra_args", error.value, error.rule or error.message, error.nearest)
 
 
 def _prices(study: Study) -> Iterator[Problem]:

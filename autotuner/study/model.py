@@ -26,6 +26,7 @@ from autotuner.study.load_sections import (
     Workload,
 )
 from autotuner.study.server_sections import (
+    DockerLauncher,
     EndpointLauncher,
     Engine,
     EngineSettings,
@@ -53,6 +54,7 @@ __all__ = [
     "Budget",
     "ConcurrencyLoad",
     "Dataset",
+    "DockerLauncher",
     "EndpointLauncher",
     "Engine",
     "EngineSettings",

@@ -32,6 +32,12 @@ class Model(Section):
     ] = {}
 
 
+Image = Annotated[
+    Annotated[str, Tag("|text")] | Annotated[dict[str, str], Tag("|map")],
+    form(text_or_map, "the name of an image, or a map of accelerator: name"),
+]
+
+
 class EngineSettings(Section):
     """How one inference server is started."""
 
@@ -40,6 +46,9 @@ class EngineSettings(Section):
         Field(description="Which flag catalogue to judge by; default: newest; auto: ask the executable"),
     ] = None
     args: Annotated[dict[str, Any], Field(description="Server flags common to every Config")] = {}
+    image: Annotated[
+        Image | None, Field(description="Image of the docker launcher: a name, or a map of accelerator: name")
+    ] = None
     env: Annotated[
         dict[str, TextOrSecret],
         Field(description="Environment of the server; secrets as {from_env: VARIABLE}, which is never written down"),
@@ -67,6 +76,19 @@ class ProcessLauncher(Section):
     kind: Annotated[Literal["process"], Field(description="Start each server as a process")] = "process"
 
 
+class DockerLauncher(Section):
+    """Start each server in a container of the engine's image."""
+
+    kind: Annotated[Literal["docker"], Field(description="Start each server in a container")]
+    mounts: Annotated[
+        list[Annotated[str, Field(pattern=r"^/[^:]*:/[^:]*(:(ro|rw))?$")]],
+        Field(description="SOURCE:TARGET[:ro|rw], read-only by default; a local model is mounted without being named"),
+    ] = []
+    shm_gib: Annotated[float | None, Field(gt=0, description="Shared memory of a container, where it has its own")] = 16
+    memory_gib: Annotated[float | None, Field(gt=0, description="Memory limit of a container; default: none")] = None
+    extra_args: Annotated[list[str], Field(description="Further words of docker run, as --ulimit memlock=-1")] = []
+
+
 class EndpointLauncher(Section):
     """Measure a server that already runs; nothing is started or stopped."""
 
@@ -79,12 +101,14 @@ class EndpointLauncher(Section):
 
 def _launcher_kind(value: Any) -> str | None:
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-    return f"|{kind}" if kind in ("process", "endpoint") else None
+    return f"|{kind}" if kind in ("process", "docker", "endpoint") else None
 
 
 Launcher = Annotated[
-    Annotated[ProcessLauncher, Tag("|process")] | Annotated[EndpointLauncher, Tag("|endpoint")],
-    form(_launcher_kind, "a map with kind: process, or kind: endpoint and its url"),
+    Annotated[ProcessLauncher, Tag("|process")]
+    | Annotated[DockerLauncher, Tag("|docker")]
+    | Annotated[EndpointLauncher, Tag("|endpoint")],
+    form(_launcher_kind, "a map with kind: process, kind: docker, or kind: endpoint and its url"),
 ]
 
 

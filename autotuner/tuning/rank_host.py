@@ -15,7 +15,7 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from autotuner.engines.deployment import Address
+from autotuner.engines.deployment import Address, Mount
 from autotuner.errors import ServerLostError
 from autotuner.results import OutputFolder
 from autotuner.servers import LaunchRequest, tags
@@ -51,7 +51,7 @@ class RankHost:
     def ready(self) -> bool:
         return True
 
-    def open(self, launch_id: str) -> None:
+    def open(self, launch_id: str, image: str | None, mounts: tuple[Mount, ...]) -> None:
         """Begins a share of a launch; one that was left is ended first."""
         self.close()
         job = self._job
@@ -67,6 +67,8 @@ class RankHost:
             tags=tags(job.study_id, self._trial_id, job.owner),
             gpu_ids=self._gpu_ids,
             meeting_host=ray.util.get_node_ip_address(),
+            image=image,
+            mounts=mounts,
         )
         self._share = LocalShare(ground, make_starter(job.study))
         self._held.callback(self._share.close)
@@ -134,7 +136,9 @@ class RemoteNode:
         self._host = host
 
     def open(self, request: LaunchRequest) -> RemoteShare:
-        _get(self._host.open.remote(request.launch_id), _CALL_TIMEOUT_S)
+        deployment = request.deployment
+        opened = self._host.open.remote(request.launch_id, deployment.image, deployment.mounts)
+        _get(opened, _CALL_TIMEOUT_S)
         return RemoteShare(self._host)
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from autotuner.engines import Deployment, FailureReport, Rank, ServerGroup
+from autotuner.engines import Deployment, FailureReport, Mount, Rank, ServerGroup
 from autotuner.errors import Failure, LaunchError
 from autotuner.servers import EndpointLauncher, Launcher, LaunchRequest, ProcessLauncher
+from autotuner.servers.docker.launcher import DockerLauncher
 from autotuner.servers.readiness import probe
+from tests.integration.dockerd import IMAGE, Dockerd, dockerd, why_not
 
 PROGRAM = Path(__file__).parents[1] / "integration" / "programs" / "unruly_server.py"
 
@@ -45,11 +47,33 @@ def make_request(folder: Path, *words: str) -> LaunchRequest:
     )
 
 
-@pytest.fixture(params=["process", "endpoint"])
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+def in_container(request: LaunchRequest) -> LaunchRequest:
+    """The same in the tests' image, which sees the program where it lies."""
+    mounts = (Mount(str(PROGRAM), str(PROGRAM)),)
+    [rank] = request.deployment.groups[0].ranks
+    python = str(Path(sys.executable).resolve())
+    groups = (ServerGroup((replace(rank, argv=(python, *rank.argv[1:])),)),)
+    return replace(request, deployment=replace(request.deployment, groups=groups, image=IMAGE, mounts=mounts))
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Dockerd]:
+    if why_not():
+        pytest.skip(why_not())
+    with dockerd() as running:
+        yield running
+
+
+@pytest.fixture(params=["process", "docker", "endpoint"])
+def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     good, bad = make_request(tmp_path), make_request(tmp_path, "--die", "1")
     if request.param == "process":
         yield Case(ProcessLauncher(), good, ProcessLauncher(), bad)
+        return
+    if request.param == "docker":
+        monkeypatch.setenv("DOCKER_HOST", request.getfixturevalue("daemon").host)
+        launcher = DockerLauncher()
+        yield Case(launcher, in_container(good), launcher, in_container(bad))
         return
     # The endpoint is a server that the process launcher's program serves, started by this test.
     with ProcessLauncher().launch(make_request(tmp_path, "--bind-after", "0"), diagnose) as running:

@@ -1,0 +1,93 @@
+"""The docker daemon of this node. The only file that imports the docker SDK."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from autotuner.errors import InfrastructureError
+from autotuner.servers.docker.labels import STUDY_LABEL
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_SOCKET = Path("/var/run/docker.sock")
+_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True)
+class FoundContainer:
+    """One of our containers, running or ended. ``command``: its argv, for people to read."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    command: str
+    is_running: bool
+
+
+def may_be_here() -> bool:
+    """Whether it is worth asking for a daemon at all."""
+    return bool(os.environ.get("DOCKER_HOST")) or _SOCKET.exists()
+
+
+@contextlib.contextmanager
+def daemon() -> Iterator[DockerClient]:
+    """A connection to the daemon of ``DOCKER_HOST``, by default the local socket's.
+
+    Raises InfrastructureError when it does not answer, then or while it is used.
+    """
+    import docker
+    import requests
+
+    client = None
+    try:
+        client = docker.from_env(timeout=_TIMEOUT_S)
+        client.ping()
+        yield client
+    except (requests.exceptions.RequestException, docker.errors.DockerException) as error:
+        raise InfrastructureError(f"docker: {_told(error)}", key="launcher.kind", value="docker") from error
+    finally:
+        if client is not None:
+            client.close()
+
+
+def our_containers() -> list[FoundContainer]:
+    """Every container with our label, those that have ended too. Raises InfrastructureError."""
+    with daemon() as client:
+        found = client.api.containers(all=True, filters={"label": STUDY_LABEL})
+    return [
+        FoundContainer(
+            id=one["Id"],
+            name=one["Names"][0].lstrip("/") if one.get("Names") else one["Id"][:12],
+            labels=one.get("Labels") or {},
+            command=str(one.get("Command", "")),
+            is_running=one.get("State") == "running",
+        )
+        for one in found
+    ]
+
+
+def remove(container_id: str) -> None:
+    """Kills and removes it; one that is gone is no error. Raises InfrastructureError."""
+    import docker
+
+    with daemon() as client, contextlib.suppress(docker.errors.NotFound):
+        client.api.remove_container(container_id, force=True, v=True)
+
+
+def runtimes() -> tuple[str, tuple[str, ...]]:
+    """The daemon's version and its runtimes. Raises InfrastructureError."""
+    with daemon() as client:
+        info: dict[str, Any] = client.info()
+    return str(info.get("ServerVersion", "")), tuple(sorted(info.get("Runtimes") or {}))
+
+
+def _told(error: Exception) -> str:
+    """The daemon's own words, in a line."""
+    explanation = getattr(error, "explanation", None)
+    return " ".join(str(explanation or error).split())

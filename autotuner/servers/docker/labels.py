@@ -1,0 +1,30 @@
+"""The labels by which Autotuner knows its own containers, and what they say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from autotuner.servers.tags import HOLDER, LAUNCH, OWNER, STUDY, TRIAL, Owner
+
+PREFIX = "autotuner."
+STUDY_LABEL = "autotuner.study"
+TRIAL_LABEL = "autotuner.trial"
+NODE_LABEL = "autotuner.node"
+OWNER_LABEL = "autotuner.owner"
+HOLDER_LABEL = "autotuner.holder"  # the process on this node that launched it, as host:pid:start
+LAUNCH_LABEL = "autotuner.launch"
+GPUS_LABEL = "autotuner.gpus"
+
+_BY_TAG = {STUDY: STUDY_LABEL, TRIAL: TRIAL_LABEL, OWNER: OWNER_LABEL, HOLDER: HOLDER_LABEL, LAUNCH: LAUNCH_LABEL}
+
+
+def labels(tags: Mapping[str, str], gpu_ids: tuple[str, ...]) -> dict[str, str]:
+    """Those of a container whose processes carry ``tags``."""
+    known = {label: tags[tag] for tag, label in _BY_TAG.items() if tag in tags}
+    return {**known, NODE_LABEL: os.uname().nodename, GPUS_LABEL: ",".join(gpu_ids)}
+
+
+def is_orphaned(found: Mapping[str, str]) -> bool:
+    """Whether the driver, or the process that launched it, ran on this host and is dead."""
+    return Owner.is_dead_here(found.get(OWNER_LABEL, "")) or Owner.is_dead_here(found.get(HOLDER_LABEL, ""))
