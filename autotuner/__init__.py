@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from autotuner.api.comparing import compare
     from autotuner.api.diagnosing import doctor
     from autotuner.api.explaining import explain
+    from autotuner.api.fetching import Fetched, fetch
     from autotuner.api.importing import ImportedStudy, import_study
     from autotuner.api.reaping import reap
     from autotuner.api.rescoring import rescore
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "CheckReport": "autotuner.api.check_report",
     "Explanation": "autotuner.study.origins",
+    "Fetched": "autotuner.api.fetching",
     "ImportedStudy": "autotuner.api.importing",
     "Result": "autotuner.api.result",
     "Study": "autotuner.study.model",
@@ -44,6 +46,7 @@ _HOMES = {
     "compare": "autotuner.api.comparing",
     "doctor": "autotuner.api.diagnosing",
     "explain": "autotuner.api.explaining",
+    "fetch": "autotuner.api.fetching",
     "import_study": "autotuner.api.importing",
     "init_study": "autotuner.api.starting",
     "load_result": "autotuner.api.result",
@@ -61,6 +64,7 @@ _HOMES = {
 __all__ = [
     "CheckReport",
     "Explanation",
+    "Fetched",
     "ImportedStudy",
     "Result",
     "Study",
@@ -72,6 +76,7 @@ __all__ = [
     "compare",
     "doctor",
     "explain",
+    "fetch",
     "import_study",
     "init_study",
     "load_result",

@@ -58,8 +58,10 @@ def resume(
 def _run(
     study: Study, folder: OutputFolder, address: str | None, progress: bool, observers: Sequence[Observer]
 ) -> Result:
+    from autotuner.tuning.job_folder import note_job_folder
     from autotuner.tuning.runner import run_study
 
+    note_job_folder(folder.path)
     with _observers(folder, progress, observers) as watching:
         ending = run_study(study, study_id(study), folder, address, watching)
     if ending.interrupted_by is not None and not folder.database.exists():

@@ -46,6 +46,16 @@ def _sqlite(path: str, read_only: bool) -> sa.Engine:
     return engine
 
 
+def copy_sqlite(path: Path, target: Path) -> None:
+    """The database at ``path``, as it is between two writes, as the new file ``target``."""
+    source, copy = _look_into(path), sqlite3.connect(target)
+    try:
+        source.backup(copy)
+    finally:
+        copy.close()
+        source.close()
+
+
 def _look_into(path: Path) -> sqlite3.Connection:
     """A connection that writes nothing, not even the roll-back of a write that a killed driver left half done."""
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=_READER_WAITS_S)

@@ -36,10 +36,11 @@ class Interrupts:
             raise KeyboardInterrupt from None
 
     @contextmanager
-    def watch(self) -> Iterator[None]:
+    def watch(self, *, at_once: bool = False) -> Iterator[None]:
         """Turns SIGTERM into what Ray Tune understands (SIGINT); does nothing off the main thread.
 
-        To be entered after ``ray.init()``, which sets a handler of its own that exits at once.
+        Ray Tune waits some seconds for its trials; ``at_once`` SIGTERM is not for it to hear, and interrupts this
+        thread. To be entered after ``ray.init()``, which sets a handler of its own that exits at once.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -51,6 +52,8 @@ class Interrupts:
 
         def on_sigterm(number: int, _: FrameType | None) -> None:
             self.note(number)
+            if at_once:
+                raise KeyboardInterrupt
             signal.raise_signal(signal.SIGINT)
 
         before = signal.signal(signal.SIGINT, on_sigint), signal.signal(signal.SIGTERM, on_sigterm)

@@ -32,6 +32,7 @@ from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
 from autotuner.tuning.events import ConfigsLeftOut, Observer, StudyEnded, StudyStarted
 from autotuner.tuning.interrupts import Interrupts
 from autotuner.tuning.job import StudyJob
+from autotuner.tuning.job_folder import own_job_id
 from autotuner.tuning.known_space import known_space
 from autotuner.tuning.placement import placement_group
 from autotuner.tuning.placement_policy import Need
@@ -66,7 +67,8 @@ def run_study(
     """
     interrupts = Interrupts()
     stop_reason = ""
-    with contextlib.suppress(KeyboardInterrupt), interrupts.take_exit(), ray_session(address), interrupts.watch():
+    watch = interrupts.watch(at_once=own_job_id() is not None)  # Ray gives a job that is stopped 3 s
+    with contextlib.suppress(KeyboardInterrupt), interrupts.take_exit(), ray_session(address), watch:
         stop_reason = _run_on_ray(study, study_id, folder, observers, interrupts)
     if not stop_reason:
         interrupts.note(signal.SIGINT)

@@ -42,6 +42,15 @@ def test_a_signal_that_was_swallowed_interrupts_again() -> None:
     assert interrupts.exit_code == 143
 
 
+def test_at_once_sigterm_interrupts_whoever_has_taken_sigint() -> None:
+    interrupts = Interrupts()
+    with interrupts.watch(at_once=True):
+        signal.signal(signal.SIGINT, lambda *_: None)  # as Ray Tune does
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    assert interrupts.exit_code == 143
+
+
 def test_off_the_main_thread_nothing_is_watched() -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen = []

@@ -6,6 +6,7 @@ from autotuner.cli.commands import (
     compare,
     doctor,
     export,
+    fetch,
     import_,
     init,
     logs,
@@ -17,6 +18,22 @@ from autotuner.cli.commands import (
     status,
 )
 
-COMMANDS = (init, import_, check, run, resume, status, logs, report, compare, rescore, export, bench, doctor, reap)
+COMMANDS = (
+    init,
+    import_,
+    check,
+    run,
+    resume,
+    status,
+    logs,
+    fetch,
+    report,
+    compare,
+    rescore,
+    export,
+    bench,
+    doctor,
+    reap,
+)
 
 __all__ = ["COMMANDS"]

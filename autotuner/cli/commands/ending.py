@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import autotuner as at
 from autotuner.cli.output import note, print_json
@@ -15,4 +16,15 @@ def tell_ending(result: at.Result, as_json: bool) -> int:
         result.print_summary()
     if result.exit_code > 128:  # a signal's
         note(f"interrupted; go on with: autotuner resume {shlex.quote(str(result.path))}")
+    _tell_of_rays_copy(result.path)
     return result.exit_code
+
+
+def _tell_of_rays_copy(path: Path) -> None:
+    from autotuner.tuning.job_folder import is_rays_copy, own_job_id
+
+    if is_rays_copy(path):
+        note(
+            f"{path} is in the job's copy of its working directory, which Ray deletes some time after the job: "
+            f"bring it to your machine with: autotuner fetch {own_job_id()}"
+        )
