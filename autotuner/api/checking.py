@@ -15,6 +15,7 @@ from autotuner.engines.deployment import Rank
 from autotuner.errors import StudyError
 from autotuner.scoring import parse_objective
 from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problem, variant_problems
+from autotuner.servers.prefetch import prefetch_problem
 from autotuner.servers.telemetry import energy_problem
 from autotuner.space import Config, Count, SearchSpace
 from autotuner.study import load_study as load_study_file
@@ -66,6 +67,7 @@ def check(
     needs = bundle(study, baseline)
     told += _refuse([*variant_problems(study, models.variants), *adapter_problems(study)])
     told += _refuse([model_problem(study), secret_problem(study), *_executables(study, ranks, address, starts_here)])
+    told += _refuse([prefetch_problem(study)] if address is None else [])
     told += _refuse([_budget_problem(study, needs), energy_problem(study, needs.get("GPU", 0))])
     fits: int | None = None
     misfits: list[str] = []

@@ -51,6 +51,10 @@ class OtherNode(Protocol):
         """Its share of a launch. Raises ServerLostError when the node is gone."""
         ...
 
+    def prefetch(self, deployment: Deployment, timeout_s: float) -> None:
+        """As ``servers.prefetch.prefetch``, on that node. Raises ServerLostError when it is gone."""
+        ...
+
 
 class RunningServer(Protocol):
     """A server that answered its ready probe. Leaving the context ends every process of it."""

@@ -12,7 +12,8 @@ from autotuner.study.model import Study
 _NOT_IDENTITY = {
     "name": True,
     "budget": True,
-    "timeouts": {"start_s", "rung_s", "trial_s"},
+    "model": {"prefetch"},
+    "timeouts": {"fetch_s", "start_s", "rung_s", "trial_s"},
     "search": {"trials", "confirm", "max_concurrent_trials"},
 }
 

@@ -120,6 +120,9 @@ class Workload(Section):
 class Timeouts(Section):
     """After how long each wait is given up."""
 
+    fetch_s: Annotated[
+        float, Field(gt=0, description="The weights of a trial, from a hub to a node, before its server starts")
+    ] = 3600.0
     start_s: Annotated[float, Field(gt=0, description="From a server's start until it is ready")] = 900.0
     request_s: Annotated[float, Field(gt=0, description="One request; a failed one counts as so long")] = 120.0
     rung_s: Annotated[float, Field(gt=0, description="All load points of one rung")] = 900.0

@@ -30,6 +30,9 @@ class Model(Section):
         dict[str, str],
         Field(description="The same model with weights quantised offline: value of quantization.gemm → id or path"),
     ] = {}
+    prefetch: Annotated[
+        bool, Field(description="Fetch what is on a hub to each node before a server's start-up is timed")
+    ] = True
 
 
 Image = Annotated[

@@ -14,10 +14,11 @@ from autotuner.benchmark import DriverSettings, LoadDriver, Target
 from autotuner.engines import Deployment, one_engine
 from autotuner.engines.node_shares import node_shares
 from autotuner.engines.nodes import gpus_per_node
-from autotuner.errors import CapacityError, Failure, LaunchError
+from autotuner.errors import CapacityError, Failure, InfrastructureError, LaunchError
 from autotuner.servers import OWNER, CoreLease, LaunchRequest, RunningServer, resolve_headers
 from autotuner.servers.launcher import OtherNode
 from autotuner.servers.near_cores import cores_near
+from autotuner.servers.prefetch import FetchOrder
 from autotuner.servers.share import LOOPBACK
 from autotuner.servers.telemetry import WatchTarget
 from autotuner.study.model import Study
@@ -25,6 +26,7 @@ from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.log_shipper import LogShipper
 from autotuner.tuning.rig import Rig
 from autotuner.tuning.trial_store import TrialStore
+from autotuner.tuning.weights import fetch_on_all_nodes
 
 _ATTEMPTS = 3  # of what says nothing about a Config: a taken port, a busy node
 
@@ -109,6 +111,7 @@ class TrialLaunch:
                 log_dir = work_dir / "logs"
                 held.enter_context(LogShipper(self._store, self._assignment.trial_id, log_dir))
             log_dir.mkdir(parents=True, exist_ok=True)
+            self._fetch_weights(deployment, log_dir / f"{launch_id}-fetch.log")
             server_cores, client_cores, fds = self._lease_cores(held, deployment)
             request = LaunchRequest(
                 deployment=deployment,
@@ -134,9 +137,27 @@ class TrialLaunch:
             self._held = held.pop_all()
         return Live(launch_id, server, driver)
 
+    def _fetch_weights(self, deployment: Deployment, log: Path) -> None:
+        """Counts as loading, and not as start-up: how fast a hub is says nothing about a Config."""
+        if self._rig.prefetch is None:
+            return
+        started = self._rig.clock.monotonic_s()
+        timeout_s = min(self._study.timeouts.fetch_s, self._left_s())
+        order = FetchOrder(self._own_study, deployment, timeout_s, self._place.tags, log)
+        try:
+            fetch_on_all_nodes(order, self._rig.prefetch, self._place.other_nodes)
+        except InfrastructureError as error:
+            if self._left_s() > 0:
+                raise
+            raise LaunchError(error.message, Failure.STARTUP_TIMEOUT) from error
+        finally:
+            self.loading_s += self._rig.clock.monotonic_s() - started
+
     def _start_timeout_s(self) -> float:
-        left_s = self._ends_at_s - self._rig.clock.monotonic_s()
-        return max(0.0, min(self._study.timeouts.start_s, left_s))
+        return min(self._study.timeouts.start_s, self._left_s())
+
+    def _left_s(self) -> float:
+        return max(0.0, self._ends_at_s - self._rig.clock.monotonic_s())
 
     def _lease_cores(
         self, held: contextlib.ExitStack, deployment: Deployment

@@ -15,12 +15,13 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util import get_current_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from autotuner.engines.deployment import Address, Mount
+from autotuner.engines.deployment import Address, Deployment, Mount
 from autotuner.errors import ServerLostError
 from autotuner.results import OutputFolder
 from autotuner.servers import LaunchRequest, tags
 from autotuner.servers._tail import TAIL_BYTES
 from autotuner.servers.make import make_starter
+from autotuner.servers.prefetch import FetchOrder, prefetch
 from autotuner.servers.share import BoundRank, Ground, LocalShare, ShareState
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.capacity import need_of
@@ -72,6 +73,11 @@ class RankHost:
         )
         self._share = LocalShare(ground, make_starter(job.study))
         self._held.callback(self._share.close)
+
+    def prefetch(self, deployment: Deployment, timeout_s: float) -> None:
+        """Fetches what the servers need of a hub to this node."""
+        job = self._job
+        prefetch(FetchOrder(job.study, deployment, timeout_s, tags(job.study_id, self._trial_id, job.owner)))
 
     def call(self, method: str, *arguments: Any) -> Any:
         """A method of the open share."""
@@ -140,6 +146,9 @@ class RemoteNode:
         opened = self._host.open.remote(request.launch_id, deployment.image, deployment.mounts)
         _get(opened, _CALL_TIMEOUT_S)
         return RemoteShare(self._host)
+
+    def prefetch(self, deployment: Deployment, timeout_s: float) -> None:
+        _get(self._host.prefetch.remote(deployment, timeout_s), timeout_s + _CALL_TIMEOUT_S)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import Protocol
 from autotuner.benchmark import DriverSettings, LoadDriver, Target, open_driver
 from autotuner.engines import Engine, EngineAnswer
 from autotuner.servers import Launcher, ask_version, make_launcher, reap
+from autotuner.servers.prefetch import FetchOrder, prefetch
 from autotuner.servers.telemetry import WatchTarget, watch_driver
 from autotuner.study.model import Study
 
@@ -43,8 +44,8 @@ class SystemClock:
 class Rig:
     """``leases_cores`` says whether trials without GPUs hold real cores of this machine while they run.
 
-    ``watch`` lays telemetry around a load driver, ``ask_version`` asks a node's own engine for its version and
-    ``reap`` ends what dead studies left on the node; ``None`` where there is nothing real.
+    ``watch`` lays telemetry around a load driver, ``ask_version`` asks a node's own engine for its version, ``reap``
+    ends what dead studies left on the node and ``prefetch`` brings weights there; ``None`` where there is nothing real.
     """
 
     launcher: Launcher
@@ -54,6 +55,7 @@ class Rig:
     watch: Callable[[LoadDriver, WatchTarget], LoadDriver] | None = None
     ask_version: AskVersion | None = None
     reap: Callable[[], object] | None = None
+    prefetch: Callable[[FetchOrder], None] | None = None
 
 
 def make_rig(study: Study) -> Rig:
@@ -66,4 +68,5 @@ def make_rig(study: Study) -> Rig:
         watch=watch_driver,
         ask_version=None if study.launcher.kind == "endpoint" else ask_version,
         reap=None if study.launcher.kind == "endpoint" else reap,
+        prefetch=prefetch,
     )
