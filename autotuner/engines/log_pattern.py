@@ -7,6 +7,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from autotuner.engines.container_words import KILLED_FOR_MEMORY, NOT_STARTED
 from autotuner.engines.engine import FailureReport
 from autotuner.errors import Failure
 
@@ -33,18 +34,26 @@ class LogPattern:
     in_asides: bool = False
 
 
+# What the launcher knows for certain.
+_CONTAINER = (
+    LogPattern(f"^{re.escape(KILLED_FOR_MEMORY)}", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(f"^{re.escape(NOT_STARTED)}", Failure.INVALID_CONFIG),
+)
+
+
 def diagnose_log(
     patterns: Sequence[LogPattern], exit_code: int | None, log: str, asides: Sequence[str] = ()
 ) -> FailureReport:
     """The failure of the first pattern, in the order given, that a line of the log matches.
 
-    Where none does: CRASH, told with the log's last line, or HANG for a server that still lives (``exit_code`` None).
+    What the launcher says of a container comes before them. Where none does: CRASH, told with the log's last line, or
+    HANG for a server that still lives (``exit_code`` None).
     ``asides`` say how lines start that the engine's own logger wrote below the level of an error.
     """
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     aside = re.compile(f"{_PROCESS}(?:{'|'.join((*_ASIDES, *asides))})")
     serious = [line for line in lines if not aside.match(line)]
-    for pattern in patterns:
+    for pattern in (*_CONTAINER, *patterns):
         expression = re.compile(pattern.expression)
         for line in lines if pattern.in_asides else serious:
             if expression.search(line):

@@ -1,4 +1,4 @@
-"""Launchers whose ranks are owned by supervisors: as processes here (docker's are in ``docker.py``)."""
+"""Launchers whose ranks are owned by supervisors: as processes here (docker's are in ``docker/``)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Self
 from autotuner.engines.deployment import Address, Deployment
 from autotuner.engines.log_pattern import last_lines
 from autotuner.engines.node_shares import NodeShare, node_shares
-from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
+from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError
 from autotuner.servers._tail import DIAGNOSED_BYTES, TAIL_BYTES
 from autotuner.servers.launcher import Diagnose, LaunchRequest
 from autotuner.servers.rank_starter import ProcessStarter, RankStarter
@@ -99,7 +99,9 @@ def launch_shares(
         except _PortTakenError as error:
             if attempt == _PORT_ATTEMPTS:
                 raise LaunchError(str(error), Failure.INFRASTRUCTURE) from error
-        except (InputError, OSError, ServerLostError) as error:
+        except LaunchError:
+            raise
+        except (InputError, OSError, InfrastructureError) as error:
             raise LaunchError(str(error), Failure.INFRASTRUCTURE) from error
     raise AssertionError("unreachable")
 
@@ -128,6 +130,8 @@ class _Launch:
         with contextlib.ExitStack() as held:
             self._open(held)
             self._bind()
+            for share in self._shares:
+                share.prepare()
             started = time.monotonic()
             versions = [share.start(ranks) for share, ranks in zip(self._shares, self._ranks, strict=True)]
             self._wait()

@@ -61,6 +61,10 @@ class RankStarter(Protocol):
         """The environment of the supervisor, tags apart."""
         ...
 
+    def prepare(self, image: str | None, gpu_ids: Sequence[str]) -> None:
+        """What must be done before the start-up clock runs, once a share."""
+        ...
+
     def command(self, order: RankOrder) -> Started:
         """Raises InputError for what can't be started here."""
         ...
@@ -83,6 +87,9 @@ class ProcessStarter:
 
     def base_env(self) -> dict[str, str]:
         return inherited_env()
+
+    def prepare(self, image: str | None, gpu_ids: Sequence[str]) -> None:
+        """Processes are started from what the node has."""
 
     def command(self, order: RankOrder) -> Started:
         resolved = resolve_argv(order.argv())

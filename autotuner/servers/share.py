@@ -11,6 +11,7 @@ from typing import Protocol
 from autotuner.engines.deployment import Address, Mount, Rank
 from autotuner.errors import InfrastructureError
 from autotuner.servers._tail import TAIL_BYTES, tail_of
+from autotuner.servers.gpu_memory import require_empty, wait_until_given_back
 from autotuner.servers.ports import PortLease, is_listened_on, lease_port, listens
 from autotuner.servers.rank_starter import RankOrder, RankStarter
 from autotuner.servers.supervision import GRACE_S, Supervision
@@ -64,6 +65,10 @@ class Share(Protocol):
         """An address for each rank to listen on, and one for each server whose ranks meet on this node."""
         ...
 
+    def prepare(self) -> None:
+        """What takes time and is not starting: GPUs empty, an image fetched. Raises InfrastructureError."""
+        ...
+
     def start(self, ranks: Sequence[BoundRank]) -> str | None:
         """Starts the ranks; returns the engine's version, where it is known before the server tells it."""
         ...
@@ -81,7 +86,10 @@ class Share(Protocol):
     def log_tail(self, max_bytes: int = TAIL_BYTES) -> str: ...
 
     def end(self) -> None:
-        """Ends every process; ports stay leased. Raises InfrastructureError when one won't go. Idempotent."""
+        """Ends every process and waits until the GPUs' memory is back; ports stay leased. Idempotent.
+
+        Raises InfrastructureError when a process won't go or memory does not come back.
+        """
         ...
 
     def close(self) -> None:
@@ -100,10 +108,15 @@ class LocalShare:
         self._logs: list[Path] = []
         self._supervision: Supervision | None = None
         self._ended = False
+        self._used_before: Mapping[str, int] = {}
 
     def lease(self, ranks: int, meetings: int = 0) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
         own = tuple(self._lease(LOOPBACK) for _ in range(ranks))
         return own, tuple(self._lease(self._ground.meeting_host) for _ in range(meetings))
+
+    def prepare(self) -> None:
+        self._starter.prepare(self._ground.image, self._ground.gpu_ids)
+        self._used_before = require_empty(self._ground.gpu_ids)
 
     def start(self, ranks: Sequence[BoundRank]) -> str | None:
         ground = self._ground
@@ -151,6 +164,7 @@ class LocalShare:
         if stuck:
             raise InfrastructureError(f"processes that not even SIGKILL ended: {', '.join(map(str, stuck))}")
         self._starter.clean_up()
+        wait_until_given_back(self._used_before)
 
     def close(self) -> None:
         with self._ports:

@@ -32,7 +32,8 @@ from autotuner.tuning.priority import take_usual_priority
 from autotuner.tuning.store_actor import RemoteStore
 
 _CALL_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 120.0  # beyond a supervisor's own deadlines
+_STOP_TIMEOUT_S = 180.0  # beyond a supervisor's own deadlines, and a GPU's memory that comes back
+_PREPARE_TIMEOUT_S = 3700.0  # an image is pulled; a host that is gone is known at once
 
 
 class RankHost:
@@ -100,6 +101,9 @@ class RemoteShare:
     def lease(self, ranks: int, meetings: int = 0) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
         own, meeting = self._call("lease", ranks, meetings)
         return own, meeting
+
+    def prepare(self) -> None:
+        self._call("prepare", timeout_s=_PREPARE_TIMEOUT_S)
 
     def start(self, ranks: Sequence[BoundRank]) -> str | None:
         version: str | None = self._call("start", ranks)

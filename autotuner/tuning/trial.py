@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from autotuner.tuning.launch import Live, Place, TrialLaunch
 from autotuner.tuning.rig import Rig
 from autotuner.tuning.rung import RungResult, RungRunner
 from autotuner.tuning.trial_store import TrialStore
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,18 @@ class TrialRun:
             return self._fail(rung, Failure.INFRASTRUCTURE, error.message)
 
     def release(self) -> None:
-        """Ends the load driver and every server process, gives cores and folders back."""
+        """Ends the load driver and every server process, gives cores and folders back.
+
+        What a node does not give back says nothing about what was measured: it is noted, and the next launch there
+        fails for it.
+        """
         if self._released_at is not None:
             return
         try:
             self._launch.close()
+        except InfrastructureError as error:
+            _log.error("trial %s: %s", self._assignment.trial_id, error.message)
+            self._note(Failure.INFRASTRUCTURE, error.message)
         finally:
             self._released_at = self._rig.clock.monotonic_s()
             self._store.set_usage(self._assignment.trial_id, self.usage())
@@ -198,10 +208,13 @@ class TrialRun:
     def _hand_back(self, rung: int, failure: Failure | None, message: str, log_tail: str) -> RungReport:
         """Ends here, to be started on another node: the failure is noted, the cut rung is not recorded."""
         assert failure is not None
-        now = self._rig.clock.epoch_s()
-        self._store.note_failure(FailureRecord(self._assignment.trial_id, failure, message, now, log_tail=log_tail))
+        self._note(failure, message, log_tail)
         self.release()
         return self._make_report(rung, failure=failure, message=message, to_repeat=True)
+
+    def _note(self, failure: Failure, message: str, log_tail: str = "") -> None:
+        now = self._rig.clock.epoch_s()
+        self._store.note_failure(FailureRecord(self._assignment.trial_id, failure, message, now, log_tail=log_tail))
 
     def _log_tail(self) -> str:
         return self._launch.live.server.log_tail() if self._launch.live else ""

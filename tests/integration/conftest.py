@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -44,6 +45,21 @@ def mark() -> Iterator[str]:
 def alive(mark: str) -> Callable[[], list[psutil.Process]]:
     """The living processes of this test: those that carry its mark."""
     return lambda: marked_processes(mark)
+
+
+@pytest.fixture
+def nvml(tmp_path: Path, programs: Path) -> Callable[..., Path]:
+    """Compiles libnvidia-ml.so.1, as programs/nvml.c has it; gives its folder."""
+
+    def compiled(*macros: str) -> Path:
+        folder = tmp_path / "nvml"
+        folder.mkdir()
+        library = folder / "libnvidia-ml.so.1"
+        options = ["-shared", "-fPIC", "-nostdlib", "-Werror", *(f"-D{macro}" for macro in macros)]
+        subprocess.run(["gcc", *options, "-o", str(library), str(programs / "nvml.c")], check=True)
+        return folder
+
+    return compiled
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from autotuner.engines import Deployment, FailureReport, Mount, Rank, ServerGrou
 from autotuner.errors import Failure, LaunchError, ServerLostError
 from autotuner.servers import LaunchRequest, find_leftovers, owner_tag, reap, tags
 from autotuner.servers.docker.launcher import DockerLauncher
-from autotuner.servers.docker.starter import ContainerSettings
+from autotuner.servers.docker.settings import ContainerSettings
 from autotuner.servers.tags import HOLDER, OWNER
 from tests.e2e.studies import wait_until
 from tests.integration.dockerd import IMAGE, Dockerd, dockerd, why_not

@@ -110,21 +110,6 @@ def test_a_server_that_tells_nothing_has_no_columns(tiny_model: Path, tmp_path: 
 
 
 @pytest.fixture
-def nvml(tmp_path: Path, programs: Path) -> Callable[..., Path]:
-    """Compiles libnvidia-ml.so.1; gives its folder."""
-
-    def compiled(*macros: str) -> Path:
-        folder = tmp_path / "nvml"
-        folder.mkdir()
-        library = folder / "libnvidia-ml.so.1"
-        options = ["-shared", "-fPIC", "-nostdlib", "-Werror", *(f"-D{macro}" for macro in macros)]
-        subprocess.run(["gcc", *options, "-o", str(library), str(programs / "nvml.c")], check=True)
-        return folder
-
-    return compiled
-
-
-@pytest.fixture
 def metered_trial(tiny_model: Path, tmp_path: Path, programs: Path, mark: str) -> Callable[[Path | None], Any]:
     """Runs programs/metered_trial.py with the library of a folder; what it prints."""
 

@@ -1,81 +1,102 @@
 """The node agent: removes containers whose holder is dead, when all that should have done it was killed.
 
-A process of its own on each node, one for a user, that belongs to no trial and no Ray worker. It ends by itself when
-nothing of ours has been there for a while.
+A process of its own on each node, one for a user and daemon, that belongs to no trial and no Ray worker. It ends by
+itself when nothing of ours has been there for a while. It carries none of our tags, so that no reaper takes it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 import psutil
 
 from autotuner.errors import InfrastructureError
 from autotuner.servers._lock_file import lock_folder, try_lock
-from autotuner.servers.docker.client import FoundContainer, our_containers, remove
+from autotuner.servers.docker.client import our_containers, remove
 from autotuner.servers.docker.labels import is_orphaned
 from autotuner.servers.rank_starter import inherited_env
 from autotuner.servers.tags import HOLDER, LAUNCH, Owner, processes_with
 
 _EVERY_S = 1.0
-_PATIENCE = 2  # looks at an orphan before it is removed: its supervisor acts first
+_PATIENCE = 2  # looks at what a dead holder left before it is ended: its supervisor acts first
 _ENDS_AFTER_S = 15.0  # with nothing of ours to look after
-_STARTED_WITHIN_S = 10.0
+_STARTED_WITHIN_S = 30.0
+_DAEMON_TIMEOUT_S = 5.0
 
 
 def ensure_agent() -> None:
     """Starts the agent unless one runs. Raises InfrastructureError when it does not come up."""
-    path = lock_folder("agent") / "agent.lock"
-    held = try_lock(path)
-    if held is None:
+    path = _lock_path()
+    path.touch(mode=0o600)  # one that is about to end goes on
+    if _is_held(path):
         return
-    os.close(held)
     command = [sys.executable, "-m", "autotuner.servers.docker.agent"]
     # It forks and lets its first process end, so that it is no child of ours, which Ray would kill with this worker.
-    subprocess.run(command, env=inherited_env(), check=True, stdin=subprocess.DEVNULL, close_fds=True, timeout=60)
+    try:
+        subprocess.run(command, env=inherited_env(), check=True, stdin=subprocess.DEVNULL, timeout=_STARTED_WITHIN_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise InfrastructureError(f"the node agent that looks after containers did not start: {error}") from error
     ends_at = time.monotonic() + _STARTED_WITHIN_S
-    while (held := try_lock(path)) is not None:
-        os.close(held)
+    while not _is_held(path):
         if time.monotonic() > ends_at:
             raise InfrastructureError("the node agent that looks after containers did not start")
         time.sleep(0.05)
+
+
+def _lock_path() -> Path:
+    """Each daemon has its own agent."""
+    daemon = os.environ.get("DOCKER_HOST", "")
+    return lock_folder("agent") / f"{hashlib.sha256(daemon.encode()).hexdigest()[:16]}.lock"
+
+
+def _is_held(path: Path) -> bool:
+    held = try_lock(path)
+    if held is not None:
+        os.close(held)
+    return held is None
 
 
 class Agent:
     """One look after another; ``look`` says whether there was anything of ours."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, int] = {}  # container id → looks at which it was an orphan
+        self._seen: dict[str, int] = {}  # what a dead holder left → looks at which it was there
 
     def look(self) -> bool:
         try:
-            containers = our_containers()
+            containers = our_containers(_DAEMON_TIMEOUT_S)
         except InfrastructureError:
-            return _end_processes_of_the_dead()
-        self._remove_orphans(containers)
+            return self._end_processes()
+        for container_id in self._due(one.id for one in containers if is_orphaned(one.labels)):
+            with contextlib.suppress(InfrastructureError):  # the next look tries again
+                remove(container_id)
         return bool(containers)
 
-    def _remove_orphans(self, containers: list[FoundContainer]) -> None:
-        orphans = [container for container in containers if is_orphaned(container.labels)]
-        self._seen = {one.id: self._seen.get(one.id, 0) + 1 for one in orphans}
-        for one in orphans:
-            if self._seen[one.id] >= _PATIENCE:
-                with contextlib.suppress(InfrastructureError):  # the next look tries again
-                    remove(one.id)
+    def _end_processes(self) -> bool:
+        """Without a daemon: containers' processes, which outlive it, carry our tags too."""
+        ours = {str(process.pid): process for process in processes_with(LAUNCH)}
+        for pid in self._due(pid for pid, process in ours.items() if _is_left(process)):
+            with contextlib.suppress(psutil.Error):
+                ours[pid].kill()
+        return bool(ours)
+
+    def _due(self, left: Iterable[str]) -> list[str]:
+        self._seen = {one: self._seen.get(one, 0) + 1 for one in left}
+        return [one for one, looks in self._seen.items() if looks >= _PATIENCE]
 
 
-def _end_processes_of_the_dead() -> bool:
-    """Without a daemon: containers' processes carry our tags too. Returns whether any was there."""
-    ours = [process for process in processes_with(LAUNCH) if process.pid != os.getpid()]
-    for process in ours:
-        with contextlib.suppress(psutil.Error):
-            if Owner.is_dead_here(process.environ().get(HOLDER, "")):
-                process.kill()
-    return bool(ours)
+def _is_left(process: psutil.Process) -> bool:
+    try:
+        return Owner.is_dead_here(process.environ().get(HOLDER, ""))
+    except psutil.Error:
+        return False  # it ended meanwhile
 
 
 def main() -> int:
@@ -84,7 +105,8 @@ def main() -> int:
     os.setsid()
     if os.fork():
         return 0
-    lock = try_lock(lock_folder("agent") / "agent.lock")
+    path = _lock_path()
+    lock = try_lock(path)
     if lock is None:
         return 0
     os.chdir("/")
@@ -92,10 +114,11 @@ def main() -> int:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     agent = Agent()
-    last = time.monotonic()
-    while time.monotonic() - last < _ENDS_AFTER_S:
+    wanted_at = time.time()
+    while time.time() - wanted_at < _ENDS_AFTER_S:
         if agent.look():
-            last = time.monotonic()
+            wanted_at = time.time()
+        wanted_at = max(wanted_at, path.stat().st_mtime)
         time.sleep(_EVERY_S)
     return 0
 

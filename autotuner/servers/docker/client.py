@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,13 @@ from autotuner.servers.docker.labels import STUDY_LABEL
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container
 
 _SOCKET = Path("/var/run/docker.sock")
-_TIMEOUT_S = 30
+_TIMEOUT_S = 30.0
+_PULL_TIMEOUT_S = 3600.0  # images of GPU engines have 10 to 30 GB
+# What the container runtime says of an entrypoint that it can't execute (runc, libcontainer/init_linux.go).
+_NO_PROGRAM = re.compile(r"\bexec: |executable file not found|exec format error")
 
 
 @dataclass(frozen=True)
@@ -36,17 +42,17 @@ def may_be_here() -> bool:
 
 
 @contextlib.contextmanager
-def daemon() -> Iterator[DockerClient]:
+def daemon(timeout_s: float = _TIMEOUT_S) -> Iterator[DockerClient]:
     """A connection to the daemon of ``DOCKER_HOST``, by default the local socket's.
 
-    Raises InfrastructureError when it does not answer, then or while it is used.
+    Raises InfrastructureError when it does not answer within ``timeout_s`` seconds, then or while it is used.
     """
     import docker
     import requests
 
     client = None
     try:
-        client = docker.from_env(timeout=_TIMEOUT_S)
+        client = docker.from_env(timeout=timeout_s)
         client.ping()
         yield client
     except (requests.exceptions.RequestException, docker.errors.DockerException) as error:
@@ -56,9 +62,9 @@ def daemon() -> Iterator[DockerClient]:
             client.close()
 
 
-def our_containers() -> list[FoundContainer]:
+def our_containers(timeout_s: float = _TIMEOUT_S) -> list[FoundContainer]:
     """Every container with our label, those that have ended too. Raises InfrastructureError."""
-    with daemon() as client:
+    with daemon(timeout_s) as client:
         found = client.api.containers(all=True, filters={"label": STUDY_LABEL})
     return [
         FoundContainer(
@@ -72,12 +78,61 @@ def our_containers() -> list[FoundContainer]:
     ]
 
 
-def remove(container_id: str) -> None:
-    """Kills and removes it; one that is gone is no error. Raises InfrastructureError."""
+def remove(container: str) -> None:
+    """Kills and removes it, by id or name; one that is gone is no error. Raises InfrastructureError."""
     import docker
 
     with daemon() as client, contextlib.suppress(docker.errors.NotFound):
-        client.api.remove_container(container_id, force=True, v=True)
+        client.api.remove_container(container, force=True, v=True)
+
+
+def start(container: Container) -> str:
+    """Starts it; returns what is wrong when the image has no such program. Raises what the daemon says of all else."""
+    import docker
+
+    try:
+        container.start()
+    except docker.errors.APIError as error:
+        if _NO_PROGRAM.search(_told(error)):
+            return _told(error)
+        raise
+    return ""
+
+
+def image_id(name: str) -> str | None:
+    """The id of an image that the daemon has; ``None``: it would have to be pulled. Raises InfrastructureError."""
+    import docker
+
+    with daemon() as client:
+        try:
+            return str(client.api.inspect_image(name)["Id"])
+        except docker.errors.NotFound:
+            return None
+
+
+def fetch_image(name: str) -> None:
+    """Pulls an image that the daemon does not have. Raises InfrastructureError when it can't be had in time."""
+    if image_id(name) is not None:
+        return
+    failed: list[InfrastructureError] = []
+
+    def pull() -> None:
+        try:
+            with daemon() as client:
+                said = [told["error"] for told in client.api.pull(name, stream=True, decode=True) if "error" in told]
+            if said:
+                raise InfrastructureError(f"docker: can't pull image {name!r}: {said[0]}", key="engine.image")
+        except InfrastructureError as error:
+            failed.append(error)
+
+    # The SDK pulls without a time-out, and a registry that hangs must not hang a trial.
+    pulling = threading.Thread(target=pull, name=f"pull {name}", daemon=True)
+    pulling.start()
+    pulling.join(_PULL_TIMEOUT_S)
+    if pulling.is_alive():
+        raise InfrastructureError(f"docker: image {name!r} was not pulled within {_PULL_TIMEOUT_S:g} s")
+    if failed:
+        raise failed[0]
 
 
 def runtimes() -> tuple[str, tuple[str, ...]]:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 from autotuner.servers.tags import HOLDER, LAUNCH, OWNER, STUDY, TRIAL, Owner
 
-PREFIX = "autotuner."
 STUDY_LABEL = "autotuner.study"
 TRIAL_LABEL = "autotuner.trial"
 NODE_LABEL = "autotuner.node"
 OWNER_LABEL = "autotuner.owner"
 HOLDER_LABEL = "autotuner.holder"  # the process on this node that launched it, as host:pid:start
+KEEPER_LABEL = "autotuner.keeper"  # the process on this node that owns this one container
 LAUNCH_LABEL = "autotuner.launch"
 GPUS_LABEL = "autotuner.gpus"
 
@@ -26,5 +26,5 @@ def labels(tags: Mapping[str, str], gpu_ids: tuple[str, ...]) -> dict[str, str]:
 
 
 def is_orphaned(found: Mapping[str, str]) -> bool:
-    """Whether the driver, or the process that launched it, ran on this host and is dead."""
-    return Owner.is_dead_here(found.get(OWNER_LABEL, "")) or Owner.is_dead_here(found.get(HOLDER_LABEL, ""))
+    """Whether the driver, the process that launched it or the one that owns it ran on this host and is dead."""
+    return any(Owner.is_dead_here(found.get(label, "")) for label in (OWNER_LABEL, HOLDER_LABEL, KEEPER_LABEL))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from autotuner.servers.docker.starter import ContainerSettings, DockerStarter
+from autotuner.servers.docker.settings import ContainerSettings
+from autotuner.servers.docker.starter import DockerStarter
 from autotuner.servers.launcher import Diagnose, LaunchRequest
 from autotuner.servers.process import LaunchedServer, launch_shares
 from autotuner.servers.rank_starter import RankStarter

@@ -4,7 +4,7 @@
 
 SPEC is a JSON file (see ``Spec``), which is removed once it is read: secrets are in it. The container's output comes
 out here, its exit code is ours; SIGTERM stops and removes it. ``LOST`` is our exit code when the daemon can't be
-reached or can't do it: that says nothing about the Config.
+reached or can't do it: that says nothing about the Config. Lines of our own start as engines' ``diagnose`` knows them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from autotuner.engines.container_words import KILLED_FOR_MEMORY, NOT_STARTED
 from autotuner.errors import InfrastructureError
-from autotuner.servers.docker.client import daemon
+from autotuner.servers.docker.client import daemon, start
+from autotuner.servers.docker.labels import KEEPER_LABEL, LAUNCH_LABEL
+from autotuner.servers.tags import LAUNCH, owner_tag
 
 LOST = 97
+NO_PROGRAM = 127  # as shells and docker run have it
 PID_FILE = "container.pid"  # in the rank's folder: the container's first process, as this node numbers it
 _STOP_S = 5
+_POLL_S = 0.1
+# Docker's own copy of the output; the study's folder has all of it.
+_LOGS = {"type": "json-file", "config": {"max-size": "64m", "max-file": "2"}}
 
 
 @dataclass(frozen=True)
@@ -78,44 +87,59 @@ def run(spec: Spec, stop: threading.Event) -> int:
     with daemon() as client:
         container = client.containers.create(**_arguments(spec))
         try:
-            container.start()
+            if wrong := start(container):
+                _say(f"{NOT_STARTED}: {wrong}")
+                return NO_PROGRAM
             container.reload()
             Path(spec.folder, PID_FILE).write_text(str(container.attrs["State"]["Pid"]), encoding="ascii")
             ended = threading.Event()
             threading.Thread(target=_copy_output, args=(container, ended), daemon=True).start()
-            while not stop.wait(0.1):
-                if ended.is_set():
-                    container.reload()  # raises when it is the daemon that has ended
-                    return _exit_code(spec, container)
-            return 0
+            return _wait(spec, container, ended, stop)
         finally:
-            with contextlib.suppress(Exception):  # a dead daemon has been told above
+            with contextlib.suppress(Exception):  # a dead daemon is told by what is under way
                 container.stop(timeout=_STOP_S)
             with contextlib.suppress(Exception):
                 container.remove(force=True, v=True)
 
 
-def _arguments(spec: Spec) -> dict[str, Any]:
-    from docker.types import DeviceRequest, Mount
+def _wait(spec: Spec, container: Any, ended: threading.Event, stop: threading.Event) -> int:
+    while not stop.wait(_POLL_S):
+        if not ended.is_set():
+            continue
+        container.reload()  # raises when it is the daemon that has ended
+        state = container.attrs["State"]
+        if state["Running"]:
+            continue  # it has closed its output, or the daemon its connections, and runs on
+        if state.get("OOMKilled"):
+            _say(f"{KILLED_FOR_MEMORY} of {spec.memory_bytes} bytes")
+        return int(state["ExitCode"])
+    return 0
 
-    devices = []
-    if spec.gpu_ids:
-        devices.append(DeviceRequest(device_ids=list(spec.gpu_ids), capabilities=[["gpu"]]))
+
+def _arguments(spec: Spec) -> dict[str, Any]:
+    """As docker's SDK takes them. The container carries the tag of its launch, and who owns it."""
+    launch = os.environ.get(LAUNCH, "")
+    gpus = [{"device_ids": list(spec.gpu_ids), "capabilities": [["gpu"]]}] if spec.gpu_ids else []
     return {
         "image": spec.image,
         "name": spec.name,
         "entrypoint": [spec.argv[0]],
         "command": list(spec.argv[1:]),
-        "environment": spec.env,
-        "labels": spec.labels,
+        "environment": {**spec.env, LAUNCH: launch},
+        "labels": {**spec.labels, LAUNCH_LABEL: launch, KEEPER_LABEL: owner_tag()},
         "working_dir": spec.folder,
-        "mounts": [Mount(target, source, type="bind", read_only=mode == "ro") for source, target, mode in spec.mounts],
-        "device_requests": devices,
+        "mounts": [
+            {"Type": "bind", "Source": source, "Target": target, "ReadOnly": mode == "ro"}
+            for source, target, mode in spec.mounts
+        ],
+        "device_requests": gpus,
         "cpuset_cpus": spec.cpuset or None,
         "network_mode": "host",
         "ipc_mode": "host",
         "shm_size": spec.shm_bytes,
         "mem_limit": spec.memory_bytes,
+        "memswap_limit": spec.memory_bytes,  # no swap: a server that swaps is not what is to be measured
+        "log_config": _LOGS,
         "init": True,
         **spec.options,
     }
@@ -124,28 +148,23 @@ def _arguments(spec: Spec) -> dict[str, Any]:
 def _copy_output(container: Any, ended: threading.Event) -> None:
     with contextlib.suppress(Exception):  # the end of the stream, however it comes, is all that is to be known
         for chunk in container.logs(stream=True, follow=True):
-            os.write(1, chunk)
-    with contextlib.suppress(Exception):
-        container.wait()
+            with contextlib.suppress(OSError):  # a full disk: the server must not wait for it
+                os.write(1, chunk)
     ended.set()
-
-
-def _exit_code(spec: Spec, container: Any) -> int:
-    state = container.attrs["State"]
-    code = int(state["ExitCode"])
-    if state.get("OOMKilled"):
-        _say(f"std::bad_alloc: the container was killed at its memory limit of {spec.memory_bytes} bytes")
-    return code
 
 
 def _kill_by_pid(spec: Spec) -> None:
     """Without a daemon the container's processes may live on: its first one takes all others along."""
-    with contextlib.suppress(OSError, ValueError):
-        os.kill(int(Path(spec.folder, PID_FILE).read_text(encoding="ascii")), signal.SIGKILL)
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        first = psutil.Process(int(Path(spec.folder, PID_FILE).read_text(encoding="ascii")))
+        if first.environ().get(LAUNCH) == os.environ.get(LAUNCH):  # and no other process that has got its number
+            first.kill()
 
 
 def _say(line: str) -> None:
-    os.write(1, f"{line}\n".encode())
+    """On a line of its own, whatever the container wrote last."""
+    with contextlib.suppress(OSError):
+        os.write(1, f"\n{line}\n".encode())
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ the driver was loaded, from Volta on).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-_MODULE = "pynvml"
+from autotuner.servers._nvml import gpu_handle, load_nvml
+
 _GIB = 1 << 30
 
 
@@ -61,16 +60,11 @@ class GpuMeter:
                 return
 
     def _open(self) -> list[Any]:
-        if find_spec(_MODULE) is None:
+        nvml = self._nvml = load_nvml()
+        if nvml is None:
             return []
-        nvml = import_module(_MODULE)
         try:
-            nvml.nvmlInit()
-        except nvml.NVMLError:
-            return []
-        self._nvml = nvml
-        try:
-            return [_handle(nvml, gpu_id) for gpu_id in self._gpu_ids]
+            return [gpu_handle(nvml, gpu_id) for gpu_id in self._gpu_ids]
         except nvml.NVMLError:
             return []
 
@@ -81,9 +75,3 @@ def _each(nvml: Any, handles: Sequence[Any], ask: Callable[[Any], float]) -> lis
         return [float(ask(gpu)) for gpu in handles]
     except nvml.NVMLError:
         return []
-
-
-def _handle(nvml: Any, gpu_id: str) -> Any:
-    if gpu_id.isdigit():
-        return nvml.nvmlDeviceGetHandleByIndex(int(gpu_id))
-    return nvml.nvmlDeviceGetHandleByUUID(gpu_id)

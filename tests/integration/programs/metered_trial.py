@@ -1,12 +1,13 @@
 """A trial of the tiny model that holds two GPUs, as NVML has them, under the objective of least energy.
 
 ``python metered_trial.py MODEL FOLDER``: prints the rung's metrics and score as JSON. The GPUs are those of whatever
-libnvidia-ml.so.1 the loader finds; llama.cpp itself runs on the CPU.
+libnvidia-ml.so.1 the loader finds, and in use while the supervisor's log is there; llama.cpp itself runs on the CPU.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def main(model: str, path: str) -> None:
     )
     folder = OutputFolder(Path(path))
     folder.prepare(study, "s1")
+    os.environ["NVML_IN_USE"] = str(folder.trial_logs("0001") / "0001-l1-supervisor.log")
     store = StoreService(path, resolved_yaml(study, "s1"), "s1", study.name)
     place = Place("node", ("0", "GPU-one"), "Fake", folder.trial_logs("0001"), {"AUTOTUNER_STUDY": "s1"})
     trial = TrialRun(study, Assignment("0001", Phase.SEARCH, Config({}), 1), place, make_rig(study), store, None)
