@@ -88,12 +88,14 @@ def check(
 def _fit_on_cluster(study: Study, space: SearchSpace, address: str) -> tuple[int, list[str]]:
     """How many baselines fit on the cluster at a time, and what is left out because it fits on no node.
 
-    Raises CapacityError where no baseline fits.
+    Raises CapacityError where no baseline fits and StudyError for a launcher that the nodes have no use for.
     """
     from autotuner.tuning.cluster import Cluster
+    from autotuner.tuning.cluster_checks import refuse_docker_in_pods
     from autotuner.tuning.session import ray_session
 
     with ray_session(address):
+        refuse_docker_in_pods(study)
         nodes = Cluster().nodes()
     baseline = baseline_config(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
     fits = check_capacity(need_of(study, baseline), nodes)

@@ -14,7 +14,7 @@ from autotuner.benchmark import DriverSettings, LoadDriver, Target
 from autotuner.engines import Deployment, one_engine
 from autotuner.engines.node_shares import node_shares
 from autotuner.engines.nodes import gpus_per_node
-from autotuner.errors import CapacityError, Failure, InfrastructureError, LaunchError
+from autotuner.errors import CapacityError, Failure, LaunchError
 from autotuner.servers import OWNER, CoreLease, LaunchRequest, RunningServer, resolve_headers
 from autotuner.servers.launcher import OtherNode
 from autotuner.servers.near_cores import cores_near
@@ -146,10 +146,6 @@ class TrialLaunch:
         order = FetchOrder(self._own_study, deployment, timeout_s, self._place.tags, log)
         try:
             fetch_on_all_nodes(order, self._rig.prefetch, self._place.other_nodes)
-        except InfrastructureError as error:
-            if self._left_s() > 0:
-                raise
-            raise LaunchError(error.message, Failure.STARTUP_TIMEOUT) from error
         finally:
             self.loading_s += self._rig.clock.monotonic_s() - started
 
@@ -168,7 +164,7 @@ class TrialLaunch:
         here = node_shares(deployment, gpus_per_node(self._own_study))[0].cpus
         wanted = here + self._study.hardware.client_cpus
         if not deployment.gpus:
-            lease = held.enter_context(CoreLease(wanted, timeout_s=self._study.timeouts.start_s))
+            lease = held.enter_context(CoreLease(wanted, timeout_s=self._start_timeout_s()))
             return lease.cores[:here], lease.cores[here:], tuple(lease.fds)
         near = cores_near(self._place.gpu_ids)
         try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +23,7 @@ _EVERY_S = 1.0
 _CHUNK_BYTES = 256 * 1024
 _CHUNKS_A_ROUND = 16  # of one file: the store has other trials to serve
 _LAST_TRIES = 3
+_LAST_S = 60.0  # for what is left when the servers have ended
 
 
 @dataclass
@@ -36,15 +39,25 @@ class LogShipper:
 
     Each piece says where in its file it belongs, and counts as sent once the store has confirmed it: what failed half
     way is sent again over the same place. A file that was written anew under its name replaces what was sent of the
-    old one. A store that fails is tried again; at the end a warning says what it lacks, for a trial is not to be lost
-    with its logs.
+    old one. A store that fails is tried again; at the end, or ``last_s`` seconds after it, a warning says what it
+    lacks, for a trial is not to be lost with its logs, nor held up by them.
     """
 
-    def __init__(self, store: TrialStore, trial_id: str, log_dir: Path, *, every_s: float = _EVERY_S) -> None:
+    def __init__(
+        self,
+        store: TrialStore,
+        trial_id: str,
+        log_dir: Path,
+        *,
+        every_s: float = _EVERY_S,
+        last_s: float = _LAST_S,
+    ) -> None:
         self._store = store
         self._trial_id = trial_id
         self._log_dir = log_dir
         self._every_s = every_s
+        self._last_s = last_s
+        self._ends_at = math.inf
         self._logs: dict[str, _Log] = {}
         self._is_failing = False
         self._ended = threading.Event()
@@ -65,6 +78,7 @@ class LogShipper:
     def _work(self) -> None:
         while not self._ended.wait(self._every_s):
             self._ship(_CHUNKS_A_ROUND)
+        self._ends_at = time.monotonic() + self._last_s
         for _ in range(_LAST_TRIES):
             if self._ship(None):
                 return
@@ -87,6 +101,8 @@ class LogShipper:
     def _send(self, path: Path, chunks: int | None) -> None:
         log = self._open(path)
         while chunks is None or chunks > 0:
+            if time.monotonic() > self._ends_at:
+                raise OSError("the store is too slow")
             log.file.seek(log.sent)
             data = log.file.read(_CHUNK_BYTES)
             if not data:

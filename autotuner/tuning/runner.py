@@ -28,6 +28,7 @@ from autotuner.tuning.baseline import baseline_configs
 from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.capacity import check_capacity, misfit, misfit_values, need_of
 from autotuner.tuning.cluster import Cluster
+from autotuner.tuning.cluster_checks import refuse_docker_in_pods
 from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
 from autotuner.tuning.events import ConfigsLeftOut, Observer, StudyEnded, StudyStarted
 from autotuner.tuning.interrupts import Interrupts
@@ -81,6 +82,7 @@ def run_study(
 def _run_on_ray(
     study: Study, study_id: str, folder: OutputFolder, observers: Sequence[Observer], interrupts: Interrupts
 ) -> str:
+    refuse_docker_in_pods(study)
     models = folder.known_models() or find_known_models(study)
     folder.keep_models(models)
     space = known_space(study, models)

@@ -90,6 +90,9 @@ class TrialRun:
         except InputError as error:
             return self._fail(rung, Failure.INVALID_CONFIG, error.message)
         except InfrastructureError as error:
+            ends = self._ends()
+            if ends.left_s <= 0:  # it was waiting for cores, or for weights
+                return self._out_of_time(rung, ends)
             return self._fail(rung, Failure.INFRASTRUCTURE, error.message)
 
     def release(self) -> None:

@@ -80,8 +80,11 @@ class Head:
 
 
 @contextmanager
-def ray_head(place: Workplace) -> Iterator[Head]:
-    """Starts Ray's processes on ports of their own, and ends these alone: ``ray stop`` would end everybody's."""
+def ray_head(place: Workplace, **variables: str) -> Iterator[Head]:
+    """Starts Ray's processes on ports of their own, and ends these alone: ``ray stop`` would end everybody's.
+
+    ``variables`` are set in the node's environment.
+    """
     names = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port", "metrics-export-port")
     leases = [lease_port("127.0.0.1") for _ in names]
     ports = {name: lease.port for name, lease in zip(names, leases, strict=True)}
@@ -93,7 +96,7 @@ def ray_head(place: Workplace) -> Iterator[Head]:
     with (place.folder / "head.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [RAY, "start", "--head", "--block", "--disable-usage-stats", *here, *options],
-            env={**place.environment, **running.variables, "RAY_process_group_cleanup_enabled": "1"},
+            env={**place.environment, **running.variables, **variables, "RAY_process_group_cleanup_enabled": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -125,6 +125,17 @@ def test_a_store_that_fails_for_good_costs_no_trial(kept: Path, logs: Path, capl
     assert "trial 0001: the end of its server logs was lost with this node" in caplog.messages
 
 
+def test_a_store_that_is_too_slow_holds_no_trial_up(kept: Path, logs: Path, caplog: pytest.LogCaptureFixture) -> None:
+    service = ShakyService(kept.parents[1])
+    with (
+        caplog.at_level(logging.WARNING),
+        LogShipper(service, "0001", logs, every_s=WAIT_S, last_s=-1.0),
+    ):
+        (logs / NAME).write_bytes(b"x" * 2_000_000)
+    assert service.calls == 0
+    assert "trial 0001: the end of its server logs was lost with this node" in caplog.messages
+
+
 def test_what_the_folder_lost_is_sent_again(kept: Path, logs: Path) -> None:
     service = ShakyService(kept.parents[1])
     with ship(service, logs), (logs / NAME).open("ab", buffering=0) as log:
