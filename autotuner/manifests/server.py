@@ -31,7 +31,7 @@ def only_server(deployment: Deployment) -> Server:
         )
     if len(deployment.groups) > 1 or len(deployment.groups[0].ranks) != 1:
         raise InputError(
-            "no manifests are written of servers over several nodes yet: the logs show each rank's command",
+            "no manifests are written yet of servers of more than one rank: the logs show each rank's command",
             key="groups",
             value=[f"{g.role}: {len(g.ranks)} ranks" for g in deployment.groups],
             rule="one group with one rank",

@@ -9,6 +9,7 @@ from autotuner.cli.commands import (
     fetch,
     import_,
     init,
+    labels,
     logs,
     reap,
     report,
@@ -33,6 +34,7 @@ COMMANDS = (
     export,
     bench,
     doctor,
+    labels,
     reap,
 )
 
