@@ -112,7 +112,7 @@ def _tell(text: str) -> None:
 
 
 def _end_with_input() -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # not by sys.stdin, whose lock would be held when the interpreter ends
         pass
     os._exit(1)
 
