@@ -7,7 +7,6 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autotuner.engines.container_words import KILLED_FOR_MEMORY, NOT_STARTED
 from autotuner.engines.engine import FailureReport
 from autotuner.errors import Failure
 
@@ -34,10 +33,11 @@ class LogPattern:
     in_asides: bool = False
 
 
-# What the launcher knows for certain.
+# Said of a container by its launcher, and by the init that docker puts before a server (krallin/tini, src/tini.c).
+KILLED_FOR_MEMORY = "autotuner: the container was killed at its memory limit"
 _CONTAINER = (
     LogPattern(f"^{re.escape(KILLED_FOR_MEMORY)}", Failure.OUT_OF_MEMORY_AT_START),
-    LogPattern(f"^{re.escape(NOT_STARTED)}", Failure.INVALID_CONFIG),
+    LogPattern(r"^\[FATAL tini \(\d+\)\] exec ", Failure.INVALID_CONFIG),
 )
 
 

@@ -51,7 +51,9 @@ class Dockerd:
     def start(self) -> None:
         places = {"host": self.host, "data-root": "data", "exec-root": "exec", "pidfile": "pid"}
         words = [f"--{name}={value if name == 'host' else self.folder / value}" for name, value in places.items()]
-        (self.folder / "pid").unlink(missing_ok=True)
+        # Left by a daemon that was killed. Where init is slow to take dead children in, containerd seems to live on.
+        for stale in ("pid", "exec/containerd/containerd.pid"):
+            (self.folder / stale).unlink(missing_ok=True)
         with (self.folder / "dockerd.log").open("ab") as log:
             command = ["dockerd", *words, *_FLAGS]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -12,17 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from autotuner.engines import Deployment, FailureReport, Mount, Rank, ServerGroup
-from autotuner.errors import Failure, LaunchError, ServerLostError
-from autotuner.servers import LaunchRequest, find_leftovers, owner_tag, reap, tags
+from autotuner.engines import Mount
+from autotuner.errors import Failure, InfrastructureError, LaunchError
+from autotuner.servers import find_leftovers, owner_tag, reap, tags
+from autotuner.servers.docker.client import fetch_image, image_id
+from autotuner.servers.docker.gpu_holders import wait_until_unheld
 from autotuner.servers.docker.launcher import DockerLauncher
 from autotuner.servers.docker.settings import ContainerSettings
 from autotuner.servers.tags import HOLDER, OWNER
-from tests.e2e.studies import wait_until
+from tests.integration.docker_rig import diagnose, llama_request, request, use_daemon
 from tests.integration.dockerd import IMAGE, Dockerd, dockerd, why_not
+from tests.integration.registry import NAME, TAG, registry
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "docker runs")
-DEAD = "gone.invalid"
+DEAD = f"{os.uname().nodename}:999999:1"
+ELSEWHERE = "gone.invalid:1:1"
+# The image has this interpreter where it lies here.
+PYTHON = str(Path(sys.executable).resolve())
 
 
 @pytest.fixture(scope="module")
@@ -33,48 +38,31 @@ def daemon() -> Iterator[Dockerd]:
 
 @pytest.fixture(autouse=True)
 def docker_host(daemon: Dockerd, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("DOCKER_HOST", daemon.host)
-    yield
-    assert not daemon.is_up or daemon.containers() == []
-
-
-def diagnose(exit_code: int | None, log_tail: str) -> FailureReport:
-    return FailureReport(Failure.CRASH, f"exit code {exit_code}: {log_tail[-200:]}")
-
-
-def request(model: Path, folder: Path, *words: str, study: str = "docker-test", **rank: object) -> LaunchRequest:
-    argv = ("llama-server", "--model", str(model), "--host", "{host}", "--port", "{port}", "--ctx-size", "512", *words)
-    group = ServerGroup((Rank(argv, **rank),))  # type: ignore[arg-type]
-    mounts = (Mount(str(model), str(model)),)
-    return LaunchRequest(
-        deployment=Deployment("llamacpp", "1", str(model), "tiny", (group,), image=IMAGE, mounts=mounts),
-        launch_id="0000-l1",
-        log_dir=folder / "logs",
-        work_dir=folder / "work",
-        tags=tags(study, "0000", owner_tag()),
-        start_timeout_s=60.0,
-    )
+    yield from use_daemon(daemon, monkeypatch)
 
 
 def test_a_real_server_in_a_container_answers_and_is_gone_when_it_is_stopped(
     daemon: Dockerd, tiny_model: Path, tmp_path: Path
 ) -> None:
     launcher = DockerLauncher(ContainerSettings(shm_gib=0.1, memory_gib=2, options={"cap_add": ["SYS_NICE"]}))
-    with launcher.launch(request(tiny_model, tmp_path, env={"SECRET": "s3cr3t"}, gpus=0), diagnose) as server:
+    with launcher.launch(llama_request(tiny_model, tmp_path, env={"SECRET": "s3cr3t"}), diagnose) as server:
         with urllib.request.urlopen(f"{server.urls[0]}/health", timeout=10) as answer:
             assert answer.status == 200
         [name] = daemon.containers()
         [told] = json.loads(daemon.docker("inspect", name).stdout)
         assert told["HostConfig"]["NetworkMode"] == told["HostConfig"]["IpcMode"] == "host"
         assert told["HostConfig"]["Init"] is True
-        assert told["HostConfig"]["Memory"] == 2 * 1024**3
+        assert told["HostConfig"]["Memory"] == told["HostConfig"]["MemorySwap"] == 2 * 1024**3
         assert told["HostConfig"]["CapAdd"] in (["SYS_NICE"], ["CAP_SYS_NICE"])
         labels = told["Config"]["Labels"]
         assert labels["autotuner.study"] == "docker-test"
         assert labels["autotuner.trial"] == "0000"
         assert labels["autotuner.owner"] == labels["autotuner.holder"] == owner_tag()
         assert labels["autotuner.node"] == os.uname().nodename
-        assert {"SECRET=s3cr3t", "NVIDIA_VISIBLE_DEVICES=void"} <= set(told["Config"]["Env"])
+        assert labels["autotuner.launch"].startswith("0000-l1/")
+        environment = set(told["Config"]["Env"])
+        assert {"SECRET=s3cr3t", "NVIDIA_VISIBLE_DEVICES=void", "CUDA_VISIBLE_DEVICES="} <= environment
+        assert f"AUTOTUNER_LAUNCH={labels['autotuner.launch']}" in environment
         assert "s3cr3t" not in str(told["Args"]) + str(labels)
         assert not list((tmp_path / "work").rglob("container.json")), "the file with the secret is gone"
         assert server.exit_code() is None
@@ -84,91 +72,118 @@ def test_a_real_server_in_a_container_answers_and_is_gone_when_it_is_stopped(
     assert "s3cr3t" not in log
 
 
-def test_a_server_that_dies_in_its_container_is_diagnosed(tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(LaunchError) as caught:
-        DockerLauncher().launch(request(tiny_model, tmp_path, "--no-such-flag"), diagnose)
-    assert caught.value.failure is Failure.CRASH
-    assert "exit code" in caught.value.message
+def test_only_leased_cores_are_used(daemon: Dockerd, tiny_model: Path, tmp_path: Path) -> None:
+    core = min(os.sched_getaffinity(0))
+    asked = llama_request(tiny_model, tmp_path)
+    with DockerLauncher().launch(type(asked)(**{**vars(asked), "cores": (core,)}), diagnose):
+        [told] = json.loads(daemon.docker("inspect", *daemon.containers()).stdout)
+        assert told["HostConfig"]["CpusetCpus"] == str(core)
 
 
-def test_an_image_that_is_not_there_is_the_nodes_fault(tiny_model: Path, tmp_path: Path) -> None:
-    asked = request(tiny_model, tmp_path)
-    missing = Deployment("llamacpp", "1", "m", "tiny", asked.deployment.groups, image="no-such-image:1")
+# ── what does not start ───────────────────────────────────────────────────────────────────────
+
+
+def test_a_server_that_dies_in_its_container_is_diagnosed_by_its_engine(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(LaunchError) as caught:
-        DockerLauncher().launch(LaunchRequest(**{**vars(asked), "deployment": missing}), diagnose)
+        DockerLauncher().launch(llama_request(tiny_model, tmp_path, "--no-such-flag"), diagnose)
+    assert caught.value.failure is Failure.INVALID_CONFIG
+    assert "--no-such-flag" in caught.value.message
+
+
+def test_a_server_beyond_the_memory_limit_is_out_of_memory(tmp_path: Path) -> None:
+    argv = (PYTHON, "-c", "print('loading', end='', flush=True); b'x' * (1 << 30)")
+    with pytest.raises(LaunchError) as caught:
+        DockerLauncher(ContainerSettings(memory_gib=0.1)).launch(request(tmp_path, argv), diagnose)
+    assert caught.value.failure is Failure.OUT_OF_MEMORY_AT_START
+    assert "memory limit of 107374182 bytes" in caught.value.message
+
+
+def test_a_program_that_the_image_has_not_is_no_fault_of_the_node(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError) as caught:
+        DockerLauncher().launch(request(tmp_path, ("no-such-server",)), diagnose)
+    assert caught.value.failure is Failure.INVALID_CONFIG
+    assert "no-such-server" in caught.value.message
+
+
+def test_a_missing_mount_is_the_nodes_fault(tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone.gguf")
+    with pytest.raises(LaunchError, match=r"gone\.gguf") as caught:
+        DockerLauncher().launch(request(tmp_path, ("llama-server",), (Mount(gone, gone),)), diagnose)
     assert caught.value.failure is Failure.INFRASTRUCTURE
 
 
-_HOLD = """
-import sys, time
-from pathlib import Path
-sys.path.insert(0, sys.argv[3])
-from tests.integration.test_servers_docker import request, diagnose
-from autotuner.servers.docker.launcher import DockerLauncher
-server = DockerLauncher().launch(request(Path(sys.argv[1]), Path(sys.argv[2])), diagnose)
-print("up", flush=True)
-time.sleep(600)
-"""
+def test_a_runtime_that_is_not_there_is_the_nodes_fault(tiny_model: Path, tmp_path: Path) -> None:
+    launcher = DockerLauncher(ContainerSettings(options={"runtime": "no-such-runtime"}))
+    with pytest.raises(LaunchError, match="no-such-runtime") as caught:
+        launcher.launch(llama_request(tiny_model, tmp_path), diagnose)
+    assert caught.value.failure is Failure.INFRASTRUCTURE
 
 
-def start_holder(model: Path, folder: Path) -> subprocess.Popen[str]:
-    root = str(Path(__file__).parents[2])
-    command = [sys.executable, "-c", _HOLD, str(model), str(folder), root]
-    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "up\n"
-    return holder
-
-
-def test_killing_the_launching_process_removes_the_container(daemon: Dockerd, tiny_model: Path, tmp_path: Path) -> None:
-    with start_holder(tiny_model, tmp_path) as holder:
-        assert len(daemon.containers()) == 1
-        holder.kill()
-    wait_until(lambda: daemon.containers() == [], "the container to go", 15)
-
-
-def test_killing_everything_at_once_leaves_the_container_to_the_node_agent(
-    daemon: Dockerd, tiny_model: Path, tmp_path: Path
+def test_a_daemon_that_does_not_run_is_the_nodes_fault(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import psutil
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    with pytest.raises(LaunchError, match="docker: ") as caught:
+        DockerLauncher().launch(llama_request(tiny_model, tmp_path), diagnose)
+    assert caught.value.failure is Failure.INFRASTRUCTURE
 
-    with start_holder(tiny_model, tmp_path) as holder:
-        family = [psutil.Process(holder.pid), *psutil.Process(holder.pid).children(recursive=True)]
-        for process in family:
-            process.suspend()
-        for process in family:
-            process.kill()
-    assert len(daemon.containers()) == 1
-    wait_until(lambda: daemon.containers() == [], "the agent to remove the container", 15)
+
+# ── images ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_image_that_is_not_here_is_pulled(daemon: Dockerd) -> None:
+    with registry() as host:
+        name = f"{host}/{NAME}:{TAG}"
+        assert image_id(name) is None
+        fetch_image(name)
+        fetched = image_id(name)
+    assert fetched is not None
+    fetch_image(name)  # without a registry: it is here
+    daemon.docker("rmi", name)
+
+
+def test_an_image_that_nobody_has_is_the_nodes_fault(tiny_model: Path, tmp_path: Path) -> None:
+    with registry() as host, pytest.raises(LaunchError, match=f"{NAME}:2' can't be pulled.*unknown") as caught:
+        DockerLauncher().launch(llama_request(tiny_model, tmp_path, image=f"{host}/{NAME}:2"), diagnose)
+    assert caught.value.failure is Failure.INFRASTRUCTURE
+
+
+# ── whose containers are whose ────────────────────────────────────────────────────────────────
+
+
+def create(daemon: Dockerd, name: str, **labels: str) -> None:
+    words = [word for key, value in labels.items() for word in ("--label", f"autotuner.{key}={value}")]
+    daemon.docker("create", "--name", name, *words, IMAGE, "llama-server")
 
 
 def test_reap_takes_containers_of_the_dead_and_spares_all_others(daemon: Dockerd) -> None:
-    dead = f"{os.uname().nodename}:999999:1"
-    owners = {"of-the-dead": dead, "of-the-living": owner_tag(), "of-elsewhere": f"{DEAD}:1:1"}
-    for name, owner in owners.items():
-        labels = ["--label", "autotuner.study=reaped", "--label", f"autotuner.owner={owner}"]
-        daemon.docker("create", "--name", name, *labels, IMAGE, "llama-server")
-    daemon.docker("create", "--name", "a-strangers", IMAGE, "llama-server")
-    assert [left.container for left in find_leftovers("reaped")] == ["of-the-dead"]
-    assert [left.container for left in reap("reaped")] == ["of-the-dead"]
+    create(daemon, "of-the-dead", study="reaped", trial="0007", owner=DEAD)
+    create(daemon, "held-by-the-dead", study="reaped", owner=ELSEWHERE, holder=DEAD)
+    create(daemon, "of-the-living", study="reaped", owner=owner_tag(), holder=owner_tag())
+    create(daemon, "of-elsewhere", study="reaped", owner=ELSEWHERE)
+    create(daemon, "a-strangers")
+    dead = ["held-by-the-dead", "of-the-dead"]
+    assert sorted(left.container for left in find_leftovers("reaped")) == dead
+    ended = reap("reaped")
+    assert sorted(left.container for left in ended) == dead
+    assert {left.trial for left in ended} == {"0007", ""}
     assert sorted(daemon.containers()) == ["a-strangers", "of-elsewhere", "of-the-living"]
-    for name in daemon.containers():
-        daemon.docker("rm", name)
+    daemon.docker("rm", *daemon.containers())
+
+
+def test_a_gpu_is_free_when_no_container_of_ours_has_it(daemon: Dockerd) -> None:
+    create(daemon, "of-the-dead", study="s", holder=DEAD, gpus="0,3")
+    create(daemon, "on-other-gpus", study="s", holder=owner_tag(), gpus="1,2")
+    create(daemon, "of-the-living", study="s", trial="0003", holder=owner_tag(), gpus="4")
+    wait_until_unheld(("3",), 10)
+    assert sorted(daemon.containers()) == ["of-the-living", "on-other-gpus"]
+    with pytest.raises(
+        InfrastructureError, match="GPU 4 is still in container of-the-living, of trial 0003 of study s"
+    ):
+        wait_until_unheld(("4", "5"), 0.2)
+    daemon.docker("rm", *daemon.containers())
 
 
 def test_tags_name_who_holds_a_server() -> None:
     assert tags("s", "0000", "driver:1:2")[OWNER] == "driver:1:2"
     assert tags("s", "0000", "driver:1:2")[HOLDER] == owner_tag()
-
-
-def test_a_daemon_that_is_killed_says_nothing_about_the_config_and_leaves_nothing(
-    daemon: Dockerd, tiny_model: Path, tmp_path: Path
-) -> None:
-    from tests.e2e.studies import living
-
-    server = DockerLauncher().launch(request(tiny_model, tmp_path, study="lost-daemon"), diagnose)
-    daemon.kill()
-    with pytest.raises(ServerLostError):
-        server.exit_code(within_s=60)
-    server.stop()
-    wait_until(lambda: not living("AUTOTUNER_STUDY", "lost-daemon"), "the server's processes to end", 30)

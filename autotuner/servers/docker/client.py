@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +15,10 @@ from autotuner.servers.docker.labels import STUDY_LABEL
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from docker.models.containers import Container
 
 _SOCKET = Path("/var/run/docker.sock")
 _TIMEOUT_S = 30.0
 _PULL_TIMEOUT_S = 3600.0  # images of GPU engines have 10 to 30 GB
-# What the container runtime says of an entrypoint that it can't execute (runc, libcontainer/init_linux.go).
-_NO_PROGRAM = re.compile(r"\bexec: |executable file not found|exec format error")
 
 
 @dataclass(frozen=True)
@@ -86,19 +82,6 @@ def remove(container: str) -> None:
         client.api.remove_container(container, force=True, v=True)
 
 
-def start(container: Container) -> str:
-    """Starts it; returns what is wrong when the image has no such program. Raises what the daemon says of all else."""
-    import docker
-
-    try:
-        container.start()
-    except docker.errors.APIError as error:
-        if _NO_PROGRAM.search(_told(error)):
-            return _told(error)
-        raise
-    return ""
-
-
 def image_id(name: str) -> str | None:
     """The id of an image that the daemon has; ``None``: it would have to be pulled. Raises InfrastructureError."""
     import docker
@@ -114,25 +97,25 @@ def fetch_image(name: str) -> None:
     """Pulls an image that the daemon does not have. Raises InfrastructureError when it can't be had in time."""
     if image_id(name) is not None:
         return
-    failed: list[InfrastructureError] = []
+    failed: list[str] = []
 
     def pull() -> None:
         try:
             with daemon() as client:
-                said = [told["error"] for told in client.api.pull(name, stream=True, decode=True) if "error" in told]
-            if said:
-                raise InfrastructureError(f"docker: can't pull image {name!r}: {said[0]}", key="engine.image")
+                failed.extend(
+                    told["error"] for told in client.api.pull(name, stream=True, decode=True) if "error" in told
+                )
         except InfrastructureError as error:
-            failed.append(error)
+            failed.append(error.message)
 
     # The SDK pulls without a time-out, and a registry that hangs must not hang a trial.
     pulling = threading.Thread(target=pull, name=f"pull {name}", daemon=True)
     pulling.start()
     pulling.join(_PULL_TIMEOUT_S)
     if pulling.is_alive():
-        raise InfrastructureError(f"docker: image {name!r} was not pulled within {_PULL_TIMEOUT_S:g} s")
+        failed.append(f"not done within {_PULL_TIMEOUT_S:g} s")
     if failed:
-        raise failed[0]
+        raise InfrastructureError(f"image {name!r} can't be pulled: {failed[0]}", key="engine.image", value=name)
 
 
 def runtimes() -> tuple[str, tuple[str, ...]]:

@@ -4,69 +4,32 @@
 
 SPEC is a JSON file (see ``Spec``), which is removed once it is read: secrets are in it. The container's output comes
 out here, its exit code is ours; SIGTERM stops and removes it. ``LOST`` is our exit code when the daemon can't be
-reached or can't do it: that says nothing about the Config. Lines of our own start as engines' ``diagnose`` knows them.
+reached or can't do it: that says nothing about the Config.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
 import threading
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from autotuner.engines.container_words import KILLED_FOR_MEMORY, NOT_STARTED
+from autotuner.engines.log_pattern import KILLED_FOR_MEMORY
 from autotuner.errors import InfrastructureError
-from autotuner.servers.docker.client import daemon, start
+from autotuner.servers.docker.client import daemon
 from autotuner.servers.docker.labels import KEEPER_LABEL, LAUNCH_LABEL
+from autotuner.servers.docker.spec import LOST, PID_FILE, Spec
 from autotuner.servers.tags import LAUNCH, owner_tag
 
-LOST = 97
-NO_PROGRAM = 127  # as shells and docker run have it
-PID_FILE = "container.pid"  # in the rank's folder: the container's first process, as this node numbers it
 _STOP_S = 5
 _POLL_S = 0.1
 # Docker's own copy of the output; the study's folder has all of it.
 _LOGS = {"type": "json-file", "config": {"max-size": "64m", "max-file": "2"}}
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A container to run. ``mounts``: (source, target, mode). ``gpu_ids`` None: no GPUs are asked of docker."""
-
-    name: str
-    image: str
-    argv: tuple[str, ...]
-    env: dict[str, str]
-    folder: str
-    labels: dict[str, str]
-    mounts: tuple[tuple[str, str, str], ...] = ()
-    gpu_ids: tuple[str, ...] | None = None
-    cpuset: str = ""
-    shm_bytes: int | None = None
-    memory_bytes: int | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-
-    def write(self, path: Path) -> None:
-        """Readable by this user alone."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(self), file)
-
-    @classmethod
-    def take(cls, path: Path) -> Spec:
-        """Reads the spec and removes its file."""
-        values = json.loads(path.read_text(encoding="utf-8"))
-        path.unlink()
-        values["argv"] = tuple(values["argv"])
-        values["mounts"] = tuple(tuple(mount) for mount in values["mounts"])
-        return cls(**values)
 
 
 def main() -> int:
@@ -87,9 +50,7 @@ def run(spec: Spec, stop: threading.Event) -> int:
     with daemon() as client:
         container = client.containers.create(**_arguments(spec))
         try:
-            if wrong := start(container):
-                _say(f"{NOT_STARTED}: {wrong}")
-                return NO_PROGRAM
+            container.start()
             container.reload()
             Path(spec.folder, PID_FILE).write_text(str(container.attrs["State"]["Pid"]), encoding="ascii")
             ended = threading.Event()

@@ -20,8 +20,8 @@ from autotuner.servers.docker.agent import ensure_agent
 from autotuner.servers.docker.client import fetch_image, remove
 from autotuner.servers.docker.gpu_holders import wait_until_unheld
 from autotuner.servers.docker.labels import labels
-from autotuner.servers.docker.rank import LOST, PID_FILE, Spec
 from autotuner.servers.docker.settings import ContainerSettings
+from autotuner.servers.docker.spec import LOST, PID_FILE, Spec
 from autotuner.servers.rank_starter import RankOrder, Started, inherited_env
 from autotuner.servers.supervision import RankProcess, Supervision
 
