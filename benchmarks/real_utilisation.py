@@ -1,0 +1,164 @@
+"""The real run beside the virtual ones: 40 short trials on raylets of 8, 8 and 4 logical GPUs, by ours and by Ray Tune.
+
+A trial sleeps for its length in a placement group of its size. Ours goes through the product's conductor, cluster view
+and searcher; plain Ray Tune gets the list as a grid.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+
+from autotuner.results.records import FailureRecord, TrialEnd
+from autotuner.scoring import Score, parse_objective
+from autotuner.space.config import Config
+from autotuner.tuning.assignment import RungReport
+from autotuner.tuning.budget import Budget, Spent
+from autotuner.tuning.cluster import NODE_LABEL, Cluster
+from autotuner.tuning.conductor import Conductor, Rules
+from autotuner.tuning.placement_policy import Need, Share
+from autotuner.tuning.proposers import Outcome
+from autotuner.tuning.ray_searcher import ConductorSearcher
+from autotuner.tuning.rig import SystemClock
+from autotuner.tuning.session import ray_session
+from autotuner.tuning.study_run import StudyRun
+from autotuner.tuning.trainable import ASSIGNMENT, REPORT, SCORE
+from benchmarks.raylets import NodeKind, raylets
+from benchmarks.virtual_cluster import VirtualTrial, bound_s
+
+if TYPE_CHECKING:
+    from benchmarks.utilisation import Row
+
+_SHORTER = 10.0  # than the virtual trials: 6 to 18 s
+
+
+class _Sleeper(tune.Trainable):  # type: ignore[misc]  # Ray has no type stubs
+    """One trial of ours or of plain Ray Tune; both say how long it is."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._config = config
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._config = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        assignment = self._config.get(ASSIGNMENT)
+        values = assignment.config.values if assignment is not None else self._config["trial"]
+        time.sleep(values["length_s"])
+        report = None
+        if assignment is not None:
+            score = Score(1.0, True, True, None, 1.0, {"throughput": 1.0})
+            report = RungReport(assignment.trial_id, 0, last=True, score=score)
+        return {"done": True, SCORE: 1.0, REPORT: report}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing to keep."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing was kept."""
+
+
+class _Listed:
+    """The trials after the first as a searcher that does not learn."""
+
+    learns = False
+
+    def __init__(self, configs: Sequence[Config]) -> None:
+        self._left = list(configs)
+
+    def propose(self, trial_id: str) -> Config | None:
+        return self._left.pop(0) if self._left else None
+
+    def tell(self, trial_id: str, outcome: Outcome) -> None:
+        """Nothing is learnt."""
+
+    def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
+        """There is no earlier life."""
+
+
+class _NoStore:
+    """Nothing is stored: only time is looked at."""
+
+    def end_trial(self, end: TrialEnd) -> None: ...
+
+    def note_failure(self, record: FailureRecord) -> None: ...
+
+    def add_quarantine(self, node: str, reason: str) -> None: ...
+
+
+def add_real_ratios(rows: Sequence[Row], trials: Sequence[VirtualTrial], gpus: Sequence[int]) -> list[Row]:
+    """Rows with ``real_ratio`` for ours and for plain Ray Tune (``fifo``) of the known list of as many trials."""
+    short = [replace(trial, length_s=trial.length_s / _SHORTER) for trial in trials]
+    bound = bound_s(short, gpus)
+    ratios = {name: _measure(run, short, gpus) / bound for name, run in _RUNS.items()}
+    return [
+        replace(row, real_ratio=ratios[row.policy])
+        if row.policy in ratios and (row.trials, row.case) == (len(trials), "list")
+        else row
+        for row in rows
+    ]
+
+
+def _measure(
+    run: Callable[[Sequence[VirtualTrial]], None], trials: Sequence[VirtualTrial], gpus: Sequence[int]
+) -> float:
+    """Seconds from the first to the last, on a cluster whose workers have been started once."""
+    with raylets([NodeKind(count, cpus=64) for count in gpus]) as cluster, ray_session(cluster.address):
+        started = time.monotonic()
+        run(trials)
+        return time.monotonic() - started
+
+
+def _ours(trials: Sequence[VirtualTrial]) -> None:
+    configs = [Config({"gpus": trial.gpus, "length_s": trial.length_s, "n": n}) for n, trial in enumerate(trials)]
+    rules = Rules(len(configs), 1, 0, (parse_objective("throughput"),), configs[0], None, "score")
+    conductor = Conductor(rules, _Listed(configs[1:]), Budget(), (), _need_of)
+    store: Any = _NoStore()
+    run = StudyRun(conductor, store, [], SystemClock(), _need_of, Spent(), lambda: None, Cluster())
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000"
+    _fit(
+        tune.with_resources(_Sleeper, lambda config: _pinned(config[ASSIGNMENT])),
+        tune.TuneConfig(search_alg=ConductorSearcher(run, "max"), num_samples=-1, reuse_actors=True),
+        {},
+    )
+
+
+def _plain(trials: Sequence[VirtualTrial]) -> None:
+    os.environ.pop("TUNE_MAX_PENDING_TRIALS_PG", None)
+    listed = [{"gpus": trial.gpus, "length_s": trial.length_s} for trial in trials]
+    _fit(
+        tune.with_resources(_Sleeper, lambda config: _group(config["trial"]["gpus"])),
+        tune.TuneConfig(),
+        {"trial": tune.grid_search(listed)},
+    )
+
+
+_RUNS = {"autotuner": _ours, "fifo": _plain}
+
+
+def _need_of(config: Config) -> Need:
+    return Need((Share(int(config.values["gpus"]), 1.0),))
+
+
+def _pinned(assignment: Any) -> tune.PlacementGroupFactory:
+    return _group(assignment.config.values["gpus"], bundle_label_selector=[{NODE_LABEL: assignment.nodes[0]}])
+
+
+def _group(gpus: int, **more: Any) -> tune.PlacementGroupFactory:
+    return tune.PlacementGroupFactory([{"CPU": 1.0, "GPU": float(gpus)}], strategy="STRICT_PACK", **more)
+
+
+def _fit(trainable: Any, tune_config: tune.TuneConfig, space: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory(prefix="utilisation-") as folder:
+        checkpoints = tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0)
+        run_config = tune.RunConfig(name="run", storage_path=folder, verbose=0, checkpoint_config=checkpoints)
+        tune.Tuner(trainable, param_space=space, tune_config=tune_config, run_config=run_config).fit()
+    assert ray.is_initialized()
