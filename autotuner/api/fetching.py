@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import stat
 import sys
@@ -128,7 +129,7 @@ def _command(job: RayJob) -> str:
 
 
 def _folder(out: str | Path | None, about: Any) -> OutputFolder:
-    return OutputFolder(Path(out) if out is not None else Path("studies") / str(about["name"]))
+    return OutputFolder(Path(out) if out is not None else Path("studies") / Path(str(about["name"])).name)
 
 
 def _receive(
@@ -141,20 +142,20 @@ def _receive(
 ) -> Any:
     """The archive, and what was said about it; a folder that can't take it is refused before it has come."""
     receiver = ArchiveReceiver(archive)
-    refused = False
+    is_allowed = False
 
     def take(text: str) -> bool:
-        nonlocal refused
+        nonlocal is_allowed
         receiver.feed(text)
         if receiver.about is not None:
-            if not refused:
+            if not is_allowed:
                 refuse_other(_folder(out, receiver.about), receiver.about["study_id"], receiver.about["name"])
-                refused = True
+                is_allowed = True
             if progress is not None:
                 progress(receiver.received_bytes, int(receiver.about["size_bytes"]))
         return receiver.is_complete
 
-    with jobs.beside(job, f"{command} fetch --send {job.job_id}", "autotuner-fetch") as sender:
+    with jobs.beside(job, f"{command} fetch --send {shlex.quote(job.job_id)}", "autotuner-fetch") as sender:
         for attempt in range(1, _TRIES + 1):
             receiver.restart()
             try:

@@ -85,13 +85,8 @@ class RayJobs:
         try:
             yield job_id
         finally:
-            try:
+            with contextlib.suppress(RuntimeError, OSError):  # it ends by itself, later
                 self._end(job_id)
-            except (RuntimeError, OSError):
-                import sys
-                import traceback
-
-                traceback.print_exc(file=sys.stderr)
 
     def read_log(self, job_id: str, take: Callable[[str], bool]) -> None:
         """Hands ``take`` the job's log in pieces, from its beginning, until it says ``True`` or the job ends."""
