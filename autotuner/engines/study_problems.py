@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from autotuner.engines.images import image_problems
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.problem import Problem
 from autotuner.engines.registry import get_engine
@@ -34,7 +35,7 @@ def study_problems(study: Study, space: SearchSpace) -> list[Problem]:
         engine, own_study = get_engine(engine_name), study_of(study, engine_name)
         for problem in (*engine.problems(own_study, own), *said_twice(engine, own_study, own)):
             found.append(_under_own_key(study, problem, prefixed))
-    return [*found, *_impossible_values(study, space)]
+    return [*found, *image_problems(study), *_impossible_values(study, space)]
 
 
 def _under_own_key(study: Study, problem: Problem, prefixed: dict[str, str]) -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autotuner.engines.deployment import Deployment
+from autotuner.engines.images import USUAL_IMAGES
 from autotuner.errors import InputError
 
 
@@ -17,35 +18,6 @@ class Image:
     executable: str | None = None
 
 
-@dataclass(frozen=True)
-class _Usual:
-    """Names of images, ``{version}`` standing for the engine's."""
-
-    cpu: str
-    gpu: str
-    logical: str = ""  # the argv[0] that the engine renders, where the image keeps it elsewhere
-    executable: str = ""
-
-
-_USUAL = {
-    "llamacpp": _Usual(
-        cpu="ghcr.io/ggml-org/llama.cpp:server",
-        gpu="ghcr.io/ggml-org/llama.cpp:server-cuda",
-        logical="llama-server",
-        executable="/app/llama-server",
-    ),
-    "sglang": _Usual(cpu="lmsysorg/sglang:v{version}-xeon", gpu="lmsysorg/sglang:v{version}"),
-    "trtllm": _Usual(
-        cpu="nvcr.io/nvidia/tensorrt-llm/release:{version}",  # there is no other
-        gpu="nvcr.io/nvidia/tensorrt-llm/release:{version}",
-    ),
-    "vllm": _Usual(
-        cpu="public.ecr.aws/q9t5s3a7/vllm-cpu-release-repo:v{version}",
-        gpu="vllm/vllm-openai:v{version}",
-    ),
-}
-
-
 def choose_image(deployment: Deployment, executable: str, override: str | None) -> Image:
     """The user's image, else the Deployment's, else the engine's usual one for its GPUs.
 
@@ -54,7 +26,7 @@ def choose_image(deployment: Deployment, executable: str, override: str | None) 
     named = override or deployment.image
     if named is not None:
         return Image(named, is_default=False)
-    usual = _USUAL.get(deployment.engine.replace(".", "").replace("-", "").lower())
+    usual = USUAL_IMAGES.get(deployment.engine.replace(".", "").replace("-", "").lower())
     if usual is None:
         raise InputError(
             f"no container image is known for engine {deployment.engine!r}",

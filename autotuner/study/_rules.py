@@ -11,9 +11,23 @@ from autotuner.study import docker_words
 from autotuner.study._problem import Problem, nearest_name
 from autotuner.study.environment import environment_problems
 from autotuner.study.hardware_profiles import hardware_profiles
-from autotuner.study.model import ConcurrencyLoad, DockerLauncher, EndpointLauncher, RateLoad, Study, Trace
+from autotuner.study.model import (
+    ConcurrencyLoad,
+    DockerLauncher,
+    EndpointLauncher,
+    EngineSettings,
+    RateLoad,
+    Study,
+    Trace,
+)
 
 _MOST_OBJECTIVES = 4
+# The grammar of github.com/distribution/reference.
+_IMAGE = re.compile(
+    r"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?/)?"
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+    r"(?::\w[\w.-]{0,127})?(?:@[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,})?"
+)
 _ONE_OBJECTIVE_ALONE = ("cmaes", "hyperopt")
 _SECRET_VARIABLE = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|CREDENTIALS?)$", re.IGNORECASE)
 _SECRET_HEADER = re.compile(r"(authorization|api-?key|token|cookie|secret)$", re.IGNORECASE)
@@ -46,20 +60,25 @@ def _engine(study: Study) -> Iterator[Problem]:
 def _docker(study: Study) -> Iterator[Problem]:
     if not isinstance(study.launcher, DockerLauncher):
         return
-    settings = [study.engine, *study.engine.per_engine.values()]
-    if not any(one.image for one in settings):
-        yield Problem(
-            "engine.image", None, "the docker launcher needs the image of the engine, as vllm/vllm-openai:TAG"
-        )
-    for one in settings:
-        for name in one.image if isinstance(one.image, dict) else ():
-            if name not in study.hardware.accelerators:
-                nearest = nearest_name(name, study.hardware.accelerators)
-                yield Problem(f"engine.image.{name}", name, "a GPU type of hardware.accelerators", nearest)
+    sections: dict[str, EngineSettings] = {"engine": study.engine}
+    sections |= {f"engine.per_engine.{name}": settings for name, settings in study.engine.per_engine.items()}
+    for key, section in sections.items():
+        yield from _images(study, f"{key}.image", section.image)
     try:
         docker_words.read(study.launcher.extra_args)
     except StudyError as error:
         yield Problem("launcher.extra_args", error.value, error.rule or error.message, error.nearest)
+
+
+def _images(study: Study, key: str, image: str | dict[str, str] | None) -> Iterator[Problem]:
+    images = image if isinstance(image, dict) else {"": image} if image is not None else {}
+    accelerators = study.hardware.accelerators
+    for name, text in images.items():
+        own_key = f"{key}.{name}" if name else key
+        if name and name not in accelerators:
+            yield Problem(own_key, name, "a GPU type of hardware.accelerators", nearest_name(name, accelerators))
+        if _IMAGE.fullmatch(text) is None:
+            yield Problem(own_key, text, "the name of an image: [REGISTRY/]NAME[:TAG][@DIGEST], NAME in small letters")
 
 
 def _prices(study: Study) -> Iterator[Problem]:

@@ -12,13 +12,16 @@ from autotuner.study._problem import nearest_name
 _KEY = "launcher.extra_args"
 # Option of docker run → keyword of the SDK, and whether it may be given several times.
 _OPTIONS = {
+    "--add-host": ("extra_hosts", True),
     "--cap-add": ("cap_add", True),
     "--cpus": ("nano_cpus", False),
     "--device": ("devices", True),
     "--group-add": ("group_add", True),
+    "--ipc": ("ipc_mode", False),
     "--privileged": ("privileged", False),
     "--runtime": ("runtime", False),
     "--security-opt": ("security_opt", True),
+    "--tmpfs": ("tmpfs", True),
     "--ulimit": ("ulimits", True),
     "--user": ("user", False),
 }
@@ -26,7 +29,7 @@ _OPTIONS = {
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise StudyError(f"{_KEY}: {message}", key=_KEY, rule=f"words of docker run: {', '.join(_OPTIONS)}")
+        raise StudyError(f"{_KEY}: {message}", key=_KEY, rule=message)
 
 
 def read(words: Sequence[str]) -> dict[str, Any]:
@@ -52,11 +55,17 @@ def _ulimit(text: str) -> dict[str, Any]:
     """``memlock=-1`` or ``nofile=1024:2048`` as docker's API has it."""
     name, _, limits = text.partition("=")
     soft, _, hard = limits.partition(":")
-    return {"Name": name, "Soft": int(soft), "Hard": int(hard or soft)}
+    try:
+        return {"Name": name, "Soft": int(soft), "Hard": int(hard or soft)}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=SOFT[:HARD]") from None
 
 
 def _nano_cpus(text: str) -> int:
-    return int(float(text) * 1e9)
+    try:
+        return int(float(text) * 1e9)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of cores") from None
 
 
 _READ: dict[str, Any] = {"ulimits": _ulimit, "nano_cpus": _nano_cpus}
