@@ -28,7 +28,8 @@ def with_installed_versions(study: Study, address: str | None) -> tuple[Study, l
     told: list[Problem] = []
     runs_here = address is None and not os.environ.get("RAY_ADDRESS")
     for name in engines_to_ask(study):
-        answer = ask_version(get_engine(name), study_of(study, name)) if runs_here else None
+        # What fetches gigabytes of an image is its first trial.
+        answer = ask_version(get_engine(name), study_of(study, name), may_pull=False) if runs_here else None
         if answer is None:
             told.append(_not_known(name, runs_here=runs_here))
         else:

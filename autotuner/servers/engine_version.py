@@ -6,101 +6,128 @@ import contextlib
 import os
 import re
 import shutil
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autotuner.engines import Engine, EngineAnswer, flags_in
-from autotuner.errors import InputError, ServerLostError
+from autotuner.engines.settings import image_of
+from autotuner.errors import InputError
 from autotuner.servers._answer_cache import cached_answer
+from autotuner.servers._said import said
+from autotuner.servers.docker.question import known_image, said_in_container
+from autotuner.servers.docker.settings import container_settings
 from autotuner.servers.executables import resolve_argv
 from autotuner.servers.rank_starter import inherited_env
-from autotuner.servers.supervision import RankProcess, Supervision
-from autotuner.study.model import Study
+from autotuner.servers.supervision import RankProcess
+from autotuner.study.model import DockerLauncher, Study
 
 ASK_TIMEOUT_S = 60.0  # of one question: an engine imports its libraries first
 
-_POLL_S = 0.02
 _GRACE_S = 0.5  # to what is still there then
-_MOST_BYTES = 8 * 2**20  # a help text has some 200 kB
 _USERS = Path("~/.local")  # pip install --user
 _LOCAL = Path("/usr/local")  # what the system's Python has from elsewhere than the distribution
 # Lines long enough for every flag's name, and no colours.
 _PLAIN_TEXT = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 
 
+@dataclass(frozen=True)
+class _Program:
+    """An executable, asked by ``argv`` and ``help_argv``. ``identity`` (JSON values) changes when it is another."""
+
+    argv: tuple[str, ...]
+    help_argv: tuple[str, ...]
+    identity: Mapping[str, Any]
+    say: Callable[[Sequence[str]], str | None]
+    version: str | None = None  # where it is known without asking
+
+
 def ask_version(
-    engine: Engine, study: Study, *, gpu_ids: Sequence[str] = (), timeout_s: float = ASK_TIMEOUT_S
+    engine: Engine,
+    study: Study,
+    *,
+    gpu_ids: Sequence[str] = (),
+    timeout_s: float = ASK_TIMEOUT_S,
+    may_pull: bool = True,
 ) -> EngineAnswer | None:
     """What the engine's executable, or ``engine.command``, says on this machine; ``None``: not here, or no answer.
 
     ``study`` is of this engine alone. Asked once for a file, its time and size, and what Python packages are beside
-    it; kept in the user's cache folder. It sees the GPUs ``gpu_ids`` and no others.
+    it; kept in the user's cache folder. It sees the GPUs ``gpu_ids`` and no others. A docker study asks its image's
+    executable, once an image, which is pulled where it is not here and that is allowed.
     """
     command = tuple(study.engine.command) or engine.command
     question = engine.version_question
-    asked = question.asked_of(command)
-    if asked is None:
+    argv = question.asked_of(command)
+    if argv is None:
         return None
-    try:
-        resolved = resolve_argv(asked)
-        help_argv = () if question.help_argv is None else resolve_argv((*command, *question.help_argv)).argv
-    except InputError:
+    help_argv = () if question.help_argv is None else (*command, *question.help_argv)
+    if isinstance(study.launcher, DockerLauncher):
+        program = _in_image(study, study.launcher, argv, help_argv, gpu_ids, timeout_s, may_pull=may_pull)
+    else:
+        program = _on_node(study, argv, help_argv, gpu_ids, timeout_s)
+    if program is None:
         return None
-    if resolved.version is not None:
-        return EngineAnswer(resolved.version, resolved.argv[0])
-    own_env = {name: value for name, value in study.engine.env.items() if isinstance(value, str)}
-    env = {**inherited_env(), **own_env, **_PLAIN_TEXT, "CUDA_VISIBLE_DEVICES": ",".join(gpu_ids)}
+    if program.version is not None:
+        return EngineAnswer(program.version, program.argv[0])
 
     def ask() -> dict[str, Any] | None:
-        found = re.search(question.pattern, _said(resolved.argv, env, timeout_s) or "")
+        found = re.search(question.pattern, program.say(program.argv) or "")
         if found is None:
             return None
-        help_text = _said(help_argv, env, timeout_s) if help_argv else None
+        help_text = program.say(program.help_argv) if program.help_argv else None
         return {"version": found.group(1), "flags": None if help_text is None else sorted(flags_in(help_text))}
 
-    key = {
-        "node": os.uname().nodename,
-        "argv": [resolved.argv, help_argv],
-        "pattern": question.pattern,
-        "env": own_env,
-        "files": list(_marks(resolved.argv)),
-    }
-    answer = cached_answer(key, ask)
+    key = {"argv": [program.argv, program.help_argv], "pattern": question.pattern, "env": _own_env(study)}
+    answer = cached_answer({**key, **program.identity}, ask)
     if answer is None:
         return None
     flags = answer.get("flags")
-    return EngineAnswer(str(answer["version"]), resolved.argv[0], None if flags is None else frozenset(flags))
+    return EngineAnswer(str(answer["version"]), program.argv[0], None if flags is None else frozenset(flags))
 
 
-def _said(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> str | None:
-    """What a program prints that ends well in time; ``None`` of one that does not. Nothing of it is left."""
-    with tempfile.TemporaryDirectory(prefix="autotuner-") as name:
-        folder = Path(name)
-        log = folder / "said.log"
-        rank = RankProcess(tuple(argv), env, folder, log)
-        supervision = Supervision(
-            [rank], launch_id="version", env=inherited_env(), log=folder / "supervisor.log", grace_s=_GRACE_S
-        )
-        try:
-            exit_code = _wait(supervision, log, timeout_s)
-        except ServerLostError:
-            return None
-        finally:
-            supervision.stop()
-        return log.read_text(encoding="utf-8", errors="replace") if exit_code == 0 else None
+def _own_env(study: Study) -> dict[str, str]:
+    return {name: value for name, value in study.engine.env.items() if isinstance(value, str)}
 
 
-def _wait(supervision: Supervision, log: Path, timeout_s: float) -> int | None:
-    ends_at = time.monotonic() + timeout_s
-    while (code := supervision.exit_code()) is None and time.monotonic() < ends_at:
-        with contextlib.suppress(FileNotFoundError):
-            if log.stat().st_size > _MOST_BYTES:
-                return None
-        time.sleep(_POLL_S)
-    return code
+def _on_node(
+    study: Study, argv: tuple[str, ...], help_argv: tuple[str, ...], gpu_ids: Sequence[str], timeout_s: float
+) -> _Program | None:
+    try:
+        resolved = resolve_argv(argv)
+        help_argv = resolve_argv(help_argv).argv if help_argv else ()
+    except InputError:
+        return None
+    env = {**inherited_env(), **_own_env(study), **_PLAIN_TEXT, "CUDA_VISIBLE_DEVICES": ",".join(gpu_ids)}
+
+    def say(words: Sequence[str]) -> str | None:
+        return said(lambda folder, log: RankProcess(tuple(words), env, folder, log), timeout_s, _GRACE_S)
+
+    identity = {"node": os.uname().nodename, "files": list(_marks(resolved.argv))}
+    return _Program(resolved.argv, help_argv, identity, say, resolved.version)
+
+
+def _in_image(
+    study: Study,
+    section: DockerLauncher,
+    argv: tuple[str, ...],
+    help_argv: tuple[str, ...],
+    gpu_ids: Sequence[str],
+    timeout_s: float,
+    *,
+    may_pull: bool,
+) -> _Program | None:
+    image = image_of(study)
+    image_id = None if image is None else known_image(image, may_pull=may_pull)
+    if image is None or image_id is None:
+        return None
+    name, settings, env = image, container_settings(study, section), {**_own_env(study), **_PLAIN_TEXT}
+
+    def say(words: Sequence[str]) -> str | None:
+        return said_in_container(name, words, env, gpu_ids, settings, timeout_s)
+
+    return _Program(argv, help_argv, {"image": image_id}, say)
 
 
 def _marks(argv: Sequence[str]) -> Iterator[tuple[str, int, int]]:

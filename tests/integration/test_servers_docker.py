@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from autotuner.engines import Mount
+from autotuner.engines import EngineAnswer, Mount, get_engine
 from autotuner.errors import Failure, InfrastructureError, LaunchError
-from autotuner.servers import find_leftovers, owner_tag, reap, tags
+from autotuner.servers import ask_version, find_leftovers, owner_tag, reap, tags
 from autotuner.servers.docker.client import fetch_image, image_id
 from autotuner.servers.docker.gpu_holders import wait_until_unheld
 from autotuner.servers.docker.launcher import DockerLauncher
 from autotuner.servers.docker.settings import ContainerSettings
 from autotuner.servers.tags import HOLDER, OWNER
+from autotuner.study.model import Study
 from tests.integration.docker_rig import diagnose, llama_request, request, use_daemon
 from tests.integration.dockerd import IMAGE, Dockerd, dockerd, why_not
 from tests.integration.registry import NAME, TAG, registry
@@ -187,3 +188,32 @@ def test_a_gpu_is_free_when_no_container_of_ours_has_it(daemon: Dockerd) -> None
 def test_tags_name_who_holds_a_server() -> None:
     assert tags("s", "0000", "driver:1:2")[OWNER] == "driver:1:2"
     assert tags("s", "0000", "driver:1:2")[HOLDER] == owner_tag()
+
+
+# ── engine.version: auto ──────────────────────────────────────────────────────────────────────
+
+
+def test_an_image_is_asked_for_its_engines_version_once(
+    daemon: Dockerd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    script = tmp_path / "server"
+    script.write_text(
+        '#!/bin/sh\ncase "$1" in --version) echo "version: 6730 ($SUFFIX)";; --help) echo "--ctx-size N";; esac\n'
+    )
+    script.chmod(0o755)
+    daemon.docker("create", "--name", "made", IMAGE, "sh")
+    daemon.docker("cp", str(script), "made:/usr/bin/server")
+    daemon.docker("commit", "made", "versioned:1")
+    daemon.docker("rm", "made")
+    engine = {"name": "llamacpp", "version": "auto", "command": ["server"], "image": "versioned:1"}
+    keys = {"model": {"id": "/m.gguf"}, "launcher": {"kind": "docker"}, "workload": {"scenario": "D(8,8)"}}
+    study = Study.model_validate({**keys, "engine": {**engine, "env": {"SUFFIX": "{x}"}}})
+    answer = ask_version(get_engine("llamacpp"), study)
+    assert answer == EngineAnswer("6730", "server", frozenset({"ctx-size"}))
+    assert daemon.containers() == []
+    with monkeypatch.context() as patched:
+        patched.setattr("autotuner.servers.docker.question.said", None)  # asked again it would fail
+        assert ask_version(get_engine("llamacpp"), study) == answer
+    gone = study.model_copy(update={"engine": study.engine.model_copy(update={"image": "no-such:1"})})
+    assert ask_version(get_engine("llamacpp"), gone, may_pull=False) is None
