@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,7 @@ class RayJobs:
         try:
             yield job_id
         finally:
-            with contextlib.suppress(RuntimeError, OSError):  # it ends by itself, later
+            with suppress(RuntimeError, OSError):  # it ends by itself, later
                 self._end(job_id)
 
     def read_log(self, job_id: str, take: Callable[[str], bool]) -> None:
