@@ -111,8 +111,9 @@ def _budget_problem(study: Study, needs: Mapping[str, float]) -> Problem | None:
 def _executables(
     study: Study, ranks: Iterable[Rank], address: str | None, starts_here: bool
 ) -> Iterator[Problem | None]:
-    """An executable that the study names itself must be here, unless a cluster's nodes have it."""
-    fatal = address is None and (starts_here or bool(study.engine.command))
+    """An executable that the study names itself must be here, unless a cluster's nodes have it, or an image."""
+    named = bool(study.engine.command) and study.launcher.kind != "docker"
+    fatal = address is None and (starts_here or named)
     for rank in ranks:
         problem = executable_problem(study, rank.argv[0])
         yield problem and replace(problem, fatal=fatal)

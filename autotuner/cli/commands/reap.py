@@ -33,6 +33,6 @@ def handle(arguments: argparse.Namespace) -> int:
         print("nothing was left behind")
     else:
         title = "would be ended" if arguments.dry_run else "ended"
-        rows = [(node, f.pid, f.study, f.trial, f.command) for node, f in found]
-        print_table(("node", "pid", "study", "trial", "command"), rows, title)
+        rows = [(node, f.container or f.pid, f.study, f.trial, f.command) for node, f in found]
+        print_table(("node", "pid or container", "study", "trial", "command"), rows, title)
     return 0

@@ -20,7 +20,7 @@ import psutil
 from autotuner.errors import InfrastructureError
 from autotuner.servers._lock_file import lock_folder, try_lock
 from autotuner.servers.docker.client import our_containers, remove
-from autotuner.servers.docker.labels import is_orphaned
+from autotuner.servers.docker.labels import is_left
 from autotuner.servers.rank_starter import inherited_env
 from autotuner.servers.tags import HOLDER, LAUNCH, Owner, processes_with
 
@@ -74,7 +74,7 @@ class Agent:
             containers = our_containers(_DAEMON_TIMEOUT_S)
         except InfrastructureError:
             return self._end_processes()
-        for container_id in self._due(one.id for one in containers if is_orphaned(one.labels)):
+        for container_id in self._due(one.id for one in containers if is_left(one.labels)):
             with contextlib.suppress(InfrastructureError):  # the next look tries again
                 remove(container_id)
         return bool(containers)
@@ -82,7 +82,7 @@ class Agent:
     def _end_processes(self) -> bool:
         """Without a daemon: containers' processes, which outlive it, carry our tags too."""
         ours = {str(process.pid): process for process in processes_with(LAUNCH)}
-        for pid in self._due(pid for pid, process in ours.items() if _is_left(process)):
+        for pid in self._due(pid for pid, process in ours.items() if _has_no_holder(process)):
             with contextlib.suppress(psutil.Error):
                 ours[pid].kill()
         return bool(ours)
@@ -92,7 +92,7 @@ class Agent:
         return [one for one, looks in self._seen.items() if looks >= _PATIENCE]
 
 
-def _is_left(process: psutil.Process) -> bool:
+def _has_no_holder(process: psutil.Process) -> bool:
     try:
         return Owner.is_dead_here(process.environ().get(HOLDER, ""))
     except psutil.Error:

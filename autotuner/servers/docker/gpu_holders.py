@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from autotuner.errors import InfrastructureError
 from autotuner.servers.docker.client import FoundContainer, our_containers, remove
-from autotuner.servers.docker.labels import GPUS_LABEL, STUDY_LABEL, TRIAL_LABEL, is_orphaned
+from autotuner.servers.docker.labels import GPUS_LABEL, STUDY_LABEL, TRIAL_LABEL, is_left
 
 _PATIENCE_S = 30.0
 _POLL_S = 0.5
@@ -29,7 +29,7 @@ def wait_until_unheld(gpu_ids: Sequence[str], patience_s: float = _PATIENCE_S) -
             whose = f"trial {first.labels.get(TRIAL_LABEL, '')} of study {first.labels[STUDY_LABEL]}"
             raise InfrastructureError(f"GPU {held} is still in container {first.name}, of {whose}")
         for found in holders:
-            if is_orphaned(found.labels):
+            if is_left(found.labels):
                 with contextlib.suppress(InfrastructureError):  # tried again below
                     remove(found.id)
         time.sleep(_POLL_S)

@@ -25,6 +25,14 @@ def labels(tags: Mapping[str, str], gpu_ids: tuple[str, ...]) -> dict[str, str]:
     return {**known, NODE_LABEL: os.uname().nodename, GPUS_LABEL: ",".join(gpu_ids)}
 
 
+def is_left(found: Mapping[str, str]) -> bool:
+    """Whether the process that launched it, or the one that owns it, ran on this host and is dead."""
+    return any(Owner.is_dead_here(found.get(label, "")) for label in (HOLDER_LABEL, KEEPER_LABEL))
+
+
 def is_orphaned(found: Mapping[str, str]) -> bool:
-    """Whether the driver, the process that launched it or the one that owns it ran on this host and is dead."""
-    return any(Owner.is_dead_here(found.get(label, "")) for label in (OWNER_LABEL, HOLDER_LABEL, KEEPER_LABEL))
+    """``is_left``, or its driver ran on this host and is dead: then what launched it ends within seconds.
+
+    Till then a container that is taken away looks to its trial like a server that crashed.
+    """
+    return is_left(found) or Owner.is_dead_here(found.get(OWNER_LABEL, ""))
