@@ -126,6 +126,17 @@ def test_release_ends_everything_once_and_keeps_the_usage(lab: Lab) -> None:
     assert trial.usage() == usage == lab.stored().usage
 
 
+def test_a_node_that_gives_no_memory_back_spoils_nothing_that_was_measured(lab: Lab) -> None:
+    world = World(keeps="GPU 0 has not given 9216 MiB back")
+    trial = lab.trial(world)
+    reports = [trial.run_rung(rung) for rung in range(lab.study.fidelity.rungs)]
+    assert [report.failure for report in reports] == [None] * len(reports)
+    assert reports[-1].last
+    assert lab.stored().state is TrialState.COMPLETED
+    [noted] = lab.failures()
+    assert (noted.failure, noted.message) == (Failure.INFRASTRUCTURE, world.keeps)
+
+
 def test_logs_travel_where_the_node_does_not_see_the_folder(lab: Lab) -> None:
     trial = lab.trial(World(), logs_seen=False)
     trial.run_rung(0)

@@ -45,7 +45,10 @@ class VirtualClock:
 
 @dataclass
 class World:
-    """The machine. ``launch_failures`` befall the launches in order, ``incidents`` the load points by number."""
+    """The machine. ``launch_failures`` befall the launches in order, ``incidents`` the load points by number.
+
+    ``keeps``: what it does not give back when a server ends.
+    """
 
     launch_failures: list[Failure | None] = field(default_factory=list)
     incidents: Mapping[int, Incident] = field(default_factory=dict)
@@ -54,6 +57,7 @@ class World:
     points: list[LoadPoint] = field(default_factory=list)
     servers: list[SimulatedServer] = field(default_factory=list)
     open_drivers: int = 0
+    keeps: str = ""
 
     @property
     def rig(self) -> Rig:
@@ -109,6 +113,8 @@ class SimulatedServer:
 
     def stop(self) -> None:
         self.stopped = True
+        if self.world.keeps:
+            raise InfrastructureError(self.world.keeps)
 
 
 @dataclass

@@ -56,3 +56,19 @@ def test_what_is_tried_again_is_no_end(said: str) -> None:
 def test_a_full_disk_is_no_fault_of_a_config_on_llamacpp() -> None:
     log = "0.00.003.814 E srv: error loading model: No space left on device"
     assert get_engine("llamacpp").diagnose(1, log).failure is INFRASTRUCTURE
+
+
+CONTAINERS = {
+    "autotuner: the container was killed at its memory limit of 1024 bytes": NO_MEMORY,
+    "[FATAL tini (7)] exec vllm failed: No such file or directory": INVALID,
+}
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm", "llamacpp"])
+@pytest.mark.parametrize("said", CONTAINERS)
+def test_what_is_said_of_a_container_comes_before_what_its_server_said(engine: str, said: str) -> None:
+    """The first line is servers/docker/rank.py's, the second of tini 0.19.0, src/tini.c, spawn_process."""
+    log = f"RuntimeError: CUDA error: an illegal memory access\nNo space left on device\n{said}\n"
+    report = get_engine(engine).diagnose(137, log)
+    assert report.failure is CONTAINERS[said]
+    assert report.message == said
