@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autotuner.cli.main import main
@@ -103,6 +103,7 @@ plain = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no defect
 @given(
     st.dictionaries(st.text("abc", min_size=1, max_size=2), plain, max_size=4),
     st.sets(st.text("abc", min_size=1, max_size=2)),
