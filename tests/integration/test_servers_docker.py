@@ -7,6 +7,7 @@ import os
 import sys
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,12 +74,14 @@ def test_a_real_server_in_a_container_answers_and_is_gone_when_it_is_stopped(
     assert "s3cr3t" not in log
 
 
-def test_only_leased_cores_are_used(daemon: Dockerd, tiny_model: Path, tmp_path: Path) -> None:
+def test_leased_cores_and_shared_memory_of_its_own(daemon: Dockerd, tiny_model: Path, tmp_path: Path) -> None:
     core = min(os.sched_getaffinity(0))
-    asked = llama_request(tiny_model, tmp_path)
-    with DockerLauncher().launch(type(asked)(**{**vars(asked), "cores": (core,)}), diagnose):
+    launcher = DockerLauncher(ContainerSettings(shm_gib=0.5, options={"ipc_mode": "private"}))
+    with launcher.launch(replace(llama_request(tiny_model, tmp_path), cores=(core,)), diagnose):
         [told] = json.loads(daemon.docker("inspect", *daemon.containers()).stdout)
         assert told["HostConfig"]["CpusetCpus"] == str(core)
+        assert told["HostConfig"]["IpcMode"] == "private"
+        assert told["HostConfig"]["ShmSize"] == 2**29
 
 
 # ── what does not start ───────────────────────────────────────────────────────────────────────
