@@ -73,18 +73,24 @@ def is_listened_on(host: str, port: int) -> bool:
 
 
 def listens(port: int, pids: Iterable[int]) -> bool | None:
-    """Whether one of ``pids`` listens on ``port``; ``None`` where /proc does not tell."""
+    """Whether one of ``pids`` listens on ``port``; ``None`` where /proc does not tell, as of another user's process."""
     sockets = _listening_sockets(port)
     if not sockets:
         return None
+    is_hidden = False
     for pid in pids:
-        for descriptor in _descriptors(pid):
+        try:
+            descriptors = _descriptors(pid)
+        except PermissionError:
+            is_hidden = True
+            continue
+        for descriptor in descriptors:
             try:
                 if os.readlink(descriptor) in sockets:
                     return True
             except OSError:
                 continue  # closed meanwhile
-    return False
+    return None if is_hidden else False
 
 
 def _range() -> tuple[int, int]:
@@ -115,5 +121,5 @@ def _listening_sockets(port: int) -> set[str]:
 def _descriptors(pid: int) -> list[str]:
     try:
         return [f"/proc/{pid}/fd/{name}" for name in os.listdir(f"/proc/{pid}/fd")]
-    except OSError:
-        return []
+    except (FileNotFoundError, ProcessLookupError):
+        return []  # it ended meanwhile

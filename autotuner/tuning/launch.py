@@ -105,7 +105,9 @@ class TrialLaunch:
     def _launch(self, deployment: Deployment) -> Live:
         launch_id = self._store.begin_launch(self._assignment.trial_id, self._place.node, self._place.accelerator)
         with contextlib.ExitStack() as held:
-            work_dir = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="autotuner-")))
+            # What a container has written there may be root's alone to remove.
+            folder = tempfile.TemporaryDirectory(prefix="autotuner-", ignore_cleanup_errors=True)
+            work_dir = Path(held.enter_context(folder))
             log_dir = self._place.log_dir
             if log_dir is None:
                 log_dir = work_dir / "logs"

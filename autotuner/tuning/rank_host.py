@@ -57,7 +57,9 @@ class RankHost:
         """Begins a share of a launch; one that was left is ended first."""
         self.close()
         job = self._job
-        work_dir = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="autotuner-")))
+        # What a container has written there may be root's alone to remove.
+        temporary = tempfile.TemporaryDirectory(prefix="autotuner-", ignore_cleanup_errors=True)
+        work_dir = Path(self._held.enter_context(temporary))
         folder = OutputFolder(Path(job.out_dir))
         log_dir = folder.trial_logs(self._trial_id) if folder.study_id == job.study_id else work_dir / "logs"
         if folder.study_id != job.study_id:

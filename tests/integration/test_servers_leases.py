@@ -99,6 +99,18 @@ def test_who_listens_is_told_apart(own_locks: Path) -> None:
     lease.close()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone else")
+def test_whether_another_users_process_listens_is_not_told(own_locks: Path) -> None:
+    """A server in a container is root's, and who launched it need not be."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port, mine = server.getsockname()[1], os.getpid()
+        child = os.fork()
+        if child == 0:
+            os.setuid(65534)
+            os._exit(0 if listens(port, [mine]) is None else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
 def test_a_lock_folder_that_is_a_link_is_refused(own_locks: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -45,13 +45,14 @@ def daemon(timeout_s: float = _TIMEOUT_S) -> Iterator[DockerClient]:
     """
     import docker
     import requests
+    import urllib3
 
     client = None
     try:
         client = docker.from_env(timeout=timeout_s)
         client.ping()
         yield client
-    except (requests.exceptions.RequestException, docker.errors.DockerException) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, docker.errors.DockerException) as error:
         raise InfrastructureError(f"docker: {_told(error)}", key="launcher.kind", value="docker") from error
     finally:
         if client is not None:

@@ -73,7 +73,8 @@ def _wait(spec: Spec, container: Any, ended: threading.Event, stop: threading.Ev
             continue  # it has closed its output, or the daemon its connections, and runs on
         if state.get("OOMKilled"):
             _say(f"{KILLED_FOR_MEMORY} of {spec.memory_bytes} bytes")
-        return int(state["ExitCode"])
+        code = int(state["ExitCode"])
+        return code if code != LOST else 1  # that one has a meaning of ours
     return 0
 
 

@@ -62,7 +62,7 @@ class DockerStarter:
         self._names.append(name)
         path = order.folder / "container.json"
         self._spec(order, name).write(path)
-        argv = (sys.executable, "-m", "autotuner.servers.docker.rank", str(path))
+        argv = (sys.executable, "-P", "-m", "autotuner.servers.docker.rank", str(path))
         return Started(RankProcess(argv, {**inherited_env(), **order.tags}, order.folder, order.log))
 
     def pids(self, supervision: Supervision) -> Sequence[int]:
