@@ -23,7 +23,7 @@ def cluster() -> Iterator[Raylets]:
 def test_trials_over_two_nodes_fetch_their_model_once(workplace: Workplace, cluster: Raylets) -> None:
     folder = workplace.folder / "out"
     with serve(Hub({"org/ranks": FILES}, pause_s=1.0)) as hub:
-        env = {"HF_ENDPOINT": hub.url, "HF_HOME": str(workplace.folder / "hf")}
+        env = {"TTFT_MS": "400", "HF_ENDPOINT": hub.url, "HF_HOME": str(workplace.folder / "hf")}
         study = write_study(
             workplace,
             model={"id": "org/ranks", "served_name": workplace.mark},
@@ -39,7 +39,7 @@ def test_trials_over_two_nodes_fetch_their_model_once(workplace: Workplace, clus
 def test_a_model_that_the_hub_does_not_have_starts_no_server(workplace: Workplace, cluster: Raylets) -> None:
     folder = workplace.folder / "out"
     with serve(Hub({})) as hub:
-        env = {"HF_ENDPOINT": hub.url, "HF_HOME": str(workplace.folder / "hf")}
+        env = {"TTFT_MS": "400", "HF_ENDPOINT": hub.url, "HF_HOME": str(workplace.folder / "hf")}
         study = write_study(
             workplace,
             model={"id": "org/none", "served_name": workplace.mark},
