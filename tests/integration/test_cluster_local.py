@@ -42,7 +42,8 @@ def test_a_cluster_comes_up_in_one_command_and_goes_in_another(tmp_path: Path) -
         found = json.loads(answer.stdout.splitlines()[-1])
         assert sorted(found, key=str) == sorted([["H100-80GB", 2.0], ["L40S-48GB", 1.0], [None, None]], key=str)
         assert local("up").returncode == 2, "one at a time in a folder"
-        started = [psutil.Process(int(pid)) for pid in (folder / "pids").read_text(encoding="ascii").split()]
+        groups = (folder / "groups").read_text(encoding="ascii").splitlines()
+        started = [psutil.Process(int(line.split()[0])) for line in groups]
     finally:
         down = local("down")
     assert down.returncode == 0, down.stderr
