@@ -4,14 +4,15 @@
 
 The largest trial that fits is started; smaller ones fill what it leaves, on the nodes where they leave the least, so
 that large nodes stay whole. A trial that was overtaken too often goes before all others; where it does not fit yet it
-reserves the nodes that are nearest to holding it, and nothing is started on them that could delay it. How long a trial
+reserves the nodes that lack the least for it, and nothing is started on them that could delay it. How long a trial
 will run is not known: a tuner can't know it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 _OFTEN = 8  # a trial overtaken by this many, and by more than are waiting, reserves its nodes
 
@@ -73,7 +74,7 @@ class Start:
 
 def fits_ever(need: Need, nodes: Sequence[Node]) -> bool:
     """Whether the nodes could hold the trial if they were empty and open."""
-    return _fit(need, [_emptied(node) for node in nodes], {}) is not None
+    return _seats(need, nodes, _could_hold, _leftover) is not None
 
 
 def place(waiting: Sequence[Waiting], nodes: Sequence[Node]) -> Start | None:
@@ -89,16 +90,41 @@ def place(waiting: Sequence[Waiting], nodes: Sequence[Node]) -> Start | None:
         if found is not None:
             return Start(trial.key, found)
         reserved |= _reservation(trial.need, [node for node in open_nodes if node.node_id not in reserved])
-    for trial in sorted(waiting, key=lambda one: one.need.size, reverse=True):
+    for trial in _largest_first(waiting):
         found = _fit(trial.need, open_nodes, reserved)
         if found is not None:
             return Start(trial.key, found)
     return None
 
 
+# ── who goes first ────────────────────────────────────────────────────────────────────────────
+
+
+def _first_of_each_need(trials: Iterable[Waiting]) -> list[Waiting]:
+    """Where one does not fit, those that need the same do not either."""
+    first: dict[Need, Waiting] = {}
+    for trial in trials:
+        first.setdefault(trial.need, trial)
+    return list(first.values())
+
+
 def _overtaken_too_often(waiting: Sequence[Waiting]) -> list[Waiting]:
+    """The most overtaken first. In a list that is known from the start, that is the rest of it."""
     often = max(_OFTEN, len(waiting))
-    return sorted((one for one in waiting if one.overtaken >= often), key=lambda one: one.overtaken, reverse=True)
+    too_often = (trial for trial in waiting if trial.overtaken >= often)
+    return _first_of_each_need(sorted(too_often, key=lambda trial: trial.overtaken, reverse=True))
+
+
+def _largest_first(waiting: Sequence[Waiting]) -> list[Waiting]:
+    return _first_of_each_need(sorted(waiting, key=lambda trial: trial.need.size, reverse=True))
+
+
+# ── where it goes ─────────────────────────────────────────────────────────────────────────────
+
+
+def _fit(need: Need, nodes: Sequence[Node], reserved: Mapping[str, Share]) -> tuple[str, ...] | None:
+    """A node for each share, in their order, by best fit; ``None`` where there are none now."""
+    return _seats(need, nodes, lambda node, share: _holds(node, share, reserved.get(node.node_id)), _leftover)
 
 
 def _reservation(need: Need, nodes: Sequence[Node]) -> dict[str, Share]:
@@ -107,27 +133,47 @@ def _reservation(need: Need, nodes: Sequence[Node]) -> dict[str, Share]:
     Nothing that could delay the trial is started on them, so that what they lack only shrinks: the choice changes
     for nodes that come to lack less, never back and forth.
     """
-    found = _fit(need, [_emptied(node) for node in sorted(nodes, key=lambda node: node.gpus - node.free_gpus)], {})
+    found = _seats(need, nodes, _could_hold, _lacking)
     return {} if found is None else dict(zip(found, need.shares, strict=True))
 
 
-def _fit(need: Need, nodes: Sequence[Node], reserved: Mapping[str, Share]) -> tuple[str, ...] | None:
-    """A node for each share, in their order, by best fit; ``None`` where there are none."""
-    allowed = [node for node in nodes if node.node_id not in need.avoid and need.accelerator in ("", node.accelerator)]
-    for accelerator in dict.fromkeys(node.accelerator for node in allowed):
-        found = _matching(need.shares, [node for node in allowed if node.accelerator == accelerator], reserved)
-        if found is not None:
-            return found
-    return None
+def _seats(
+    need: Need,
+    nodes: Sequence[Node],
+    can_hold: Callable[[Node, Share], bool],
+    cost: Callable[[Node, Share], tuple[float, ...]],
+) -> tuple[str, ...] | None:
+    """A node for each share, in their order, all of the GPU type where they cost least; ``None``: no such set."""
+    found: list[list[Node]] = []
+    of_type: dict[str, list[Node]] = defaultdict(list)
+    for node in _allowed(need, nodes):
+        of_type[node.accelerator].append(node)
+    for of_one_type in of_type.values():
+        seats = _matching(need.shares, of_one_type, can_hold, cost)
+        if seats is not None:
+            found.append(seats)
+    if not found:
+        return None
+    cheapest = min(
+        found, key=lambda seats: [(cost(*pair), pair[0].node_id) for pair in zip(seats, need.shares, strict=True)]
+    )
+    return tuple(node.node_id for node in cheapest)
 
 
-def _matching(shares: Sequence[Share], nodes: Sequence[Node], reserved: Mapping[str, Share]) -> tuple[str, ...] | None:
-    """Each share on a node of its own, the largest first on the node it fits best, by augmenting paths."""
+def _matching(
+    shares: Sequence[Share],
+    nodes: Sequence[Node],
+    can_hold: Callable[[Node, Share], bool],
+    cost: Callable[[Node, Share], tuple[float, ...]],
+) -> list[Node] | None:
+    """Each share on a node of its own, the largest first on the node where it costs least, by augmenting paths."""
     share_on: dict[str, int] = {}
 
     def seat(index: int, seen: set[str]) -> bool:
-        for node in sorted(nodes, key=lambda node: _leftover(shares[index], node)):
-            if node.node_id in seen or not _holds(node, shares[index], reserved.get(node.node_id)):
+        share = shares[index]
+        holders = [node for node in nodes if can_hold(node, share)]
+        for node in sorted(holders, key=lambda node: (cost(node, share), node.node_id)):
+            if node.node_id in seen:
                 continue
             seen.add(node.node_id)
             if node.node_id not in share_on or seat(share_on[node.node_id], seen):
@@ -138,8 +184,17 @@ def _matching(shares: Sequence[Share], nodes: Sequence[Node], reserved: Mapping[
     largest_first = sorted(range(len(shares)), key=lambda i: (-shares[i].gpus, -shares[i].cpus))
     if not all(seat(index, set()) for index in largest_first):
         return None
-    node_of = {index: node_id for node_id, index in share_on.items()}
-    return tuple(node_of[index] for index in range(len(shares)))
+    node_of = {share_on[node.node_id]: node for node in nodes if node.node_id in share_on}
+    return [node_of[index] for index in range(len(shares))]
+
+
+def _allowed(need: Need, nodes: Iterable[Node]) -> list[Node]:
+    return [node for node in nodes if node.node_id not in need.avoid and need.accelerator in ("", node.accelerator)]
+
+
+def _could_hold(node: Node, share: Share) -> bool:
+    """Whether the share fits on the node when it is empty."""
+    return share.gpus <= node.gpus and share.cpus <= node.cpus
 
 
 def _holds(node: Node, share: Share, reserved: Share | None) -> bool:
@@ -149,12 +204,13 @@ def _holds(node: Node, share: Share, reserved: Share | None) -> bool:
     return share.gpus + kept_gpus <= node.free_gpus and share.cpus + kept_cpus <= node.free_cpus
 
 
-def _leftover(share: Share, node: Node) -> tuple[float, ...]:
-    """Less is better: small nodes, then small holes. Without GPUs: nodes that have none, then the emptiest."""
+def _leftover(node: Node, share: Share) -> tuple[float, ...]:
+    """Small nodes cost less, then small holes. Without GPUs: nodes that have none, then the emptiest."""
     if not share.gpus:
         return node.gpus, -node.free_cpus
     return node.gpus, node.free_gpus - share.gpus, node.free_cpus - share.cpus
 
 
-def _emptied(node: Node) -> Node:
-    return replace(node, free_gpus=node.gpus, free_cpus=node.cpus, open=True)
+def _lacking(node: Node, share: Share) -> tuple[float, ...]:
+    """What must get free until the share fits; of nodes that lack the same, the small one."""
+    return max(0, share.gpus - node.free_gpus), max(0.0, share.cpus - node.free_cpus), node.gpus
