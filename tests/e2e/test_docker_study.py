@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from autotuner.errors import Failure
 from tests.e2e.studies import Workplace, assert_nothing_left, rows, wait_until
 from tests.integration.dockerd import IMAGE, Dockerd, dockerd, why_not
 
@@ -56,6 +57,23 @@ def test_a_killed_driver_leaves_no_container_and_its_study_goes_on(workplace: Wo
     ended = rows(folder, "SELECT state, message FROM trials")
     assert [row["state"] for row in ended] == ["completed"] * 2, ended
     assert daemon.containers() == []
+    assert_nothing_left(workplace, folder)
+
+
+def test_a_daemon_that_is_lost_for_a_while_costs_no_config_its_score(workplace: Workplace, daemon: Dockerd) -> None:
+    folder = workplace.folder / "out"
+    study = docker_study(workplace)
+    running = workplace.start("run", study, "--out", folder, DOCKER_HOST=daemon.host)
+    wait_until(daemon.containers, "a container")
+    daemon.kill()
+    daemon.start()
+    workplace.finish(running)
+    ended = rows(folder, "SELECT state, message FROM trials")
+    noted = rows(folder, "SELECT failure, message FROM failures")
+    assert [row["state"] for row in ended] == ["completed"] * 2, (ended, noted)
+    assert not any(Failure(row["failure"]).blames_config for row in noted), noted
+    assert (folder / "logs" / "0000" / "0000-l2-rank0.log").exists(), "it was launched again"
+    wait_until(lambda: not daemon.containers(), "what the daemon remembers of it to go", 30)
     assert_nothing_left(workplace, folder)
 
 
