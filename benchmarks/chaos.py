@@ -11,23 +11,31 @@ injections; all but the first two must be 0.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import random
 import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos_faults import FAULTS, NODE, Fault, NobodyThere, Scene, make_model
 from benchmarks.chaos_study import Damage, StudyUnderFire, assess, study_keys
+from benchmarks.dockerd import IMAGE, Dockerd, dockerd
 from benchmarks.namespaces import NamespacedRaylets, namespaced_raylets, namespaces
 from benchmarks.raylets import Raylets, raylets
 
 _NODES = 3
 _DEADLINE_S = 300.0
+_IN_CONTAINERS = {
+    "engine": {"name": "llamacpp", "image": IMAGE, "args": {"ctx-size": 2048, "threads": 1}},
+    "launcher": {"kind": "docker"},
+}
 _TRIES = 3  # for a fault to meet a victim
 _COLUMNS = (
     "injected",
@@ -69,15 +77,27 @@ class Row:
         return self.studies_completed == self.injected and not any(getattr(self, name) for name in _COLUMNS[2:])
 
 
-def measure(fault: Fault, injections: int, seed: int, folder: Path, cluster: Raylets | NamespacedRaylets) -> Row:
-    """Injects a fault into as many studies."""
+def measure(
+    fault: Fault,
+    injections: int,
+    seed: int,
+    folder: Path,
+    cluster: Raylets | NamespacedRaylets,
+    daemon: Dockerd | None = None,
+) -> Row:
+    """Injects a fault into as many studies; their servers run in containers of ``daemon`` where there is one."""
     row = Row(fault.name)
     model = make_model(folder)
     for number in range(injections):
         damage = None
         for attempt in range(_TRIES):
             rng = random.Random(f"{seed}/{fault.name}/{number}/{attempt}")
-            damage = _one(fault, rng, folder / f"{fault.name}-{number}-{attempt}", model, cluster)
+            place = folder / f"{fault.name}-{number}-{attempt}"
+            sections = {} if daemon is None else _IN_CONTAINERS
+            study = StudyUnderFire(
+                place, study_keys(model, uuid.uuid4().hex[:12], **sections), cluster.address, _DEADLINE_S
+            )
+            damage = _one(fault, Scene(study, cluster, rng, daemon))
             if damage is not None:
                 break
         if damage is None:
@@ -87,12 +107,9 @@ def measure(fault: Fault, injections: int, seed: int, folder: Path, cluster: Ray
     return row
 
 
-def _one(
-    fault: Fault, rng: random.Random, folder: Path, model: Path, cluster: Raylets | NamespacedRaylets
-) -> Damage | None:
-    study = StudyUnderFire(folder, study_keys(model, uuid.uuid4().hex[:12]), cluster.address, _DEADLINE_S)
-    scene = Scene(study, cluster, rng)
-    met = True
+def _one(fault: Fault, scene: Scene) -> Damage | None:
+    """What an injection cost; ``None`` when it met nobody."""
+    study, met = scene.study, True
     with fault.around(scene):
         study.start()
         try:
@@ -100,7 +117,8 @@ def _one(
         except NobodyThere:
             met = False
         completed = study.wait()
-        damage = assess(study, cluster, completed, containers=lambda: 0)
+        daemon = scene.daemon
+        damage = assess(study, scene.cluster, completed, lambda: 0 if daemon is None else len(daemon.containers()))
     return damage if met else None
 
 
@@ -109,14 +127,30 @@ def _measure_all(faults: list[Fault], injections: int, seed: int, folder: Path, 
     reasons = {fault.name: fault.unavailable() for fault in faults}
     able = [fault for fault in faults if not reasons[fault.name]]
     rows = [Row(name, unavailable=reason) for name, reason in reasons.items() if reason]
-    plain = [fault for fault in able if inside or not fault.in_namespaces]
+    plain = [fault for fault in able if inside or not (fault.in_namespaces or fault.in_containers)]
     if plain:
         with (namespaced_raylets if inside else raylets)([NODE] * _NODES) as cluster:
             rows += [measure(fault, injections, seed, folder, cluster) for fault in plain]
     for fault in able:
-        if fault not in plain:
+        if fault.in_containers:
+            with dockerd() as daemon, _environment("DOCKER_HOST", daemon.host), raylets([NODE] * _NODES) as cluster:
+                rows.append(measure(fault, injections, seed, folder, cluster, daemon))
+        elif fault not in plain:
             rows.append(_measure_in_namespaces(fault, injections, seed, folder))
     return rows
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """For the raylets, whose workers have their environment."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _measure_in_namespaces(fault: Fault, injections: int, seed: int, folder: Path) -> Row:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks import namespaces
+from benchmarks import dockerd, namespaces
 from benchmarks.chaos_study import StudyUnderFire, wait_for
 from benchmarks.namespaces import NamespacedRaylets
 from benchmarks.raylets import NodeKind, Raylets
@@ -43,6 +43,7 @@ class Scene:
     study: StudyUnderFire
     cluster: Raylets | NamespacedRaylets
     rng: random.Random
+    daemon: dockerd.Dockerd | None = None
 
     def wait_for_a_moment(self) -> None:
         """Somewhere in the first seconds after a server is measured."""
@@ -68,6 +69,7 @@ class Fault:
     around: Callable[[Scene], contextlib.AbstractContextManager[None]] = lambda _: contextlib.nullcontext()
     unavailable: Callable[[], str] = lambda: ""
     in_namespaces: bool = False
+    in_containers: bool = False
 
 
 def _signal_server(number: int) -> Callable[[Scene], None]:
@@ -161,6 +163,15 @@ def _cut_node_off(scene: Scene) -> None:
     cluster.start_node(node, NODE)
 
 
+def _kill_daemon(scene: Scene) -> None:
+    """kill -9 of the docker daemon that all nodes share here; it is started again at once."""
+    assert scene.daemon is not None
+    scene.wait_for_a_moment()
+    scene.study.take_snapshot()
+    scene.daemon.kill()
+    scene.daemon.start()
+
+
 FAULTS = (
     Fault("kill_server", _signal_server(signal.SIGKILL)),
     Fault("kill_actor", _kill_actor),
@@ -169,6 +180,7 @@ FAULTS = (
     Fault("hung_server", _hang_server),
     Fault("server_stops_reading", _signal_server(signal.SIGUSR1)),
     Fault("full_disk", _fill_disk, around=_small_disk, unavailable=_cannot_mount),
+    Fault("lost_docker_daemon", _kill_daemon, unavailable=dockerd.why_not, in_containers=True),
     Fault("node_cut_off", _cut_node_off, unavailable=namespaces.why_not, in_namespaces=True),
 )
 

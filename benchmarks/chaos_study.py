@@ -21,6 +21,7 @@ from autotuner.servers.tags import STUDY
 
 TRIALS = 4
 _SERVER = str(Path(__file__).with_name("chaos_server.py"))
+_CONTAINER_OWNER = "autotuner.servers.docker.rank"
 _AUTOTUNER = (sys.executable, "-m", "autotuner.cli.main")
 _POLL_S = 0.1
 _LEFT_AFTER_S = 40.0  # Ray notices a dead driver, actor or node within seconds, not at once
@@ -123,8 +124,8 @@ class StudyUnderFire:
         return wait_for(lambda: self.rows("SELECT 1 FROM trials WHERE startup_s > 0") and self.servers(), 90.0) or []
 
     def servers(self) -> list[psutil.Process]:
-        """The processes of ``chaos_server`` of this study."""
-        return [p for p in tagged(self.study_id) if _SERVER in _words(p)]
+        """The processes of ``chaos_server`` of this study, or those that own its containers."""
+        return [p for p in tagged(self.study_id) if {_SERVER, _CONTAINER_OWNER} & {*_words(p)}]
 
     def actors(self) -> list[psutil.Process]:
         """The Ray workers that own this study's servers."""

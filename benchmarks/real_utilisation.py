@@ -1,7 +1,7 @@
 """The real run beside the virtual ones: 40 short trials on raylets of 8, 8 and 4 logical GPUs, by ours and by Ray Tune.
 
-A trial sleeps for its length in a placement group of its size. Ours goes through the product's conductor, cluster view
-and searcher; plain Ray Tune gets the list as a grid.
+A trial sleeps for its length in a placement group of its size. Ours goes through the product's conductor, cluster
+view, searcher and trial scheduler; plain Ray Tune gets the list as a grid.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 
 from autotuner.results.records import FailureRecord, TrialEnd
 from autotuner.scoring import Score, parse_objective
@@ -30,6 +31,7 @@ from autotuner.tuning.rig import SystemClock
 from autotuner.tuning.session import ray_session
 from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.trainable import ASSIGNMENT, REPORT, SCORE
+from autotuner.tuning.trial_schedulers import StudyTrialScheduler
 from benchmarks.raylets import NodeKind, raylets
 from benchmarks.virtual_cluster import VirtualTrial, bound_s
 
@@ -110,7 +112,7 @@ def add_real_ratios(rows: Sequence[Row], trials: Sequence[VirtualTrial], gpus: S
 def _measure(
     run: Callable[[Sequence[VirtualTrial]], None], trials: Sequence[VirtualTrial], gpus: Sequence[int]
 ) -> float:
-    """Seconds from the first to the last, on a cluster whose workers have been started once."""
+    """Seconds from the first to the last, workers' starts included, on a cluster of their own."""
     with raylets([NodeKind(count, cpus=64) for count in gpus]) as cluster, ray_session(cluster.address):
         started = time.monotonic()
         run(trials)
@@ -126,7 +128,12 @@ def _ours(trials: Sequence[VirtualTrial]) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000"
     _fit(
         tune.with_resources(_Sleeper, lambda config: _pinned(config[ASSIGNMENT])),
-        tune.TuneConfig(search_alg=ConductorSearcher(run, "max"), num_samples=-1, reuse_actors=True),
+        tune.TuneConfig(
+            search_alg=ConductorSearcher(run, "max"),
+            scheduler=StudyTrialScheduler(FIFOScheduler(), run),
+            num_samples=-1,
+            reuse_actors=True,
+        ),
         {},
     )
 

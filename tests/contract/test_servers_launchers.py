@@ -16,7 +16,7 @@ from autotuner.errors import Failure, LaunchError
 from autotuner.servers import EndpointLauncher, Launcher, LaunchRequest, ProcessLauncher
 from autotuner.servers.docker.launcher import DockerLauncher
 from autotuner.servers.readiness import probe
-from tests.integration.dockerd import IMAGE, Dockerd, dockerd, why_not
+from benchmarks.dockerd import IMAGE, Dockerd, dockerd, why_not
 
 PROGRAM = Path(__file__).parents[1] / "integration" / "programs" / "unruly_server.py"
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from autotuner.errors import Failure
+from benchmarks.dockerd import IMAGE, Dockerd, dockerd, why_not
 from tests.e2e.studies import Workplace, assert_nothing_left, rows, wait_until
-from tests.integration.dockerd import IMAGE, Dockerd, dockerd, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "docker runs")
 

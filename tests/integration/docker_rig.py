@@ -14,8 +14,8 @@ import pytest
 
 from autotuner.engines import Deployment, FailureReport, Mount, Rank, ServerGroup, get_engine
 from autotuner.servers import LaunchRequest, owner_tag, tags
+from benchmarks.dockerd import IMAGE, Dockerd
 from tests.e2e.studies import wait_until
-from tests.integration.dockerd import IMAGE, Dockerd
 
 GONE_S = 15.0  # the agent's promise is 5 s, of a machine that is not busy with other tests
 _HOLD = """

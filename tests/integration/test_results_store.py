@@ -216,6 +216,20 @@ def test_trials_keep_their_order(store: Store) -> None:
     assert [t.trial_id for t in store.trials()] == names
 
 
+def test_one_trial_by_its_id(store: Store) -> None:
+    store.add_trial(trial("0000"))
+    store.add_trial(trial("0001"))
+    assert store.trial("0001") == trial("0001")
+    assert store.trial("0002") is None
+
+
+def test_text_that_was_cut_inside_a_character_is_kept(store: Store) -> None:
+    cut = dataclasses.replace(SCORE, reason="the server's last words: \ud83d")
+    store.add_trial(trial())
+    store.add_rung(dataclasses.replace(rung(), score=cut))
+    assert store.rungs()[0].score == cut
+
+
 def test_a_studys_life(store: Store, folder: OutputFolder, url: str) -> None:
     store.end_study(StudyStatus.INTERRUPTED, "SIGTERM", now=2.0)
     record = Store(url, folder.requests).read_study()

@@ -21,8 +21,8 @@ from autotuner.servers.docker.launcher import DockerLauncher
 from autotuner.servers.docker.settings import ContainerSettings
 from autotuner.servers.tags import HOLDER, OWNER
 from autotuner.study.model import Study
+from benchmarks.dockerd import IMAGE, Dockerd, dockerd, why_not
 from tests.integration.docker_rig import diagnose, llama_request, request, use_daemon
-from tests.integration.dockerd import IMAGE, Dockerd, dockerd, why_not
 from tests.integration.registry import NAME, TAG, registry
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "docker runs")

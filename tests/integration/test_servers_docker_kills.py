@@ -11,6 +11,7 @@ import pytest
 from autotuner.errors import ServerLostError
 from autotuner.servers import find_leftovers
 from autotuner.servers.docker.launcher import DockerLauncher
+from benchmarks.dockerd import Dockerd, dockerd, why_not
 from tests.e2e.studies import living, wait_until
 from tests.integration.docker_rig import (
     GONE_S,
@@ -22,7 +23,6 @@ from tests.integration.docker_rig import (
     use_daemon,
     wait_until_removed,
 )
-from tests.integration.dockerd import Dockerd, dockerd, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "docker runs")
 

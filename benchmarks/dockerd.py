@@ -20,9 +20,8 @@ import psutil
 
 IMAGE = "autotuner-test:1"
 _UP_WITHIN_S = 60.0
-_LOADER = Path("/lib64")
 _NEEDED = ("xllamacpp",)  # packages of this environment that the server imports
-_SERVER = Path(__file__).parents[2] / "autotuner" / "servers" / "llamacpp_server.py"
+_SERVER = Path(__file__).parents[1] / "autotuner" / "servers" / "llamacpp_server.py"
 _FLAGS = ("--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false")
 
 
