@@ -7,6 +7,9 @@ from typing import Any
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.scoring.score import PointScore, Score, Tier, Violation
 
+_KINDS = {kind.value: kind for kind in LoadKind}  # looked up for each point: an enum's own call takes ten times as long
+_TIERS = {tier.value: tier for tier in Tier}
+
 
 def encode_score(score: Score) -> dict[str, Any]:
     return {
@@ -41,7 +44,7 @@ def _encode_level(level: LoadLevel | None) -> list[Any] | None:
 
 
 def _decode_level(data: list[Any] | None) -> LoadLevel | None:
-    return None if data is None else LoadLevel(LoadKind(data[0]), data[1])
+    return None if data is None else LoadLevel(_KINDS[data[0]], data[1])
 
 
 def _encode_violation(v: Violation) -> list[Any]:
@@ -50,7 +53,7 @@ def _encode_violation(v: Violation) -> list[Any]:
 
 def _decode_violations(data: list[list[Any]]) -> tuple[Violation, ...]:
     return tuple(
-        Violation(metric, value, threshold, ratio, penalty, Tier(tier))
+        Violation(metric, value, threshold, ratio, penalty, _TIERS[tier])
         for metric, value, threshold, ratio, penalty, tier in data
     )
 
@@ -72,4 +75,4 @@ def _encode_point(p: PointScore) -> dict[str, Any]:
 def _decode_point(data: dict[str, Any]) -> PointScore:
     kind, value = data["level"]
     rest = {key: data[key] for key in ("objective", "value", "score", "feasible", "slo_met", "penalty", "reason")}
-    return PointScore(level=LoadLevel(LoadKind(kind), value), violations=_decode_violations(data["violations"]), **rest)
+    return PointScore(level=LoadLevel(_KINDS[kind], value), violations=_decode_violations(data["violations"]), **rest)

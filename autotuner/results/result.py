@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -138,7 +140,7 @@ def load_results(path: str | Path, *, database: str | None = None) -> StudyResul
     study = folder.load_study()
     if database is None and not folder.database.is_file():
         raise FolderError(f"{folder.path} holds no results yet: there is no results.sqlite")
-    with Store(database or folder.database_url, folder.requests) as store:
+    with Store(database or folder.database_url, folder.requests) as store, _uncollected():
         record = store.read_study(folder.study_id)
         rungs: dict[str, list[RungRecord]] = {}
         for rung in store.rungs():
@@ -154,6 +156,19 @@ def load_results(path: str | Path, *, database: str | None = None) -> StudyResul
             failures=tuple(store.failures()),
             quarantines=tuple(store.quarantines()),
         )
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is looked for meanwhile: all that is read stays, and looking through it again and again would take
+    as long as reading it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def write_tables(path: str | Path, *, database: str | None = None) -> StudyResults:

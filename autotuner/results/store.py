@@ -164,8 +164,9 @@ class Store:
         with self._transaction() as connection:
             row = _rows.rung_row(record)
             connection.execute(table.insert().values(study_id=self._study_id, requests_file=file, **row))
-            for row in _rows.measurement_rows(record):
-                connection.execute(_schema.measurements.insert().values(study_id=self._study_id, **row))
+            rows = [{"study_id": self._study_id, **row} for row in _rows.measurement_rows(record)]
+            if rows:
+                connection.execute(_schema.measurements.insert(), rows)
             for failure in record.failures:
                 at = FailureRecord(
                     trial_id, failure.failure, failure.message, record.ended_at, rung=rung, level=failure.level
@@ -226,6 +227,12 @@ class Store:
         table = _schema.trials
         query = sa.select(table).where(table.c.study_id == self._study_id).order_by(table.c.position)
         return [_rows.trial_record(row) for row in self._all(query)]
+
+    def trial(self, trial_id: str) -> TrialRecord | None:
+        """One trial; ``None`` where it was not added."""
+        table = _schema.trials
+        rows = self._all(self._of_trial(sa.select(table), table, trial_id))
+        return _rows.trial_record(rows[0]) if rows else None
 
     def rungs(self, trial_id: str | None = None) -> list[RungRecord]:
         """Ended rungs by trial and number, of one trial or of all: scores, measurements and failures, no requests."""

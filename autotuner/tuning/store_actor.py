@@ -102,7 +102,10 @@ class StoreService:
         return True
 
     def _trial(self, trial_id: str) -> TrialRecord:
-        return next(record for record in self._store.trials() if record.trial_id == trial_id)
+        record = self._store.trial(trial_id)
+        if record is None:
+            raise InfrastructureError(f"the store has no trial {trial_id}")
+        return record
 
 
 def start_store(folder: OutputFolder, study: Study, study_id: str) -> Any:

@@ -23,6 +23,7 @@ from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.conductor import KnownTrial
 from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, RESOURCE, SCORE, judged
+from autotuner.tuning.worker_reuse import wait_for_next_trial
 
 
 class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no type stubs
@@ -65,6 +66,7 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
         return is_known
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        wait_for_next_trial(tune_controller)
         if not _is_searched(trial):
             return
         report: RungReport | None = result.get(REPORT)
