@@ -3,7 +3,7 @@
     python -m benchmarks.scale [--json]
     python -m benchmarks.scale --trials 60           quick: marks and windows a fifth as large
 
-``--trials`` empty servers of 4 and 8 logical GPUs run on 64 of them over 4 raylets, through the product's own runner,
+``--trials`` empty servers of 8 logical GPUs run on 64 of them over 4 raylets, through the product's own runner,
 searcher (TPE) and store: about 8 minutes on two cores that do nothing else. The overhead of a trial is what is left of
 the time from its hand-out to its end without its server's start and its load; of a window of trials it is the median,
 since some must start a worker first. (In a quick run most of the first window must.) The driver's CPU time for a trial
@@ -120,7 +120,7 @@ def _print_table(rows: Sequence[Row]) -> None:
     print(f"{'metric':<26}{'value':>12}{'bound':>8}")
     for row in rows:
         bound = "" if row.bound is None else f"{row.bound:g}"
-        print(f"{row.metric:<26}{row.value:>12.3f}{bound:>8}{'' if row.ok else '  broken'}")
+        print(f"{row.metric:<26}{row.value:>12.3f}{bound:>8}{'' if row.ok else '  broken'}".rstrip())
 
 
 if __name__ == "__main__":

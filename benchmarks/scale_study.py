@@ -1,4 +1,4 @@
-"""A study of empty servers of 4 and 8 GPUs each, on 64 logical GPUs over 4 raylets, watched from its driver."""
+"""A study of empty servers of 8 GPUs each, on 64 logical GPUs over 4 raylets, watched from its driver."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def empty_study(folder: Path, trials: int) -> Study:
             },
             "hardware": {"accelerators": [_ACCELERATOR], "server_cpus": 1},
             "space": {
-                "parallelism": {"tp": [4, 8]},
+                "parallelism": {"tp": [8]},  # of several sizes, how many run at a time would change with the search
                 "parameters": {"batch-size": {"int": [512, 4096]}, "ubatch-size": {"int": [32, 512]}},
             },
             "workload": {"scenario": "D(8,2)", "load": {"concurrency": [1]}, "requests": {"per_slot": 4, "min": 4}},
