@@ -67,6 +67,13 @@ class Dockerd:
         self.process.kill()
         self.process.wait()
 
+    def restart(self) -> None:
+        """As an administrator does it: the daemon ends its containers first."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        self.start()
+
     def stop(self) -> None:
         """Ends the daemon with its containers, and containerd, which a killed one leaves."""
         if self.process is not None and self.is_up:

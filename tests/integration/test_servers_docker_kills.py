@@ -94,6 +94,29 @@ def test_a_killed_daemon_says_nothing_about_the_config_and_leaves_nothing(
     wait_until_removed(daemon)  # what it remembers of it
 
 
+@pytest.mark.parametrize("ends", ["docker stop", "docker kill", "restart", "kill -9"])
+def test_a_container_that_docker_itself_ends_says_nothing_about_the_config(
+    daemon: Dockerd, tiny_model: Path, tmp_path: Path, ends: str
+) -> None:
+    server = DockerLauncher().launch(llama_request(tiny_model, tmp_path, study="ended-by-docker"), diagnose)
+    [container] = daemon.containers()
+    [keeper] = keepers(os.getpid())
+    keeper.suspend()  # it sees what comes of it only when the daemon is up again
+    match ends.split():
+        case ["docker", command]:
+            daemon.docker(command, container)
+        case ["restart"]:
+            daemon.restart()
+        case _:
+            daemon.kill()
+            daemon.start()
+    keeper.resume()
+    with pytest.raises(ServerLostError, match="docker"):
+        server.exit_code(within_s=60)
+    server.stop()
+    wait_until_removed(daemon)
+
+
 def test_killing_daemon_and_everything_else_leaves_the_processes_to_the_node_agent(
     daemon: Dockerd, tiny_model: Path, tmp_path: Path
 ) -> None:

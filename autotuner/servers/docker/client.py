@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _SOCKET = Path("/var/run/docker.sock")
 _TIMEOUT_S = 30.0
+_EVENT_LAG_S = 0.5
 _PULL_TIMEOUT_S = 3600.0  # images of GPU engines have 10 to 30 GB
 
 
@@ -81,6 +83,21 @@ def remove(container: str) -> None:
 
     with daemon() as client, contextlib.suppress(docker.errors.NotFound):
         client.api.remove_container(container, force=True, v=True)
+
+
+def ended_by_itself(client: DockerClient, container_id: str) -> bool:
+    """Whether the daemon saw an ended container end, and had sent it no signal before.
+
+    ``docker stop`` and ``docker kill`` send one, and so do a daemon that stops and one that comes up after it was
+    killed: the exit code that follows (143, 137, whatever the server makes of SIGTERM) is not the server's doing.
+    """
+    told = client.api.events(
+        since=0,
+        until=f"{time.time() + _EVENT_LAG_S:.3f}",  # the daemon acts first, and tells of it after
+        filters={"container": container_id, "event": ["kill", "die"]},
+        decode=True,
+    )
+    return [event["Action"] for event in told] == ["die"]
 
 
 def image_id(name: str) -> str | None:

@@ -4,7 +4,8 @@
 
 SPEC is a JSON file (see ``Spec``), which is removed once it is read: secrets are in it. The container's output comes
 out here, its exit code is ours; SIGTERM stops and removes it. ``LOST`` is our exit code when the daemon can't be
-reached or can't do it: that says nothing about the Config.
+reached, can't do it, or has itself ended the container (a `docker stop`, a daemon that restarts): that says nothing
+about the Config.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import psutil
 
 from autotuner.engines.log_pattern import KILLED_FOR_MEMORY
 from autotuner.errors import InfrastructureError
-from autotuner.servers.docker.client import daemon
+from autotuner.servers.docker.client import daemon, ended_by_itself
 from autotuner.servers.docker.labels import KEEPER_LABEL, LAUNCH_LABEL
 from autotuner.servers.docker.spec import LOST, PID_FILE, Spec
 from autotuner.servers.tags import LAUNCH, owner_tag
@@ -73,6 +74,8 @@ def _wait(spec: Spec, container: Any, ended: threading.Event, stop: threading.Ev
             continue  # it has closed its output, or the daemon its connections, and runs on
         if state.get("OOMKilled"):
             _say(f"{KILLED_FOR_MEMORY} of {spec.memory_bytes} bytes")
+        elif not ended_by_itself(container.client, container.id):
+            raise InfrastructureError("docker ended the container, which nothing of ours had asked for")
         code = int(state["ExitCode"])
         return code if code != LOST else 1  # that one has a meaning of ours
     return 0
