@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +19,12 @@ _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 
 @dataclass(frozen=True)
 class NodeKind:
-    """A node as Ray is told of it; its GPUs and CPUs are numbers only."""
+    """A node as Ray is told of it; its GPUs and CPUs are numbers only. ``env``: of all that runs on it."""
 
     gpus: int
     accelerator: str = ""
     cpus: int = 64
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -41,7 +42,11 @@ class Raylets:
         """Starts a node; returns Ray's handle of it, of which ``node_id`` is public."""
         labels = {ACCELERATOR_LABEL: kind.accelerator} if kind.accelerator else {}
         node = self.cluster.add_node(
-            num_cpus=kind.cpus, num_gpus=kind.gpus, labels=labels, object_store_memory=_OBJECT_STORE_BYTES
+            num_cpus=kind.cpus,
+            num_gpus=kind.gpus,
+            labels=labels,
+            env_vars=dict(kind.env),
+            object_store_memory=_OBJECT_STORE_BYTES,
         )
         self.nodes.append(node)
         return node

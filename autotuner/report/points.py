@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from autotuner.metrics.registry import METRICS
-from autotuner.results.records import Phase, TrialRecord
+from autotuner.results.records import TrialRecord
 from autotuner.results.result import StudyResults
 
 
@@ -41,7 +41,7 @@ class Point:
 
 def last_points(results: StudyResults) -> tuple[Point, ...]:
     """The load points of every trial's last ended rung, confirmations left out."""
-    trials = {t.trial_id: t for t in results.trial_records if t.phase is not Phase.CONFIRM}
+    trials = {t.trial_id: t for t in results.trial_records if t.phase.explores}
     rows = [{str(k): v for k, v in row.items()} for row in results.measurements.to_dict("records")]
     last: dict[tuple[str, str, float], dict[str, Any]] = {}
     for row in rows:

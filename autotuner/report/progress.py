@@ -95,6 +95,6 @@ class Progress:
         self.cpu_seconds += event.cpu_seconds
         if event.phase is Phase.CONFIRM:
             self.confirmations_ended += 1
-            return
-        self.ended[event.state] += 1
-        self._best.see(event)
+        if event.phase.explores:
+            self.ended[event.state] += 1
+            self._best.see(event)

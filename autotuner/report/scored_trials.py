@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autotuner.metrics.direction import Direction
-from autotuner.results.records import Phase, RungRecord, TrialRecord, TrialState
+from autotuner.results.records import RungRecord, TrialRecord, TrialState
 from autotuner.results.result import StudyResults
 from autotuner.scoring.values import infeasible_score
 
@@ -38,7 +38,7 @@ def scored_trials(results: StudyResults) -> tuple[ScoredTrial, ...]:
     found = (
         ScoredTrial(trial, tuple(results.rung_records.get(trial.trial_id, ())))
         for trial in results.trial_records
-        if trial.phase is not Phase.CONFIRM
+        if trial.phase.explores
     )
     return tuple(sorted((s for s in found if s.rungs), key=lambda s: s.trial.trial_id))
 

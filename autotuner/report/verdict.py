@@ -10,7 +10,7 @@ from autotuner.report.summary_facts import metric_label
 from autotuner.report.text import number, percent
 from autotuner.results.improvement import Improvement
 from autotuner.results.points import TrialPoint
-from autotuner.results.records import Phase, StudyStatus
+from autotuner.results.records import StudyStatus
 from autotuner.results.result import StudyResults
 from autotuner.scoring.score import Violation
 
@@ -37,7 +37,7 @@ def verdict(results: StudyResults) -> Verdict:
     found = _verdict(results)
     if results.status is not StudyStatus.INTERRUPTED:
         return found
-    ended = sum(t.state.is_terminal and t.phase is not Phase.CONFIRM for t in results.trial_records)
+    ended = sum(t.state.is_terminal and t.phase.explores for t in results.trial_records)
     so_far = f"Interrupted after {ended} of {results.study.search.trials} trials. So far: {found.headline}"
     return Verdict(Tone.NEUTRAL, so_far, found.details)
 

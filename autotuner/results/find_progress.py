@@ -87,7 +87,7 @@ class _Found:
             parse_objectives(study.objectives)[0],
             study.search.select,
         )
-        states = Counter(t.state for t in self.stored.trials if t.phase is not Phase.CONFIRM)
+        states = Counter(t.state for t in self.stored.trials if t.phase.explores)
         return StudyProgress(
             name=study.name,
             study_id=self.folder.study_id or "",
@@ -191,7 +191,7 @@ class _Found:
         if self._standing() is not Standing.RUNNING:
             return None
         ended = [t for t in self.stored.trials if t.state.is_terminal]
-        searched = sum(t.phase is not Phase.CONFIRM for t in ended)
+        searched = sum(t.phase.explores for t in ended)
         to_go = max(0, self.study.search.trials - searched) + max(0, 2 * self.study.search.confirm - self._confirmed())
         here = sum((t.ended_at or 0.0) >= self._life_began for t in ended)
         limit_s = _seconds(self.study.budget.wall_clock_h)

@@ -9,7 +9,7 @@ from typing import Any
 from autotuner.metrics.direction import Direction
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import Measurement
-from autotuner.results.records import Phase, RungRecord, TrialRecord, TrialState
+from autotuner.results.records import RungRecord, TrialRecord, TrialState
 from autotuner.scoring.objective import Objective
 from autotuner.scoring.score import Score, Violation
 from autotuner.scoring.select import Choice, select_best, select_closest
@@ -51,7 +51,7 @@ def final_scores(trials: Sequence[TrialRecord], rungs: Rungs) -> dict[str, Score
     return {
         t.trial_id: rungs[t.trial_id][-1].score
         for t in trials
-        if t.state is TrialState.COMPLETED and t.phase is not Phase.CONFIRM and rungs.get(t.trial_id)
+        if t.state is TrialState.COMPLETED and t.phase.explores and rungs.get(t.trial_id)
     }
 
 

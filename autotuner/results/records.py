@@ -14,9 +14,17 @@ from autotuner.scoring.score import Score
 
 
 class Phase(StrEnum):
+    """What a trial is for."""
+
+    NODE_CHECK = "node_check"  # the default's first rung on each of several like nodes, to find slow ones
     BASELINE = "baseline"
     SEARCH = "search"
-    CONFIRM = "confirm"
+    CONFIRM = "confirm"  # best or default afresh
+
+    @property
+    def explores(self) -> bool:
+        """Whether its trials are those that ``search.trials`` counts; others measure one of their Configs anew."""
+        return self in (Phase.BASELINE, Phase.SEARCH)
 
 
 class TrialState(StrEnum):

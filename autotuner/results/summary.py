@@ -10,13 +10,13 @@ import pandas as pd
 
 from autotuner.results.improvement import Improvement
 from autotuner.results.points import TrialPoint
-from autotuner.results.records import Phase, TrialRecord, TrialState
+from autotuner.results.records import TrialRecord, TrialState
 from autotuner.scoring.objective import Objective
 
 
 def trial_counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
     """total = completed + stopped + failed; the baseline is in, confirmations are not."""
-    states = [t.state for t in trials if t.phase is not Phase.CONFIRM]
+    states = [t.state for t in trials if t.phase.explores]
     counts = {state.value: states.count(state) for state in TrialState}
     running = counts.pop(TrialState.RUNNING.value)
     return {"total": len(states) - running, **counts, "running": running}

@@ -69,6 +69,10 @@ class Search(Section):
     max_concurrent_trials: Annotated[
         int | None, Field(ge=1, description="Trials at a time; default: as many as fit")
     ] = None
+    check_nodes: Annotated[
+        Literal["auto", "always", "never"],
+        Field(description="Whether like nodes measure the default first; auto: with 10 trials a node or more to come"),
+    ] = "auto"
 
 
 class Fidelity(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autotuner.results.records import Phase, TrialState
+from autotuner.results.records import TrialState
 from autotuner.scoring.score import Score
 from autotuner.tuning.events import StudyStarted, TrialEnded
 
@@ -22,7 +22,7 @@ class BestSoFar:
 
     def see(self, event: TrialEnded) -> None:
         score = event.score
-        is_eligible = event.phase is not Phase.CONFIRM and event.state is TrialState.COMPLETED
+        is_eligible = event.phase.explores and event.state is TrialState.COMPLETED
         if is_eligible and score is not None and score.feasible and self._beats(score):
             self.best = (event.trial_id, score)
 

@@ -1,17 +1,17 @@
 """Conductor: which trial comes next, and when a study is over. Pure: events in, decisions out.
 
-    baselines ──▶ search: proposals ──▶ confirm: best and default in turn ──▶ finished
+    node checks ──▶ baselines ──▶ search: proposals ──▶ confirm: best and default in turn ──▶ finished
 
-What is proposed waits in a line until the cluster has a place for it. The baselines are started first and never
-stopped; the search goes on beside them. Confirmation begins when every searched trial has ended, one trial at a time.
-Both budgets keep room for it.
+What is proposed waits in a line until the cluster has a place for it. Like nodes are compared before they get a trial.
+The baselines are started first and never stopped; the search goes on beside them. Confirmation begins when every
+searched trial has ended, one trial at a time. Both budgets keep room for it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count
 from typing import Literal
@@ -22,11 +22,14 @@ from autotuner.scoring import Objective, Score, select_best
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Budget, Spent
+from autotuner.tuning.confirmation import confirmation_round, confirmations
+from autotuner.tuning.followed_trial import Followed, KnownTrial
 from autotuner.tuning.node_health import NodeHealth, Quarantine
 from autotuner.tuning.outcome import outcome, refused
-from autotuner.tuning.placement_policy import Need, Node, Share, fits_ever
+from autotuner.tuning.placement_policy import Need, Node, Share, closed, fits_ever
 from autotuner.tuning.proposers import Proposer
 from autotuner.tuning.repeats import Repeats
+from autotuner.tuning.twin_checks import TwinChecks
 from autotuner.tuning.waiting_line import LOOK_AHEAD, WaitingLine
 
 _MOST_REFUSED = 1000  # proposals in a row that fit no node, after which the space is taken for exhausted
@@ -42,20 +45,6 @@ class Pause(StrEnum):
 
 
 @dataclass(frozen=True)
-class KnownTrial:
-    """A trial of an earlier life of the study: its state and its ended rungs' scores."""
-
-    trial_id: str
-    phase: Phase
-    config: Config
-    state: TrialState
-    failure: Failure | None
-    scores: tuple[Score, ...]
-    seconds: float  # that it held its place
-    gpus: int = 0  # that it held meanwhile
-
-
-@dataclass(frozen=True)
 class Rules:
     """What of the study steers the conductor. ``trials`` counts the baselines: ``baseline``, the default that the
     best is compared with, and those of the study's further GPU types."""
@@ -68,28 +57,11 @@ class Rules:
     max_running: int | None
     select: Literal["slo_met", "score"]
     more_baselines: tuple[Config, ...] = ()
+    trials_per_checked_node: int | None = None
 
     @property
     def baselines(self) -> tuple[Config, ...]:
         return (self.baseline, *self.more_baselines)
-
-
-@dataclass
-class _Followed:
-    """A trial of this life, while it runs and after."""
-
-    assignment: Assignment
-    scores: list[Score] = field(default_factory=list)
-    state: TrialState = TrialState.RUNNING
-    seconds: float = 0.0
-    gpu_seconds: float = 0.0
-    failure: Failure | None = None
-
-    @property
-    def is_spoiled(self) -> bool:
-        """Whether it is a confirmation that failed through no fault of its Config."""
-        innocent = self.failure is not None and not self.failure.blames_config
-        return innocent and self.assignment.phase is Phase.CONFIRM
 
 
 def _nothing_reserved(_: Config) -> Need:
@@ -112,11 +84,19 @@ class Conductor:
         self._proposer = proposer
         self._budget = budget
         self._need_of = need_of
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[str, Followed] = {}
         self._line = WaitingLine()
-        self._begun: dict[str, _Followed] = {}  # trials in the line that have run before
+        self._begun: dict[str, Followed] = {}  # trials in the line that have run before
         self._repeats: dict[str, Repeats] = defaultdict(Repeats)
         self._health = NodeHealth()
+        known = tuple(known)
+        self._twins = TwinChecks(
+            rules.baselines,
+            need_of,
+            rules.objectives[0],
+            trials_per_node=rules.trials_per_checked_node,
+            used=(trial.trial_id for trial in known),
+        )
         self._seen: dict[str, Node] = {}  # every node that ever was there: it may come back
         self._without_place_since: float | None = None
         self._exhausted = False
@@ -135,6 +115,9 @@ class Conductor:
         if self._budget.is_spent(spent):
             self._stop("budget: " + self._budget.what_is_spent(spent))
             return Pause.FINISHED if not self.running() else Pause.WAIT
+        started = self._start_check(nodes)
+        if started is not None:
+            return started
         nodes = self._open(nodes)
         started = self._start_or_propose(spent, nodes)
         if started is not None:
@@ -150,9 +133,9 @@ class Conductor:
         return Pause.FINISHED
 
     def must_stop(self, trial_id: str, spent: Spent) -> bool:
-        """Whether a running trial must end at its next rung, for a budget's sake."""
+        """Whether a running trial must end at its next rung, for a budget's sake or as all that was to be seen."""
         phase = self._followed[trial_id].assignment.phase
-        if self._budget.is_spent(spent):
+        if self._budget.is_spent(spent) or phase is Phase.NODE_CHECK:
             return True
         return phase is Phase.SEARCH and self._no_time_to_search(spent)
 
@@ -161,7 +144,8 @@ class Conductor:
 
     def newly_sick(self, nodes: Sequence[Node]) -> list[Quarantine]:
         """Nodes that get no further trial from now on; each is told once."""
-        return self._health.newly_sick(sum(node.open and node.node_id not in self._quarantined for node in nodes))
+        self._compare(nodes)
+        return self._health.newly_sick(sum(node.open for node in self._but_sick(nodes)))
 
     # ── events ────────────────────────────────────────────────────────────────────────────────
 
@@ -178,9 +162,10 @@ class Conductor:
     def repeats(self, trial_id: str, failure: Failure | None) -> bool:
         """Whether a trial that failed, or whose process was lost (``None``), is started again; it then waits first."""
         trial, repeats = self._followed[trial_id], self._repeats[trial_id]
-        if failure is None and not repeats.may_follow_a_loss():
-            return False
         assignment = trial.assignment
+        is_bound_here = assignment.phase is Phase.NODE_CHECK
+        if is_bound_here or (failure is None and not repeats.may_follow_a_loss()):
+            return False
         repeats.note(failure, assignment.nodes)
         if failure is not None:
             self._health.failed(assignment.config, assignment.nodes, failure)
@@ -196,6 +181,8 @@ class Conductor:
             return
         trial.state = state
         trial.failure = failure
+        if trial.assignment.phase is Phase.NODE_CHECK:
+            self._check_ended(trial)
         if trial.assignment.phase is Phase.SEARCH:
             self._proposer.tell(trial_id, outcome(state, failure, trial.scores, self._rules.objectives))
 
@@ -208,27 +195,47 @@ class Conductor:
         completed = {
             trial_id: f.scores[-1]
             for trial_id, f in self._followed.items()
-            if f.state is TrialState.COMPLETED and f.assignment.phase is not Phase.CONFIRM and f.scores
+            if f.state is TrialState.COMPLETED and f.assignment.phase.explores and f.scores
         }
         choice = select_best(completed, self._rules.objectives[0], self._rules.select)
         return choice.trial_id if choice else None
 
     # ── starting ──────────────────────────────────────────────────────────────────────────────
 
-    @property
-    def _quarantined(self) -> frozenset[str]:
-        return self._health.quarantined
+    def _but_sick(self, nodes: Sequence[Node]) -> list[Node]:
+        return closed(nodes, self._health.quarantined)
 
     def _open(self, nodes: Sequence[Node] | None) -> Sequence[Node] | None:
-        """The nodes with those in quarantine closed; remembers them."""
+        """The nodes with those closed that are in quarantine or still to be checked; remembers them."""
         if nodes is None:
             return None
         self._seen |= {node.node_id: node for node in nodes}
-        return [replace(n, open=False) if n.node_id in self._quarantined else n for n in nodes]
+        return closed(self._but_sick(nodes), self._twins.undecided)
+
+    def _compare(self, nodes: Sequence[Node]) -> None:
+        begun = sum(f.assignment.phase.explores for f in self._followed.values())
+        for slow in self._twins.look(self._but_sick(nodes), self._rules.trials - begun):
+            self._health.slow(slow)
+
+    def _start_check(self, nodes: Sequence[Node] | None) -> Assignment | None:
+        if nodes is None or self._is_full():
+            return None
+        self._compare(nodes)
+        check = self._twins.start_one(self._but_sick(nodes), self._rules.rungs)
+        return None if check is None else self._start(check)
+
+    def _check_ended(self, trial: Followed) -> None:
+        assignment = trial.assignment
+        self._twins.ended(assignment.trial_id, trial.scores[-1] if trial.scores else None)
+        if trial.failure is not None:
+            self._health.failed(assignment.config, assignment.nodes, trial.failure)
+
+    def _is_full(self) -> bool:
+        limit = self._rules.max_running
+        return limit is not None and len(self.running()) >= limit
 
     def _start_one(self, nodes: Sequence[Node] | None) -> Assignment | None:
-        limit = self._rules.max_running
-        if limit is not None and len(self.running()) >= limit:
+        if self._is_full():
             return None
         if nodes is None:
             found = self._line.start_first()
@@ -243,7 +250,7 @@ class Conductor:
         return self._start(replace(assignment, repeat_on=repeat_on))
 
     def _start(self, assignment: Assignment) -> Assignment:
-        followed = self._begun.pop(assignment.trial_id, None) or _Followed(assignment)
+        followed = self._begun.pop(assignment.trial_id, None) or Followed(assignment)
         followed.assignment = assignment
         self._followed[assignment.trial_id] = followed
         self._without_place_since = None
@@ -292,8 +299,7 @@ class Conductor:
             self._exhausted = True
 
     def _has_use_for_more(self, nodes: Sequence[Node] | None) -> bool:
-        limit = self._rules.max_running
-        if limit is not None and len(self.running()) >= limit:
+        if self._is_full():
             return False
         if nodes is None or not len(self._line):
             return not len(self._line) and (nodes is None or self._has_room(nodes))
@@ -333,8 +339,8 @@ class Conductor:
         return next(name for name in (f"{number:04d}" for number in count()) if name not in used)
 
     def _searched(self) -> int:
-        waiting = sum(a.phase is not Phase.CONFIRM for a in self._line.assignments)
-        return waiting + sum(f.assignment.phase is not Phase.CONFIRM for f in self._followed.values())
+        waiting = sum(a.phase.explores for a in self._line.assignments)
+        return waiting + sum(f.assignment.phase.explores for f in self._followed.values())
 
     # ── confirming ────────────────────────────────────────────────────────────────────────────
 
@@ -347,21 +353,15 @@ class Conductor:
                 return
 
     def _confirmations(self) -> list[Assignment]:
-        """Best and default in turn; who goes first alternates, so that a drift favours neither."""
         best, default = self.best(), "0000"
         if best is None or best == default or self._followed[default].state is not TrialState.COMPLETED:
             return []
-        planned = []
-        for round_number in range(1, self._rules.confirm + self._spoiled_rounds() + 1):
-            pair = (best, default) if round_number % 2 else (default, best)
-            for trial_id in pair:
-                config = self._followed[trial_id].assignment.config
-                planned.append(Assignment(f"{trial_id}-c{round_number}", Phase.CONFIRM, config, rungs=1))
-        return planned
+        rounds = self._rules.confirm + self._spoiled_rounds()
+        return confirmations(self._followed[best].assignment, self._followed[default].assignment, rounds)
 
     def _spoiled_rounds(self) -> int:
         """Rounds that say nothing about a Config, for the client's or a node's sake: run again, within bounds."""
-        spoiled = {f.assignment.trial_id.rpartition("-c")[2] for f in self._followed.values() if f.is_spoiled}
+        spoiled = {confirmation_round(f.assignment.trial_id) for f in self._followed.values() if f.is_spoiled}
         return min(len(spoiled), self._rules.confirm)
 
     def _confirmation_cost(self) -> Spent:
@@ -379,12 +379,14 @@ class Conductor:
         rungs = 1 if trial.phase is Phase.CONFIRM else self._rules.rungs
         assignment = Assignment(trial.trial_id, trial.phase, trial.config, rungs)
         ended = trial.state.is_terminal
+        if trial.phase is Phase.NODE_CHECK:
+            return
         if ended:
-            self._followed[trial.trial_id] = _Followed(
+            self._followed[trial.trial_id] = Followed(
                 assignment, list(trial.scores), trial.state, trial.seconds, trial.seconds * trial.gpus, trial.failure
             )
         else:
-            self._begun[trial.trial_id] = _Followed(assignment)
+            self._begun[trial.trial_id] = Followed(assignment)
             self._join(assignment)
         if trial.phase is Phase.SEARCH:
             told = outcome(trial.state, trial.failure, trial.scores, self._rules.objectives) if ended else None

@@ -14,7 +14,7 @@ from typing import Any
 from ray.util import metrics
 
 from autotuner.errors import Failure
-from autotuner.results.records import Phase, TrialState
+from autotuner.results.records import TrialState
 from autotuner.tuning.best_so_far import BestSoFar
 from autotuner.tuning.events import (
     Event,
@@ -117,7 +117,7 @@ class _ToldMetrics:
         self._best.see(event)
         if event.failure is not None:
             self._count_failure(event.failure)
-        if event.phase is not Phase.CONFIRM:
+        if event.phase.explores:
             self._ended[event.state] += 1
 
     def _count_failure(self, failure: Failure) -> None:

@@ -2,13 +2,13 @@
 
 A failure is held against a node when its cause lies outside of the Config by its kind, or when the same Config then got
 on elsewhere. Two different Configs are needed: one may be unlucky. Ray hands out a node's GPUs as it likes, so
-that a sick GPU closes its node.
+that a sick GPU closes its node. So does being slower than like nodes, which ``TwinChecks`` finds out.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autotuner.errors import Failure
@@ -30,6 +30,7 @@ class NodeHealth:
     def __init__(self) -> None:
         self._suspicions: dict[Config, dict[str, Failure]] = defaultdict(dict)  # Config → node → what it did there
         self._proven: dict[str, dict[Config, Failure]] = defaultdict(dict)  # node → Config → what it did there
+        self._slow: dict[str, Quarantine] = {}
         self._quarantined: dict[str, Quarantine] = {}
 
     @property
@@ -51,14 +52,24 @@ class NodeHealth:
             if node not in here:
                 self._proven[node][config] = failure
 
+    def slow(self, found: Quarantine) -> None:
+        """A node that is slower than its twins."""
+        self._slow[found.node_id] = found
+
     def newly_sick(self, others: int) -> list[Quarantine]:
         """Nodes to close now, each told once. ``others``: how many open nodes there are; the last one is kept."""
         found: list[Quarantine] = []
-        for node, proofs in self._proven.items():
-            if len(proofs) < _CONFIGS or node in self._quarantined or others - len(found) < 2:
-                continue
-            kinds = ", ".join(sorted({str(failure) for failure in proofs.values()}))
-            reason = f"{len(proofs)} different Configs failed on it ({kinds}) and not for their own sake"
-            found.append(Quarantine(node, reason))
+        for candidate in [*self._slow.values(), *self._failing()]:
+            known = {*self._quarantined, *(quarantine.node_id for quarantine in found)}
+            if candidate.node_id not in known and others - len(found) > 1:
+                found.append(candidate)
         self._quarantined |= {quarantine.node_id: quarantine for quarantine in found}
         return found
+
+    def _failing(self) -> Iterator[Quarantine]:
+        for node, proofs in self._proven.items():
+            if len(proofs) >= _CONFIGS:
+                kinds = ", ".join(sorted({str(failure) for failure in proofs.values()}))
+                yield Quarantine(
+                    node, f"{len(proofs)} different Configs failed on it ({kinds}) and not for their own sake"
+                )

@@ -11,8 +11,8 @@ will run is not known: a tuner can't know it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 _OFTEN = 8  # a trial overtaken by this many, and by more than are waiting, reserves its nodes
 
@@ -75,6 +75,16 @@ class Start:
 def fits_ever(need: Need, nodes: Sequence[Node]) -> bool:
     """Whether the nodes could hold the trial if they were empty and open."""
     return _seats(need, nodes, _could_hold, _leftover) is not None
+
+
+def closed(nodes: Iterable[Node], node_ids: Collection[str]) -> list[Node]:
+    """The same nodes, those of ``node_ids`` closed."""
+    return [replace(node, open=False) if node.node_id in node_ids else node for node in nodes]
+
+
+def fits_now(need: Need, node: Node) -> bool:
+    """Whether one node alone holds the trial beside what runs on it."""
+    return node.open and _fit(need, [node], {}) is not None
 
 
 def place(waiting: Sequence[Waiting], nodes: Sequence[Node]) -> Start | None:

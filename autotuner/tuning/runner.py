@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 
 from autotuner.errors import CapacityError
 from autotuner.results import OutputFolder
-from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialRecord
+from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialEnd, TrialRecord, TrialState
 from autotuner.scoring import Score, parse_objective, parse_objectives
 from autotuner.servers import owner_tag
 from autotuner.space.config import Config
@@ -29,8 +29,9 @@ from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.capacity import check_capacity, misfit, misfit_values, need_of
 from autotuner.tuning.cluster import Cluster
 from autotuner.tuning.cluster_checks import refuse_docker_in_pods
-from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
+from autotuner.tuning.conductor import Conductor, Rules
 from autotuner.tuning.events import ConfigsLeftOut, Observer, StudyEnded, StudyStarted
+from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.interrupts import Interrupts
 from autotuner.tuning.job import StudyJob
 from autotuner.tuning.job_folder import own_job_id
@@ -47,6 +48,7 @@ from autotuner.tuning.trainable import ASSIGNMENT, TrialTrainable
 from autotuner.tuning.trial_schedulers import make_trial_scheduler
 
 _INTERRUPTED = "interrupted"
+_TRIALS_PER_CHECKED_NODE = {"auto": 10, "always": 0, "never": None}
 _MOST_PENDING = 1000  # trials that were handed out have a place already
 
 
@@ -93,6 +95,7 @@ def _run_on_ray(
     concurrent = min(fitting, study.search.max_concurrent_trials or fitting)
     handle = start_store(folder, study, study_id)
     store = RemoteStore(handle)
+    _close_checks(store)
     records = _reopen_spoiled(store)
     known = _known(records, store.rungs())
     budget = Budget.of(study)
@@ -114,7 +117,7 @@ def _run_on_ray(
             objective=study.objectives[0],
             direction=str(rules.objectives[0].direction),
             concurrent_trials=concurrent,
-            resumed=Counter(k.state for k in known if k.phase is not Phase.CONFIRM and k.state.is_terminal),
+            resumed=Counter(k.state for k in known if k.phase.explores and k.state.is_terminal),
             resumed_best=_best_so_far(conductor),
             confirm=study.search.confirm,
             wall_clock_s=budget.wall_s,
@@ -158,6 +161,7 @@ def _rules(study: Study, baselines: Sequence[Config]) -> Rules:
         max_running=None if study.fidelity.trial_scheduler == "hyperband" else study.search.max_concurrent_trials,
         select=study.search.select,
         more_baselines=tuple(baselines[1:]),
+        trials_per_checked_node=_TRIALS_PER_CHECKED_NODE[study.search.check_nodes],
     )
 
 
@@ -172,6 +176,14 @@ def _pending(study: Study, concurrent: int) -> int:
     return _MOST_PENDING
 
 
+def _close_checks(store: RemoteStore) -> None:
+    """Those of nodes that an earlier life left open: a new life looks at its nodes afresh."""
+    for record in store.trials():
+        if record.phase is Phase.NODE_CHECK and not record.state.is_terminal:
+            left = TrialEnd(record.trial_id, TrialState.STOPPED, time.time(), record.usage, message=_INTERRUPTED)
+            store.end_trial(left)
+
+
 def _reopen_spoiled(store: RemoteStore) -> Sequence[TrialRecord]:
     """The trials of earlier lives; those that failed through no fault of their Config are to be gone on with.
 
@@ -180,7 +192,7 @@ def _reopen_spoiled(store: RemoteStore) -> Sequence[TrialRecord]:
     """
     for record in store.trials():
         innocent = record.failure is not None and not record.failure.blames_config
-        if innocent and record.phase is not Phase.CONFIRM:
+        if innocent and record.phase.explores:
             spoiled = any(not f.failure.blames_config for rung in store.rungs(record.trial_id) for f in rung.failures)
             if not spoiled:
                 store.reopen_trial(record.trial_id)

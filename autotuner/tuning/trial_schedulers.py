@@ -20,7 +20,7 @@ from autotuner.results.records import Phase, TrialState
 from autotuner.scoring import parse_objective, parse_objectives, score_rung
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
-from autotuner.tuning.conductor import KnownTrial
+from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, RESOURCE, SCORE, judged
 from autotuner.tuning.worker_reuse import wait_for_next_trial

@@ -19,7 +19,7 @@ from autotuner.servers.tags import STUDY, TRIAL
 from benchmarks.raylets import NodeKind, Raylets, raylets
 from tests.e2e.studies import PROGRAMS, Workplace, assert_nothing_left, living, rows, wait_for_row, wait_until
 
-H100, L40S = "H100-80GB", "L40S-48GB"
+H100, A100, L40S = "H100-80GB", "A100-80GB", "L40S-48GB"
 ENGINE = {"name": "vllm", "command": [sys.executable, str(PROGRAMS / "multi_rank_server.py")]}
 _LLAMA = {
     "architectures": ["LlamaForCausalLM"],
@@ -110,6 +110,33 @@ def ranks_of(study: str) -> dict[int, psutil.Process]:
         if "--node-rank" in words and process.environ().get(TRIAL) == "0000" and "multi_rank_server.py" in words[1]:
             found[int(words[words.index("--node-rank") + 1])] = process
     return found
+
+
+def test_a_node_that_is_slower_than_its_twins_measures_no_trial(workplace: Workplace, cluster: Raylets) -> None:
+    folder = workplace.folder / "out"
+    ttft_ms = ("100", "200", "100")
+    nodes = [cluster.add(NodeKind(1, A100, env={"TTFT_MS": ms})) for ms in ttft_ms]
+    keys: dict[str, Any] = {
+        "hardware": {"accelerators": [A100], "server_cpus": 1},
+        "space": {"parallelism": {"tp": [1]}, "parameters": {"max-num-seqs": [16, 32, 64, 128]}},
+        "search": {"algorithm": "random", "trials": 5, "confirm": 0, "check_nodes": "always"},
+        "fidelity": {"rungs": 2, "eta": 2, "trial_scheduler": "none"},
+    }
+    done = workplace.run("run", write_study(workplace, **keys), "--address", cluster.address, "--out", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    [quarantine] = rows(folder, "SELECT * FROM quarantines")
+    slow = quarantine["node"]
+    assert nodes[1].node_id.startswith(slow.rpartition("/")[2])
+    assert quarantine["reason"].startswith("slower than its twins: ttft_p50 of the default was 2")
+    trials = rows(folder, "SELECT * FROM trials")
+    explored = [row for row in trials if row["phase"] != "node_check"]
+    assert [row["state"] for row in explored] == ["completed"] * 5
+    assert slow not in {row["node"] for row in explored}
+    checks = [(row["trial_id"], row["node"] == slow) for row in trials if row["phase"] == "node_check"]
+    assert sorted(is_slow for _, is_slow in checks) == [False, False, True, True]
+    assert len(rows(folder, "SELECT * FROM rungs WHERE trial_id LIKE '0000-n%'")) == 4, "one rung each"
+    assert json.loads(done.stdout)["trials"]["total"] == 5
+    assert_nothing_left(workplace, folder)
 
 
 def test_a_node_that_is_lost_costs_no_trial(workplace: Workplace, cluster: Raylets) -> None:

@@ -20,7 +20,8 @@ from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor, KnownTrial, Rules
+from autotuner.tuning.conductor import Conductor, Rules
+from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.placement_policy import Need, Share
 from autotuner.tuning.store_actor import StoreService
 from autotuner.tuning.study_run import StudyRun

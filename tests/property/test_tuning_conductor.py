@@ -11,7 +11,8 @@ from autotuner.scoring import Score
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor, KnownTrial, Pause
+from autotuner.tuning.conductor import Conductor, Pause
+from autotuner.tuning.followed_trial import KnownTrial
 from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
 
 SCORES = st.one_of(st.floats(0, 1e6), st.just(float("nan"))).map(lambda v: score(v) if v == v else infeasible())

@@ -11,7 +11,8 @@ from autotuner.results.records import Phase, TrialState
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor, KnownTrial, Pause, Rules
+from autotuner.tuning.conductor import Conductor, Pause, Rules
+from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.proposers import OutcomeKind
 from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
 
