@@ -116,10 +116,10 @@ def namespaced_raylets(kinds: Sequence[NodeKind]) -> Iterator[NamespacedRaylets]
         try:
             running._start_head()
             _wait(_head_is_up, "Ray's head to come up")
-            for node, kind in enumerate(kinds):
+            for node, kind in enumerate(kinds):  # several at once would choose the same names for their sockets
                 running.start_node(node, kind)
                 running.nodes.append(node)
-            _wait(lambda: count_nodes(running.address) == 1 + len(kinds), "the nodes to join")
+                _wait(lambda: count_nodes(running.address) > len(running.nodes), f"node {node} to join")
             yield running
         finally:
             for process in reversed(running.processes):

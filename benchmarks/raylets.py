@@ -14,6 +14,7 @@ from ray.cluster_utils import Cluster
 
 from autotuner.servers.node_label import ACCELERATOR_LABEL
 
+_ANSWER = "counted:"
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 
 
@@ -72,10 +73,12 @@ def count_nodes(address: str) -> int:
 
 def _count(address: str, what: str) -> int:
     """A separate process asks, so that this one may connect elsewhere."""
-    code = f"import ray; ray.init(address={address!r}, log_to_driver=False, logging_level='ERROR'); print(sum({what}))"
+    connect = f"import ray; ray.init(address={address!r}, log_to_driver=False, logging_level='ERROR')"
+    code = f"{connect}; print({_ANSWER!r}, sum({what}))"
     asked = [sys.executable, "-c", code]
     answer = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
-    return int(answer.stdout.split()[-1])
+    [count] = [line.split()[1] for line in answer.stdout.splitlines() if line.startswith(_ANSWER)]  # Ray prints too
+    return int(count)
 
 
 @contextmanager
