@@ -15,6 +15,7 @@ NEEDS = {
     "iproute2": lambda: shutil.which("ip"),
     "iptables": lambda: shutil.which("iptables") or shutil.which("iptables", path="/usr/sbin:/sbin"),
     "shellcheck": lambda: shutil.which("shellcheck"),
+    "openmpi-bin": lambda: shutil.which("mpirun"),
     "postgresql": lambda: glob.glob("/usr/lib/postgresql/*/bin/initdb"),
 }
 

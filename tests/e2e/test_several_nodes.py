@@ -4,6 +4,7 @@ is lost."""
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -79,6 +80,24 @@ def test_a_server_of_two_nodes_has_its_ranks_on_two_nodes_of_one_type(workplace:
     assert "rank 0 of 2 sees GPUs '0,1'" in told["0000-l1-rank0.log"]
     assert "rank 1 has come" in told["0000-l1-rank0.log"]
     assert "rank 1 of 2 sees GPUs '0,1'" in told["0000-l1-rank1.log"]
+    assert_nothing_left(workplace, folder)
+
+
+def test_tensorrt_llm_over_two_nodes_is_one_mpi_job(workplace: Workplace, cluster: Raylets) -> None:
+    folder = workplace.folder / "out"
+    launcher = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "OMPI_MCA_btl": "tcp,self"}  # two nodes, but one /dev/shm
+    server = [sys.executable, str(PROGRAMS / "mock_engine.py")]
+    keys: dict[str, Any] = {
+        "engine": {"name": "trtllm", "command": server, "env": launcher},
+        "space": {"parallelism": {"tp": [2], "pp": [2]}, "parameters": {"max_batch_size": [32, 64]}},
+    }
+    done = workplace.run("run", write_study(workplace, **keys), "--address", cluster.address, "--out", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    trials = rows(folder, "SELECT * FROM trials")
+    assert [(row["state"], row["gpus"]) for row in trials] == [("completed", 4)] * 2, trials
+    told = logs(folder, "0000")
+    assert list(told) == ["0000-l1-rank0.log", "0000-l1-rank1.log"]
+    assert all(f"MPI rank {rank} of 4 sees GPUs '0,1'" in told["0000-l1-rank0.log"] for rank in range(4))
     assert_nothing_left(workplace, folder)
 
 

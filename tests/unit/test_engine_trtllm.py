@@ -244,7 +244,6 @@ def test_a_study_may_say_how_context_parallelism_works() -> None:
         (NEW, {"tp": 8, "ep": 4, "moe_ep": 8}, "same degree"),
         (NEW, {"tp": 8, "ep": 4, "moe_tp": 4}, "must be tp"),
         (NEW, {"tp": 2, "cp": 2, "moe_ep": 2}, "context parallelism"),
-        (NEW, {"tp": 8, "pp": 2}, "mpirun or srun"),
         (NEW, {"enable_lm_head_tp_in_adp": True}, "enable_attention_dp"),
         (OLD, {"cp": 2}, "no option for context parallelism"),
         (OLD, {"quant.kv_cache": "nvfp4"}, "auto or fp8"),
@@ -257,12 +256,19 @@ def test_what_the_engine_can_not_do_is_refused_with_the_reason(
         ENGINE.deployment(make_study(engine={"version": version}), Config(values))
 
 
-def test_a_server_has_at_most_the_gpus_of_a_node() -> None:
-    study = make_study(
-        hardware={"gpus_per_node": 4}, space={"parallelism": {"tp": [1, 2, 4, 8], "pp": [1, 2]}, "parameters": {}}
-    )
-    configs = [(config.values["tp"], config.values["pp"]) for config in build_space(study).grid()]
-    assert sorted(configs) == [(1, 1), (1, 2), (2, 1), (2, 2), (4, 1)]
+def test_a_server_of_several_nodes_is_one_mpi_job_of_a_process_for_each_gpu() -> None:
+    [group] = deploy(tp=8, pp=2).groups
+    first, second = group.ranks
+    own, meeting = Address("127.0.0.1", 8000), Address("10.0.0.1", 6000)
+    argv = first.bound_argv(own, meeting, "/work")
+    lead = ("python3", "/work/mpi_ranks.py", "lead", "10.0.0.1", "6000", "2", "8")
+    assert argv[:9] == (*lead, "trtllm-llmapi-launch", "trtllm-serve")
+    alone = deploy().groups[0].ranks[0].bound_argv(own, meeting, "/work")
+    assert argv[9:] == (*alone[1:], "--config", "/work/config.yaml")
+    assert second.bound_argv(own, meeting, "/work") == (*lead[:2], "join", "10.0.0.1", "6000", "1")
+    assert [(rank.gpus, rank.cpus) for rank in group.ranks] == [(8, 8), (8, 8)]
+    assert set(first.files) == {"config.yaml", "mpi_ranks.py"}
+    assert set(second.files) == {"mpi_ranks.py"}
 
 
 def test_attention_by_requests_is_a_flag_and_not_a_degree() -> None:

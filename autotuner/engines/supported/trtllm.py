@@ -7,10 +7,13 @@ versions. It has no way to empty its prefix cache while it runs: prompts have to
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from autotuner.engines import mpi_ranks
 from autotuner.engines.deployment import Deployment, Probe, Rank, VersionProbe, literal
 from autotuner.engines.engine import (
     EngineRule,
@@ -25,6 +28,7 @@ from autotuner.engines.flag import Place
 from autotuner.engines.key_file import key_file
 from autotuner.engines.loaded_formats import LoadedFormats
 from autotuner.engines.log_pattern import LogPattern, diagnose_log
+from autotuner.engines.nodes import gpus_by_rank
 from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric
 from autotuner.engines.settings import ServerSettings, command, flag_problems, read_settings
 from autotuner.engines.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
@@ -35,6 +39,7 @@ from autotuner.space.server_traits import ServerTraits
 from autotuner.study.model import Study
 
 _FILE = "config.yaml"
+_MPI = "mpi_ranks.py"
 _FILE_OPTIONS = ("config", "extra_llm_api_options")  # how versions call the option that names it, newest first
 _HELIX = MappingProxyType({"cp_type": "HELIX", "tokens_per_block": 32})  # 32: kv_cache_config.tokens_per_block
 
@@ -78,11 +83,6 @@ _RULES = (
         "cp == 1 or ep * moe_tp * moe_ep == 1",
         "with context parallelism the server spreads experts over tp * cp by itself, or not at all",
         _MAPPING,
-    ),
-    EngineRule(
-        "gpus <= gpus_per_node",
-        "ranks on several nodes are started by mpirun or srun (trtllm-llmapi-launch), not as processes of their own",
-        "docs: trtllm-serve, multi-node serving",
     ),
 )
 _RULES_1_0 = (
@@ -132,7 +132,7 @@ _QUANTIZATION: Mapping[str, Mapping[str, QuantValue]] = MappingProxyType(
 
 
 class TensorRtLlm:
-    """TensorRT-LLM, one process a server, which starts a rank for each of its GPUs by itself."""
+    """TensorRT-LLM. On one node a server is a process, which starts one for each of its GPUs by itself."""
 
     name = "trtllm"
     command = ("trtllm-serve",)
@@ -179,15 +179,16 @@ class TensorRtLlm:
     def deployment(self, study: Study, config: Config) -> Deployment:
         settings = read_settings(self, study, config)
         content = key_file(_file_keys(settings))
-        rank = Rank(
+        gpus = gpus_by_rank(study, settings.gpus)
+        serve = Rank(
             argv=(*command(self, study), *_words(settings, with_file=bool(content))),
             env=settings.env,
             files={_FILE: content} if content else {},
-            gpus=settings.gpus,
-            cpus=study.hardware.server_cpus or max(1, settings.gpus),
+            gpus=gpus[0],
+            cpus=study.hardware.server_cpus or max(1, gpus[0]),
         )
         return settings.deployment(  # the server has no name for the model: requests may call it as they like
-            [rank],
+            [serve] if len(gpus) == 1 else _joined_by_mpi(serve, len(gpus)),
             metrics=Probe("/prometheus/metrics") if settings.flags.get("return_perf_metrics") else None,
             version=VersionProbe("/version", "version"),
         )
@@ -200,6 +201,24 @@ class TensorRtLlm:
 
 
 ENGINE = TensorRtLlm()
+
+
+def _joined_by_mpi(serve: Rank, nodes: int) -> list[Rank]:
+    """A rank on each node. The first starts an MPI process for each GPU of all nodes, under the server's own launcher.
+
+    Source: docs, trtllm-serve, "Multi-node Serving"; tensorrt_llm/llmapi/trtllm-llmapi-launch.
+    """
+    script, meeting = ("python3", f"{{files}}/{_MPI}"), ("{rank0.host}", "{rank0.port}")
+    ranks = []
+    for number in range(nodes):
+        if number == 0:
+            argv = (*script, "lead", *meeting, str(nodes), str(serve.gpus), "trtllm-llmapi-launch", *serve.argv)
+            files = {**serve.files, _MPI: inspect.getsource(mpi_ranks)}
+        else:
+            argv = (*script, "join", *meeting, str(number))
+            files = {_MPI: inspect.getsource(mpi_ranks)}
+        ranks.append(replace(serve, argv=argv, files=files))
+    return ranks
 
 
 def _words(settings: ServerSettings, *, with_file: bool) -> tuple[str, ...]:
