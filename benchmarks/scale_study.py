@@ -84,7 +84,7 @@ def empty_study(folder: Path, trials: int) -> Study:
             },
             "workload": {"scenario": "D(8,2)", "load": {"concurrency": [1]}, "requests": {"per_slot": 4, "min": 4}},
             "objective": "throughput",
-            "search": {"algorithm": "tpe", "trials": trials, "confirm": 0},
+            "search": {"algorithm": "tpe", "trials": trials, "confirm": 0, "check_nodes": "never"},
             "fidelity": {"trial_scheduler": "none", "rungs": 1},
         }
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ import pytest
 import yaml
 
 from autotuner.results import OutputFolder
+from autotuner.servers.node_label import ACCELERATOR_LABEL
+from autotuner.servers.ports import lease_port
 from autotuner.servers.tags import STUDY, TRIAL
-from benchmarks.raylets import NodeKind, Raylets, raylets
+from benchmarks.raylets import NodeKind, Raylets, count_nodes, raylets
 from tests.e2e.studies import PROGRAMS, Workplace, assert_nothing_left, living, rows, wait_for_row, wait_until
 
-H100, A100, L40S = "H100-80GB", "A100-80GB", "L40S-48GB"
+H100, A100, L40S, L4 = "H100-80GB", "A100-80GB", "L40S-48GB", "L4-24GB"
+RAY = str(Path(sys.executable).with_name("ray"))
 ENGINE = {"name": "vllm", "command": [sys.executable, str(PROGRAMS / "multi_rank_server.py")]}
 _LLAMA = {
     "architectures": ["LlamaForCausalLM"],
@@ -99,6 +104,44 @@ def test_tensorrt_llm_over_two_nodes_is_one_mpi_job(workplace: Workplace, cluste
     assert list(told) == ["0000-l1-rank0.log", "0000-l1-rank1.log"]
     assert all(f"MPI rank {rank} of 4 sees GPUs '0,1'" in told["0000-l1-rank0.log"] for rank in range(4))
     assert_nothing_left(workplace, folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a node that sees other files needs root")
+def test_a_node_that_does_not_see_the_folder_sends_its_logs(workplace: Workplace, cluster: Raylets) -> None:
+    folder = workplace.folder / "out"
+    folder.mkdir()
+    keys: dict[str, Any] = {
+        "hardware": {"accelerators": [L4], "server_cpus": 1},
+        "space": {"parallelism": {"tp": [1]}, "parameters": {"max-num-seqs": [32, 64]}},
+    }
+    with node_without(folder, cluster, L4):
+        done = workplace.run("run", write_study(workplace, **keys), "--address", cluster.address, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    trials = rows(folder, "SELECT * FROM trials")
+    assert [(row["state"], row["accelerator"]) for row in trials] == [("completed", L4)] * 2
+    assert [list(logs(folder, row["trial_id"])) for row in trials] == [["0000-l1-rank0.log"], ["0001-l1-rank0.log"]]
+    assert "rank 0 of 0 sees GPUs '0'" in logs(folder, "0000")["0000-l1-rank0.log"]
+    assert_nothing_left(workplace, folder)
+
+
+@contextmanager
+def node_without(folder: Path, cluster: Raylets, accelerator: str) -> Iterator[None]:
+    """A node of one GPU that sees an empty folder in place of this one."""
+    nodes = count_nodes(cluster.address)
+    ports = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
+    with ExitStack() as held:
+        leased = {name: held.enter_context(closing(lease_port("127.0.0.1"))).port for name in ports}
+        start = [
+            *(RAY, "start", "--block", f"--address={cluster.address}", "--num-cpus=8", "--num-gpus=1"),
+            *(f"--labels={ACCELERATOR_LABEL}={accelerator}", "--min-worker-port=0", "--max-worker-port=0"),
+            *(f"--{name}-port={port}" for name, port in leased.items()),
+        ]
+        hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder)]
+        process = subprocess.Popen([*hidden, *start], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+        held.callback(process.wait)
+        held.callback(process.terminate)
+        wait_until(lambda: count_nodes(cluster.address) > nodes, "the node to join", 60.0)
+        yield
 
 
 def test_ranks_live_and_die_together(workplace: Workplace, cluster: Raylets) -> None:
