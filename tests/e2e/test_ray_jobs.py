@@ -153,6 +153,13 @@ def test_a_stopped_job_is_resumed_by_a_second_one_and_fetched_at_each_stage(head
     assert f"interrupted; go on with: autotuner resume {out}" in head.job("logs", "first").stdout
     measured = rows(out, "SELECT * FROM rungs")
 
+    taken = place.folder / "taken"
+    assert fetch(head, "first", "--out", taken).returncode == 0
+    here = place.run("resume", taken)
+    assert here.returncode == 0, here.stderr
+    assert len(rows(taken, "SELECT * FROM rungs")) == 4
+    assert all(rung in rows(taken, "SELECT * FROM rungs") for rung in measured)
+
     resumed = head.submit("second", "resume", out)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert "Best trial:" in head.job("logs", "second").stdout
@@ -164,6 +171,8 @@ def test_a_stopped_job_is_resumed_by_a_second_one_and_fetched_at_each_stage(head
     assert again.returncode == 0, again.stderr
     assert rows(copy, "SELECT * FROM rungs") == after
     assert (copy / "report.html").is_file()
+    refused = fetch(head, "second", "--out", taken)
+    assert refused.returncode == 2, "the folder was gone on with here"
     (place.folder / "foreign").mkdir()
     (place.folder / "foreign" / "thesis.txt").write_text("mine", encoding="utf-8")
     refused = fetch(head, "second", "--out", place.folder / "foreign")
