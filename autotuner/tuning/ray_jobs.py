@@ -15,7 +15,9 @@ from ray.job_submission import JobSubmissionClient
 
 from autotuner.errors import InfrastructureError, InputError
 
-_KEPT = ("pip", "uv", "conda", "py_executable", "image_uri")  # of a job's runtime_env: what its Python is made of
+# Of a job's runtime_env: what its Python is made of.
+_KEPT = ("py_modules", "pip", "uv", "conda", "py_executable", "image_uri")
+_KEPT_VARIABLES = ("PATH", "PYTHONPATH", "TMPDIR")  # where it finds Autotuner, and Autotuner its notes; no secrets
 _POLL_S = 0.5
 _ENDS_WITHIN_S = 30.0  # Ray gives a stopped job 3 s
 _SEEN_WITHIN_S = 2.5  # Ray looks after its jobs once a second: one that is deleted before it saw the end comes back
@@ -79,7 +81,7 @@ class RayJobs:
             job_id = self._client.submit_job(
                 entrypoint=command,
                 submission_id=f"{name}-{uuid.uuid4().hex[:12]}",
-                runtime_env={key: value for key, value in job.runtime_env.items() if key in _KEPT},
+                runtime_env=_its_python(job.runtime_env),
                 **where,
             )
         try:
@@ -124,3 +126,11 @@ class RayJobs:
             said = str(error).strip().splitlines() or [type(error).__name__]
             message = f"Ray's dashboard at {where} did not do it: {said[-1]}"
             raise InfrastructureError(message, key="address", value=self._address) from error
+
+
+def _its_python(runtime_env: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a job's runtime_env another one needs to start the same Python and Autotuner."""
+    variables = runtime_env.get("env_vars") or {}
+    kept = {name: variables[name] for name in _KEPT_VARIABLES if name in variables}
+    found = {key: value for key, value in runtime_env.items() if key in _KEPT}
+    return {**found, "env_vars": kept} if kept else found

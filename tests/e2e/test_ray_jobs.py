@@ -54,7 +54,9 @@ def working_dir(place: Workplace) -> Path:
 
 
 def submit_with_working_dir(head: Head, job: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = json.dumps({"env_vars": {VARIABLE: VALUE}})
+    temporary = head.place.folder / "tmp"  # where the job notes its study's folder
+    temporary.mkdir()
+    environment = json.dumps({"env_vars": {VARIABLE: VALUE, "TMPDIR": str(temporary)}})
     options = ["--submission-id", job, "--working-dir", str(folder), "--runtime-env-json", environment]
     return head.job("submit", *options, "--", *AUTOTUNER, "run", "study.yaml")
 
