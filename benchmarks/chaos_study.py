@@ -161,7 +161,7 @@ def assess(study: StudyUnderFire, cluster: Groups, completed: bool, containers: 
     """Compares the ended study with what had been measured before, and waits for what must go by itself."""
     final = study.rungs()
     before = [item for snapshot in study.snapshots for item in snapshot.items()]
-    searched = len(study.rows("SELECT 1 FROM trials WHERE phase != 'confirm'"))
+    searched = len(study.rows("SELECT 1 FROM trials WHERE phase IN ('baseline', 'search')"))
     wait_for(lambda: not tagged(study.study_id) and not cluster.placement_groups() and not containers(), _LEFT_AFTER_S)
     return Damage(
         completed=completed,

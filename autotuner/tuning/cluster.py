@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from autotuner.tuning.placement_policy import Node, Share
 
 NODE_LABEL = "ray.io/node-id"  # Ray sets it on every node
 _FRESH_S = 1.0
+_NOTHING = 1e-4  # of a GPU: Ray counts in steps of this, and its sums are floats
 _TYPE = "accelerator_type:"  # how Ray names a GPU type among a node's resources
 _GONE = ("REMOVED", "INFEASIBLE", "PENDING")  # states of placement groups that hold nothing
 
@@ -123,7 +125,7 @@ def _foreign(nodes: Sequence[Node]) -> dict[str, Share]:
             continue
         gpus = node.gpus - free.get("GPU", 0.0) - own[node.node_id].get("GPU", 0.0)
         cpus = node.cpus - free.get("CPU", 0.0) - own[node.node_id].get("CPU", 0.0)
-        found[node.node_id] = Share(max(0, round(gpus)), max(0.0, cpus))
+        found[node.node_id] = Share(max(0, math.ceil(gpus - _NOTHING)), max(0.0, cpus))  # a part of one takes it all
     return found
 
 

@@ -24,15 +24,17 @@ from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.confirmation import confirmation_round, confirmations
 from autotuner.tuning.followed_trial import Followed, KnownTrial
+from autotuner.tuning.known_nodes import KnownNodes, Places
 from autotuner.tuning.node_health import NodeHealth, Quarantine
-from autotuner.tuning.outcome import outcome, refused
-from autotuner.tuning.placement_policy import Need, Node, Share, closed, fits_ever
+from autotuner.tuning.outcome import outcome
+from autotuner.tuning.placement_policy import Need, Node, Share
+from autotuner.tuning.proposals import Proposals
 from autotuner.tuning.proposers import Proposer
 from autotuner.tuning.repeats import Repeats
 from autotuner.tuning.twin_checks import TwinChecks
 from autotuner.tuning.waiting_line import LOOK_AHEAD, WaitingLine
 
-_MOST_REFUSED = 1000  # proposals in a row that fit no node, after which the space is taken for exhausted
+_DEFAULT = "0000"
 _PATIENCE_S = 120.0  # for a node that could hold one of the trials that are left
 
 
@@ -78,8 +80,11 @@ class Conductor:
         budget: Budget,
         known: Iterable[KnownTrial] = (),
         need_of: Callable[[Config], Need] = _nothing_reserved,
+        *,
+        nodes: Sequence[Node] = (),
+        quarantined: Iterable[Quarantine] = (),
     ) -> None:
-        """``need_of``: what a trial of a Config reserves."""
+        """``need_of``: what a trial of a Config reserves. ``nodes`` are those that are there at the beginning."""
         self._rules = rules
         self._proposer = proposer
         self._budget = budget
@@ -88,19 +93,17 @@ class Conductor:
         self._line = WaitingLine()
         self._begun: dict[str, Followed] = {}  # trials in the line that have run before
         self._repeats: dict[str, Repeats] = defaultdict(Repeats)
-        self._health = NodeHealth()
         known = tuple(known)
-        self._twins = TwinChecks(
+        twins = TwinChecks(
             rules.baselines,
             need_of,
             rules.objectives[0],
             trials_per_node=rules.trials_per_checked_node,
             used=(trial.trial_id for trial in known),
         )
-        self._seen: dict[str, Node] = {}  # every node that ever was there: it may come back
+        self._nodes = KnownNodes(NodeHealth(quarantined), twins, nodes)
+        self._proposals = Proposals(proposer, need_of, self._nodes, rules.objectives)
         self._without_place_since: float | None = None
-        self._exhausted = False
-        self.refused = 0  # proposals that fit no node
         self.stop_reason = ""
         for trial in known:
             self._recall(trial)
@@ -115,20 +118,20 @@ class Conductor:
         if self._budget.is_spent(spent):
             self._stop("budget: " + self._budget.what_is_spent(spent))
             return Pause.FINISHED if not self.running() else Pause.WAIT
-        started = self._start_check(nodes)
-        if started is not None:
-            return started
-        nodes = self._open(nodes)
-        started = self._start_or_propose(spent, nodes)
+        check = None if nodes is None else self._start_check(nodes)
+        if check is not None:
+            return check
+        places = None if nodes is None else self._nodes.places(nodes)
+        started = self._start_or_propose(spent, places)
         if started is not None:
             return started
         if not self._running_in(Phase.BASELINE, Phase.SEARCH) and not len(self._line):
             self._plan_confirmation()
-            started = self._start_one(nodes)
+            started = self._start_one(places)
             if started is not None:
                 return started
         if len(self._line) or self.running():
-            return self._wait(spent, nodes)
+            return self._wait(spent, places)
         self._stop("all trials done")
         return Pause.FINISHED
 
@@ -144,8 +147,13 @@ class Conductor:
 
     def newly_sick(self, nodes: Sequence[Node]) -> list[Quarantine]:
         """Nodes that get no further trial from now on; each is told once."""
-        self._compare(nodes)
-        return self._health.newly_sick(sum(node.open for node in self._but_sick(nodes)))
+        self._look(nodes)
+        return self._nodes.newly_sick(nodes)
+
+    @property
+    def refused(self) -> Sequence[Config]:
+        """What was proposed and fits on no node, in its order."""
+        return self._proposals.refused
 
     # ── events ────────────────────────────────────────────────────────────────────────────────
 
@@ -157,7 +165,7 @@ class Conductor:
         if report.score is not None and report.rung == len(trial.scores):
             trial.scores.append(report.score)
             if report.failure is None:
-                self._health.succeeded(trial.assignment.config, trial.assignment.nodes)
+                self._nodes.health.succeeded(trial.assignment.config, trial.assignment.nodes)
 
     def repeats(self, trial_id: str, failure: Failure | None) -> bool:
         """Whether a trial that failed, or whose process was lost (``None``), is started again; it then waits first."""
@@ -168,7 +176,7 @@ class Conductor:
             return False
         repeats.note(failure, assignment.nodes)
         if failure is not None:
-            self._health.failed(assignment.config, assignment.nodes, failure)
+            self._nodes.health.failed(assignment.config, assignment.nodes, failure)
         self._begun[trial_id] = self._followed.pop(trial_id)
         again = replace(assignment, nodes=(), repeat_on=frozenset())
         self._line.join(again, self._need_of(assignment.config), first=True)
@@ -182,7 +190,7 @@ class Conductor:
         trial.state = state
         trial.failure = failure
         if trial.assignment.phase is Phase.NODE_CHECK:
-            self._check_ended(trial)
+            self._nodes.check_ended(trial)
         if trial.assignment.phase is Phase.SEARCH:
             self._proposer.tell(trial_id, outcome(state, failure, trial.scores, self._rules.objectives))
 
@@ -202,51 +210,31 @@ class Conductor:
 
     # ── starting ──────────────────────────────────────────────────────────────────────────────
 
-    def _but_sick(self, nodes: Sequence[Node]) -> list[Node]:
-        return closed(nodes, self._health.quarantined)
-
-    def _open(self, nodes: Sequence[Node] | None) -> Sequence[Node] | None:
-        """The nodes with those closed that are in quarantine or still to be checked; remembers them."""
-        if nodes is None:
-            return None
-        self._seen |= {node.node_id: node for node in nodes}
-        return closed(self._but_sick(nodes), self._twins.undecided)
-
-    def _compare(self, nodes: Sequence[Node]) -> None:
+    def _look(self, nodes: Sequence[Node]) -> None:
         begun = sum(f.assignment.phase.explores for f in self._followed.values())
-        for slow in self._twins.look(self._but_sick(nodes), self._rules.trials - begun):
-            self._health.slow(slow)
+        self._nodes.look(nodes, self._rules.trials - begun)
 
-    def _start_check(self, nodes: Sequence[Node] | None) -> Assignment | None:
-        if nodes is None or self._is_full():
-            return None
-        self._compare(nodes)
-        check = self._twins.start_one(self._but_sick(nodes), self._rules.rungs)
+    def _start_check(self, nodes: Sequence[Node]) -> Assignment | None:
+        self._look(nodes)
+        check = None if self._is_full() else self._nodes.start_check(nodes, self._rules.rungs)
         return None if check is None else self._start(check)
-
-    def _check_ended(self, trial: Followed) -> None:
-        assignment = trial.assignment
-        self._twins.ended(assignment.trial_id, trial.scores[-1] if trial.scores else None)
-        if trial.failure is not None:
-            self._health.failed(assignment.config, assignment.nodes, trial.failure)
 
     def _is_full(self) -> bool:
         limit = self._rules.max_running
         return limit is not None and len(self.running()) >= limit
 
-    def _start_one(self, nodes: Sequence[Node] | None) -> Assignment | None:
+    def _start_one(self, places: Places | None) -> Assignment | None:
         if self._is_full():
             return None
-        if nodes is None:
-            found = self._line.start_first()
-            return None if found is None else self._start(found[0])
-        self._line.reconsider(lambda trial_id, need: self._repeats[trial_id].need(need, nodes))
-        found = self._line.start_one(nodes)
+        if places is None:
+            first = self._line.start_first()
+            return None if first is None else self._start(first[0])
+        self._line.reconsider(lambda trial_id, need: self._repeats[trial_id].need(need, places.usable))
+        found = self._line.start_one(places.nodes, places.usable)
         if found is None:
             return None
         assignment, need = found
-        nodes_it_knows = [node for node in nodes if node.open]
-        repeat_on = self._repeats[assignment.trial_id].repeat_on(need, assignment.nodes, nodes_it_knows)
+        repeat_on = self._repeats[assignment.trial_id].repeat_on(need, assignment.nodes, places.usable)
         return self._start(replace(assignment, repeat_on=repeat_on))
 
     def _start(self, assignment: Assignment) -> Assignment:
@@ -256,9 +244,12 @@ class Conductor:
         self._without_place_since = None
         return assignment
 
-    def _wait(self, spent: Spent, nodes: Sequence[Node] | None) -> Pause:
-        """WAIT, until it has been clear for long enough that nothing will ever get a place."""
-        if nodes is None or self.running() or any(fits_ever(need, nodes) for need in self._line.needs):
+    def _wait(self, spent: Spent, places: Places | None) -> Pause:
+        """WAIT, until it has been clear for long enough that nothing will ever get a place.
+
+        What was only proposed is then let go, where nodes are left for what comes after the search.
+        """
+        if places is None or self.running() or any(map(places.could_hold, self._line.needs)):
             self._without_place_since = None
             return Pause.WAIT
         if self._without_place_since is None:
@@ -266,22 +257,25 @@ class Conductor:
         if spent.wall_s - self._without_place_since < _PATIENCE_S:
             return Pause.WAIT
         self._stop("no node is left that holds a trial")
+        if places.could_hold(self._need_of(self._rules.baseline)) and self._let_go(Phase.SEARCH, Phase.BASELINE):
+            return Pause.WAIT
         return Pause.NO_PLACE
 
     # ── searching ─────────────────────────────────────────────────────────────────────────────
 
-    def _start_or_propose(self, spent: Spent, nodes: Sequence[Node] | None) -> Assignment | None:
-        self._give_up_for_time(spent)
+    def _start_or_propose(self, spent: Spent, places: Places | None) -> Assignment | None:
+        if self._fresh(Phase.SEARCH) and self._no_time_to_search(spent):
+            self._let_go(Phase.SEARCH)
         if not self._proposer.learns:  # the more are known, the better they can be laid out
-            while nodes is not None and self._is_searching(spent) and self._draw():
+            while places is not None and self._is_searching(spent) and self._draw(places):
                 pass
-        while (started := self._start_one(nodes)) is None:
-            if not (self._has_use_for_more(nodes) and self._is_searching(spent) and self._draw()):
+        while (started := self._start_one(places)) is None:
+            if not (self._has_use_for_more(places) and self._is_searching(spent) and self._draw(places)):
                 return None
         return started
 
     def _is_searching(self, spent: Spent) -> bool:
-        if self._exhausted or self._searched() >= self._rules.trials:
+        if self._proposals.is_exhausted or self._searched() >= self._rules.trials:
             return False
         return not self._no_time_to_search(spent)
 
@@ -291,44 +285,44 @@ class Conductor:
         self._stop("budget: " + self._budget.what_is_spent(spent, keep=self._confirmation_cost()))
         return True
 
-    def _give_up_for_time(self, spent: Spent) -> None:
-        """Lets go of what was proposed but never started, when there is no time left to search."""
-        fresh = [a for a in self._line.assignments if a.phase is Phase.SEARCH and a.trial_id not in self._begun]
-        if fresh and self._no_time_to_search(spent):
-            self._line.leave({assignment.trial_id for assignment in fresh})
-            self._exhausted = True
+    def _let_go(self, *phases: Phase) -> bool:
+        """Lets go of what was proposed and never started; returns whether there was any. Nothing more is proposed."""
+        fresh = self._fresh(*phases)
+        self._line.leave(fresh)
+        self._proposals.is_exhausted |= bool(fresh)
+        return bool(fresh)
 
-    def _has_use_for_more(self, nodes: Sequence[Node] | None) -> bool:
+    def _fresh(self, *phases: Phase) -> set[str]:
+        """Waiting trials that have never run, but for the default itself, which no study can do without."""
+        waiting = {a.trial_id for a in self._line.assignments if a.phase in phases}
+        return waiting - set(self._begun) - {_DEFAULT}
+
+    def _has_use_for_more(self, places: Places | None) -> bool:
         if self._is_full():
             return False
-        if nodes is None or not len(self._line):
-            return not len(self._line) and (nodes is None or self._has_room(nodes))
-        return len(self._line) < LOOK_AHEAD and self._has_room(nodes)
+        if places is None:
+            return not len(self._line)
+        waiting = sum(map(places.could_hold, self._line.needs))
+        return waiting < LOOK_AHEAD and self._has_room(places.nodes)
 
     def _has_room(self, nodes: Sequence[Node]) -> bool:
         """Whether anything is free that a trial could use: of GPUs, where the default needs one."""
         on_gpus = any(share.gpus for share in self._need_of(self._rules.baseline).shares)
         return any(node.open and (node.free_gpus > 0 if on_gpus else node.free_cpus >= 1) for node in nodes)
 
-    def _draw(self) -> bool:
+    def _draw(self, places: Places | None) -> bool:
         """Puts one more trial into the line; returns whether there was one."""
         trial_id = self._unused_id()
         if int(trial_id) < len(self._rules.baselines):
-            config = self._rules.baselines[int(trial_id)]
-            self._join(Assignment(trial_id, Phase.BASELINE, config, self._rules.rungs))
+            baseline = self._rules.baselines[int(trial_id)]
+            self._join(Assignment(trial_id, Phase.BASELINE, baseline, self._rules.rungs))
             return True
-        for _ in range(_MOST_REFUSED):
-            proposed = self._proposer.propose(trial_id)
-            if proposed is None:
-                break
-            if not self._seen or fits_ever(self._need_of(proposed), [*self._seen.values()]):
-                self._join(Assignment(trial_id, Phase.SEARCH, proposed, self._rules.rungs))
-                return True
-            self.refused += 1
-            self._proposer.tell(trial_id, refused(self._rules.objectives))
-        self._exhausted = True
-        self._stop("the space has no further Config" + (" that fits on a node" if self.refused else ""))
-        return False
+        config = self._proposals.next(trial_id, places, self._line.needs)
+        if config is not None:
+            self._join(Assignment(trial_id, Phase.SEARCH, config, self._rules.rungs))
+        elif self._proposals.is_exhausted:
+            self._stop("the space has no further Config" + (" that fits on a node" if self._proposals.refused else ""))
+        return config is not None
 
     def _join(self, assignment: Assignment) -> None:
         self._line.join(assignment, self._need_of(assignment.config))
@@ -353,7 +347,7 @@ class Conductor:
                 return
 
     def _confirmations(self) -> list[Assignment]:
-        best, default = self.best(), "0000"
+        best, default = self.best(), _DEFAULT
         if best is None or best == default or self._followed[default].state is not TrialState.COMPLETED:
             return []
         rounds = self._rules.confirm + self._spoiled_rounds()

@@ -7,12 +7,13 @@ that a sick GPU closes its node. So does being slower than like nodes, which ``T
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from autotuner.errors import Failure
 from autotuner.space.config import Config
+from autotuner.tuning.placement_policy import Node
 from autotuner.tuning.repeats import DOUBTED
 
 _CONFIGS = 2
@@ -27,11 +28,12 @@ class Quarantine:
 
 
 class NodeHealth:
-    def __init__(self) -> None:
+    def __init__(self, quarantined: Iterable[Quarantine] = ()) -> None:
+        """``quarantined``: in an earlier life of the study."""
         self._suspicions: dict[Config, dict[str, Failure]] = defaultdict(dict)  # Config → node → what it did there
         self._proven: dict[str, dict[Config, Failure]] = defaultdict(dict)  # node → Config → what it did there
         self._slow: dict[str, Quarantine] = {}
-        self._quarantined: dict[str, Quarantine] = {}
+        self._quarantined = {quarantine.node_id: quarantine for quarantine in quarantined}
 
     @property
     def quarantined(self) -> frozenset[str]:
@@ -56,15 +58,18 @@ class NodeHealth:
         """A node that is slower than its twins."""
         self._slow[found.node_id] = found
 
-    def newly_sick(self, others: int) -> list[Quarantine]:
-        """Nodes to close now, each told once. ``others``: how many open nodes there are; the last one is kept."""
-        found: list[Quarantine] = []
+    def newly_sick(self, open_nodes: Sequence[Node]) -> list[Quarantine]:
+        """Nodes to close now, each told once. Of each GPU type the last open one is kept."""
+        type_of = {node.node_id: node.accelerator for node in open_nodes}
+        left = Counter(type_of.values())
+        found: dict[str, Quarantine] = {}
         for candidate in [*self._slow.values(), *self._failing()]:
-            known = {*self._quarantined, *(quarantine.node_id for quarantine in found)}
-            if candidate.node_id not in known and others - len(found) > 1:
-                found.append(candidate)
-        self._quarantined |= {quarantine.node_id: quarantine for quarantine in found}
-        return found
+            node_id = candidate.node_id
+            if node_id in type_of and node_id not in found and left[type_of[node_id]] > 1:
+                left[type_of[node_id]] -= 1
+                found[node_id] = candidate
+        self._quarantined |= found
+        return list(found.values())
 
     def _failing(self) -> Iterator[Quarantine]:
         for node, proofs in self._proven.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import ray
 from ray.exceptions import RayError
@@ -22,6 +22,26 @@ def on_every_node(work: Callable[[], T], timeout_s: float = _TIMEOUT_S) -> dict[
 
     Raises InfrastructureError when a node does not answer in time.
     """
+    waiting = _start(work)
+    try:
+        return dict(zip(waiting, ray.get(list(waiting.values()), timeout=timeout_s), strict=True))
+    except RayError as error:
+        raise InfrastructureError(f"a node of the cluster did not answer: {error}", key="address") from error
+
+
+def begin_reaping() -> None:
+    """Has every node end what dead studies left there. A trial does so too, before its servers start."""
+    _start(reap)
+
+
+def reap_cluster(address: str, *, dry_run: bool) -> dict[str, list[Leftover]]:
+    """``reap`` on every node of the cluster at ``address``, or only a look at what it would end."""
+    with ray_session(address):
+        return on_every_node(find_leftovers if dry_run else reap)
+
+
+def _start(work: Callable[[], Any]) -> dict[str, Any]:
+    """What will be its result, by node."""
     task = ray.remote(num_cpus=0, max_retries=0)(work)
     waiting = {}
     for node in ray.nodes():
@@ -29,13 +49,4 @@ def on_every_node(work: Callable[[], T], timeout_s: float = _TIMEOUT_S) -> dict[
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             name = f"{node['NodeManagerHostname']}/{node['NodeID'][:8]}"
             waiting[name] = task.options(scheduling_strategy=there).remote()
-    try:
-        return dict(zip(waiting, ray.get(list(waiting.values()), timeout=timeout_s), strict=True))
-    except RayError as error:
-        raise InfrastructureError(f"a node of the cluster did not answer: {error}", key="address") from error
-
-
-def reap_cluster(address: str, *, dry_run: bool) -> dict[str, list[Leftover]]:
-    """``reap`` on every node of the cluster at ``address``, or only a look at what it would end."""
-    with ray_session(address):
-        return on_every_node(find_leftovers if dry_run else reap)
+    return waiting

@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from autotuner.engines.deployment import Address, Deployment, Mount
 from autotuner.errors import ServerLostError
 from autotuner.results import OutputFolder
-from autotuner.servers import LaunchRequest, tags
+from autotuner.servers import LaunchRequest, reap, tags
 from autotuner.servers._tail import TAIL_BYTES
 from autotuner.servers.make import make_starter
 from autotuner.servers.prefetch import FetchOrder, prefetch
@@ -56,6 +56,7 @@ class RankHost:
     def open(self, launch_id: str, image: str | None, mounts: tuple[Mount, ...]) -> None:
         """Begins a share of a launch; one that was left is ended first."""
         self.close()
+        reap()  # another study's leftovers may hold this node's GPUs
         job = self._job
         # What a container has written there may be root's alone to remove.
         temporary = tempfile.TemporaryDirectory(prefix="autotuner-", ignore_cleanup_errors=True)

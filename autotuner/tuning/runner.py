@@ -30,12 +30,14 @@ from autotuner.tuning.capacity import check_capacity, misfit, misfit_values, nee
 from autotuner.tuning.cluster import Cluster
 from autotuner.tuning.cluster_checks import refuse_docker_in_pods
 from autotuner.tuning.conductor import Conductor, Rules
-from autotuner.tuning.events import ConfigsLeftOut, Observer, StudyEnded, StudyStarted
+from autotuner.tuning.events import ConfigsLeftOut, NodeQuarantined, Observer, StudyEnded, StudyStarted
 from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.interrupts import Interrupts
 from autotuner.tuning.job import StudyJob
 from autotuner.tuning.job_folder import own_job_id
 from autotuner.tuning.known_space import known_space
+from autotuner.tuning.node_health import Quarantine
+from autotuner.tuning.node_tasks import begin_reaping
 from autotuner.tuning.placement import placement_group
 from autotuner.tuning.placement_policy import Need
 from autotuner.tuning.proposers import make_proposer
@@ -95,35 +97,24 @@ def _run_on_ray(
     concurrent = min(fitting, study.search.max_concurrent_trials or fitting)
     handle = start_store(folder, study, study_id)
     store = RemoteStore(handle)
+    if study.launcher.kind != "endpoint":
+        begin_reaping()
     _close_checks(store)
     records = _reopen_spoiled(store)
     known = _known(records, store.rungs())
     budget = Budget.of(study)
-    rules = _rules(study, baselines)
 
     def need(config: Config) -> Need:
         return need_of(study, config)
 
-    conductor = Conductor(rules, make_proposer(study, space), budget, known, need)
+    proposer, rules, sick = make_proposer(study, space), _rules(study, baselines), _still_sick(store, cluster)
+    conductor = Conductor(rules, proposer, budget, known, need, nodes=nodes, quarantined=sick)
     before = Spent(gpu_s=sum(r.usage.reserved_s * r.gpus for r in records))
     placed = None if study.fidelity.trial_scheduler == "hyperband" else cluster
     run = StudyRun(conductor, store, observers, SystemClock(), need, before, interrupts.heed, placed)
-    run.tell(
-        StudyStarted(
-            name=study.name,
-            out_dir=str(folder.path),
-            trials=study.search.trials,
-            rungs=study.fidelity.rungs,
-            objective=study.objectives[0],
-            direction=str(rules.objectives[0].direction),
-            concurrent_trials=concurrent,
-            resumed=Counter(k.state for k in known if k.phase.explores and k.state.is_terminal),
-            resumed_best=_best_so_far(conductor),
-            confirm=study.search.confirm,
-            wall_clock_s=budget.wall_s,
-            gpu_seconds=budget.gpu_s,
-        )
-    )
+    run.tell(_started(study, folder, concurrent, known, conductor))
+    for quarantine in sick:
+        run.tell(NodeQuarantined(cluster.name_of(quarantine.node_id), quarantine.reason))
     for reason in misfit_values(study, space, baselines[0], nodes):
         run.tell(ConfigsLeftOut(reason))
     ends_at = None if budget.wall_s is None else time.time() + budget.wall_s
@@ -142,6 +133,33 @@ def _run_on_ray(
         return ""
     store.end_study(StudyStatus.COMPLETED, run.stop_reason)
     return run.stop_reason
+
+
+def _started(
+    study: Study, folder: OutputFolder, concurrent: int, known: Sequence[KnownTrial], conductor: Conductor
+) -> StudyStarted:
+    budget = Budget.of(study)
+    return StudyStarted(
+        name=study.name,
+        out_dir=str(folder.path),
+        trials=study.search.trials,
+        rungs=study.fidelity.rungs,
+        objective=study.objectives[0],
+        direction=str(parse_objective(study.objectives[0]).direction),
+        concurrent_trials=concurrent,
+        resumed=Counter(k.state for k in known if k.phase.explores and k.state.is_terminal),
+        resumed_best=_best_so_far(conductor),
+        confirm=study.search.confirm,
+        wall_clock_s=budget.wall_s,
+        gpu_seconds=budget.gpu_s,
+    )
+
+
+def _still_sick(store: RemoteStore, cluster: Cluster) -> list[Quarantine]:
+    """The nodes that were put in quarantine in an earlier life. One that was started anew has another name."""
+    reasons = {record.node: record.reason for record in store.quarantines()}
+    named = ((node.node_id, cluster.name_of(node.node_id)) for node in cluster.nodes())
+    return [Quarantine(node_id, reasons[name]) for node_id, name in named if name in reasons]
 
 
 def _best_so_far(conductor: Conductor) -> tuple[str, Score] | None:

@@ -13,7 +13,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from autotuner.errors import InfrastructureError
 from autotuner.metrics.request import PointRun
 from autotuner.results import OutputFolder, Store, resolved_yaml
-from autotuner.results.records import FailureRecord, RungRecord, StudyStatus, TrialEnd, TrialRecord, Usage
+from autotuner.results.records import (
+    FailureRecord,
+    QuarantineRecord,
+    RungRecord,
+    StudyStatus,
+    TrialEnd,
+    TrialRecord,
+    Usage,
+)
 from autotuner.study.model import Study
 
 _CALL_TIMEOUT_S = 120.0
@@ -71,6 +79,9 @@ class StoreService:
 
     def add_quarantine(self, node: str, reason: str) -> None:
         self._store.add_quarantine(node, reason, now=time.time())
+
+    def quarantines(self) -> list[QuarantineRecord]:
+        return self._store.quarantines()
 
     def set_usage(self, trial_id: str, usage: Usage) -> None:
         self._store.set_usage(trial_id, usage)
@@ -153,6 +164,10 @@ class RemoteStore:
 
     def add_quarantine(self, node: str, reason: str) -> None:
         self._call("add_quarantine", node, reason)
+
+    def quarantines(self) -> Sequence[QuarantineRecord]:
+        stored: Sequence[QuarantineRecord] = self._call("quarantines")
+        return stored
 
     def set_usage(self, trial_id: str, usage: Usage) -> None:
         self._call("set_usage", trial_id, usage)

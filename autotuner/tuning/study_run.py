@@ -16,8 +16,10 @@ from autotuner.results.records import Phase, TrialEnd, TrialState, Usage
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Spent
+from autotuner.tuning.capacity import misfit
 from autotuner.tuning.conductor import Conductor, Pause
 from autotuner.tuning.events import (
+    ConfigsLeftOut,
     Event,
     NodeQuarantined,
     Observer,
@@ -43,6 +45,8 @@ class NodeView(Protocol):
 
     def name_of(self, node_id: str) -> str: ...
 
+    def is_alive(self, node_id: str) -> bool: ...
+
 
 class StudyStore(TrialStore, Protocol):
     def add_quarantine(self, node: str, reason: str) -> None: ...
@@ -55,6 +59,7 @@ class _Running:
     need: Need
     report: RungReport | None = None
     rungs_seen: set[int] = field(default_factory=set)
+    has_no_node: bool = False
 
     @property
     def gpus(self) -> int:
@@ -89,6 +94,8 @@ class StudyRun:
         self._cluster = cluster
         self._running: dict[str, _Running] = {}
         self._phases_told: set[Phase] = set()
+        self._refused_told = 0
+        self._misfits_told: set[str] = set()
         self.finished = False
         self.has_no_place = False
 
@@ -105,6 +112,7 @@ class StudyRun:
         self._heed_interrupts()
         nodes = self._nodes()
         assignment = self._conductor.next(self.spent(), nodes)
+        self._tell_of_refused(nodes or ())
         if isinstance(assignment, Pause):
             self.finished = assignment is Pause.FINISHED
             self.has_no_place = assignment is Pause.NO_PLACE
@@ -145,11 +153,23 @@ class StudyRun:
     def must_stop(self, report: RungReport) -> bool:
         return self._conductor.must_stop(report.trial_id, self.spent())
 
+    def has_no_node(self, ray_id: str) -> bool:
+        """Whether a trial that has not begun waits for a node that is gone: Ray would wait for ever.
+
+        It is to be ended, and then counts as lost.
+        """
+        running = self._running.get(ray_id)
+        if running is None or self._cluster is None:
+            return False
+        running.has_no_node = not all(self._cluster.is_alive(node_id) for node_id in running.assignment.nodes)
+        return running.has_no_node
+
     def trial_ended(self, ray_id: str, *, actor_lost: bool) -> None:
         """A trial is over, as Ray Tune sees it; ``actor_lost``: its process, or a node of its, is gone."""
         running = self._running.pop(ray_id, None)
         if running is None:
             return
+        actor_lost = actor_lost or running.has_no_node
         held_s = self._clock.monotonic_s() - running.since_s
         self._gpu_s += held_s * running.gpus
         if not self._is_repeated(running, actor_lost):
@@ -158,6 +178,16 @@ class StudyRun:
     def tell(self, event: Event) -> None:
         for observer in self._observers:
             observer.on_event(event)
+
+    def _tell_of_refused(self, nodes: Sequence[Node]) -> None:
+        """Why proposals fit on no node, each reason once."""
+        refused = self._conductor.refused[self._refused_told :]
+        self._refused_told += len(refused)
+        for config in refused:
+            reason = misfit(self._need_of(config), nodes)
+            if reason is not None and reason not in self._misfits_told:
+                self._misfits_told.add(reason)
+                self.tell(ConfigsLeftOut(reason))
 
     # ── nodes ─────────────────────────────────────────────────────────────────────────────────
 

@@ -80,8 +80,12 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
             self._inner.on_trial_remove(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        for trial in tune_controller.get_trials():
-            if trial.status == Trial.PENDING and not _is_searched(trial):
+        pending = [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
+        for trial in pending:
+            if self._run.has_no_node(trial.trial_id):
+                tune_controller.stop_trial(trial)
+        for trial in pending:
+            if not _is_searched(trial):
                 return trial
         return self._inner.choose_trial_to_run(tune_controller)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from autotuner.results.records import Phase
 from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.placement_policy import Need, Node, Start, Waiting, place
+from autotuner.tuning.placement_policy import Need, Node, Start, Waiting, fits_ever, place
 
 LOOK_AHEAD = 8  # proposals of a searcher that learns; of a list, all that there are
 
@@ -50,11 +50,18 @@ class WaitingLine:
         for waiting in self._places:
             waiting.need = need_of(waiting.assignment.trial_id, waiting.own_need)
 
-    def start_one(self, nodes: Sequence[Node]) -> tuple[Assignment, Need] | None:
-        """The trial to start now, with its nodes; ``None`` when nothing may start. Baselines go before all others."""
+    def start_one(self, nodes: Sequence[Node], usable: Sequence[Node]) -> tuple[Assignment, Need] | None:
+        """The trial to start now, with its nodes; ``None`` when nothing may start.
+
+        Baselines go before all others, which must not take what a baseline waits for: nodes of its GPU type, unless
+        it would never fit on those that are ``usable``.
+        """
         baselines = [p for p in self._places if p.assignment.phase is Phase.BASELINE]
-        waiting = [Waiting(p.assignment.trial_id, p.need, p.overtaken) for p in (baselines or self._places)]
-        start = place(waiting, nodes) if waiting else None
+        start = _place(baselines, nodes)
+        if start is None:
+            kept = [p.need for p in baselines if fits_ever(p.need, usable)]
+            rest = [n for n in nodes if all(need.accelerator not in ("", n.accelerator) for need in kept)]
+            start = _place([p for p in self._places if p not in baselines], rest)
         return None if start is None else self._take(start)
 
     def start_first(self) -> tuple[Assignment, Need] | None:
@@ -67,3 +74,7 @@ class WaitingLine:
         for overtaken in self._places[:index]:
             overtaken.overtaken += 1
         return replace(taken.assignment, nodes=start.nodes), taken.need
+
+
+def _place(places: Sequence[_Place], nodes: Sequence[Node]) -> Start | None:
+    return place([Waiting(p.assignment.trial_id, p.need, p.overtaken) for p in places], nodes)

@@ -110,7 +110,7 @@ def test_what_fits_nowhere_is_never_handed_out_and_told_as_infeasible() -> None:
             break
         world.complete(next(iter(world.running)))
     assert tried == {None, 0, 1, 2}
-    assert world.conductor.refused == 3
+    assert [config.values["n"] for config in world.conductor.refused] == [3, 4, 5]
     assert [outcome.kind for _, outcome in world.proposer.told].count(OutcomeKind.INFEASIBLE) == 3
     assert world.start() is Pause.FINISHED
 

@@ -1,0 +1,70 @@
+"""KnownNodes: which of a cluster's nodes may get which trial. Pure.
+
+alive     what the cluster shows now
+usable    of these, the ones that are neither drained nor in quarantine
+open      of these, the ones that are no longer to be compared with their twins
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from autotuner.scoring import Score
+from autotuner.tuning.assignment import Assignment
+from autotuner.tuning.followed_trial import Followed
+from autotuner.tuning.node_health import NodeHealth, Quarantine
+from autotuner.tuning.placement_policy import Need, Node, closed, fits_ever
+from autotuner.tuning.twin_checks import TwinChecks
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where trials may go: ``nodes``, of which those that are to get none now are closed, and the ``usable`` ones."""
+
+    nodes: Sequence[Node]
+    usable: Sequence[Node]
+
+    def could_hold(self, need: Need) -> bool:
+        """Whether it is worth waiting for."""
+        return fits_ever(need, self.usable)
+
+
+class KnownNodes:
+    def __init__(self, health: NodeHealth, twins: TwinChecks, seen: Iterable[Node] = ()) -> None:
+        """``seen``: nodes that were there before the first trial."""
+        self.health = health
+        self._twins = twins
+        self._seen = {node.node_id: node for node in seen}  # every node that ever was there: it may come back
+
+    def look(self, nodes: Sequence[Node], trials_left: int) -> None:
+        """Takes in who is alive, and compares those that are alike."""
+        self._seen |= {node.node_id: node for node in nodes}
+        for slow in self._twins.look(self._but_sick(nodes), trials_left):
+            self.health.slow(slow)
+
+    def newly_sick(self, nodes: Sequence[Node]) -> list[Quarantine]:
+        return self.health.newly_sick(self._usable(nodes))
+
+    def places(self, nodes: Sequence[Node]) -> Places:
+        return Places(closed(self._but_sick(nodes), self._twins.undecided), self._usable(nodes))
+
+    def could_ever_hold(self, need: Need) -> bool:
+        """Whether a node that was there at any time could; nothing is known before the first look."""
+        return not self._seen or fits_ever(need, [*self._seen.values()])
+
+    def start_check(self, nodes: Sequence[Node], rungs: int) -> Assignment | None:
+        return self._twins.start_one(self._but_sick(nodes), rungs)
+
+    def check_ended(self, trial: Followed) -> None:
+        assignment = trial.assignment
+        score: Score | None = trial.scores[-1] if trial.scores else None
+        self._twins.ended(assignment.trial_id, score)
+        if trial.failure is not None:
+            self.health.failed(assignment.config, assignment.nodes, trial.failure)
+
+    def _usable(self, nodes: Sequence[Node]) -> list[Node]:
+        return [node for node in self._but_sick(nodes) if node.open]
+
+    def _but_sick(self, nodes: Sequence[Node]) -> list[Node]:
+        return closed(nodes, self.health.quarantined)
