@@ -15,6 +15,7 @@ from typing import Any
 
 from ray import tune
 from ray.exceptions import RayError
+from ray.tune.progress_reporter import TrialProgressCallback
 
 from autotuner.errors import CapacityError
 from autotuner.results import OutputFolder
@@ -52,6 +53,13 @@ from autotuner.tuning.trial_schedulers import make_trial_scheduler
 _INTERRUPTED = "interrupted"
 _TRIALS_PER_CHECKED_NODE = {"auto": 10, "always": 0, "never": None}
 _MOST_PENDING = 1000  # trials that were handed out have a place already
+
+
+class _NoProgress(TrialProgressCallback):  # type: ignore[misc]  # Ray has no type stubs
+    """Standard output is the result's: Ray Tune, however quiet, tells there of a trial that ended without one."""
+
+    def _print(self, msg: str) -> None:
+        pass
 
 
 @dataclass(frozen=True)
@@ -236,6 +244,7 @@ def _fit(study: Study, run: StudyRun, known: Sequence[KnownTrial], job: StudyJob
             name="run",
             storage_path=str(storage),
             verbose=0,
+            callbacks=[_NoProgress()],
             failure_config=tune.FailureConfig(max_failures=0),  # the conductor starts it again, where it fits
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
         ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from autotuner.results import OutputFolder
 from autotuner.results.records import TrialState
 from autotuner.study import study_id
@@ -34,7 +36,9 @@ class Killer:
         """An Observer has to."""
 
 
-def test_a_trial_whose_node_goes_before_it_has_begun_is_started_on_another(tmp_path: Path) -> None:
+def test_a_trial_whose_node_goes_before_it_has_begun_is_started_on_another(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     study = empty_study(tmp_path, 2)
     out = OutputFolder(tmp_path / "out")
     out.prepare(study, study_id(study))
@@ -46,4 +50,5 @@ def test_a_trial_whose_node_goes_before_it_has_begun_is_started_on_another(tmp_p
     [repeated] = [event for event in killer.events if isinstance(event, TrialRepeated)]
     assert repeated.trial_id == killer.started[0] == "0000"
     ended = {event.trial_id: event.state for event in killer.events if isinstance(event, TrialEnded)}
+    assert "Trial " not in capfd.readouterr().out, "standard output is for the result"
     assert ended == dict.fromkeys(["0000", "0001"], TrialState.COMPLETED)
