@@ -18,6 +18,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import traceback
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -101,9 +102,11 @@ def measure(
             if damage is not None:
                 break
         if damage is None:
-            raise SystemExit(f"{fault.name}: no study of {_TRIES} met it")
+            raise RuntimeError(f"{fault.name}: no study of {_TRIES} met it")
         row = row.plus(damage)
         print(f"  {fault.name} {number + 1}/{injections}: {damage}", file=sys.stderr)
+        if not damage.completed:
+            print(study.log(), file=sys.stderr)
     return row
 
 
@@ -127,17 +130,24 @@ def _measure_all(faults: list[Fault], injections: int, seed: int, folder: Path, 
     reasons = {fault.name: fault.unavailable() for fault in faults}
     able = [fault for fault in faults if not reasons[fault.name]]
     rows = [Row(name, unavailable=reason) for name, reason in reasons.items() if reason]
-    plain = [fault for fault in able if inside or not (fault.in_namespaces or fault.in_containers)]
-    if plain:
-        with (namespaced_raylets if inside else raylets)([NODE] * _NODES) as cluster:
-            rows += [measure(fault, injections, seed, folder, cluster) for fault in plain]
     for fault in able:
-        if fault.in_containers:
-            with dockerd() as daemon, _environment("DOCKER_HOST", daemon.host), raylets([NODE] * _NODES) as cluster:
-                rows.append(measure(fault, injections, seed, folder, cluster, daemon))
-        elif fault not in plain:
-            rows.append(_measure_in_namespaces(fault, injections, seed, folder))
+        try:
+            rows.append(_measure_one(fault, injections, seed, folder, inside=inside))
+        except Exception:  # noqa: BLE001  # one kind that goes wrong must not cost the others' figures
+            traceback.print_exc()
+            rows.append(Row(fault.name, injected=1))
     return rows
+
+
+def _measure_one(fault: Fault, injections: int, seed: int, folder: Path, *, inside: bool) -> Row:
+    """On a cluster of its own."""
+    if fault.in_containers:
+        with dockerd() as daemon, _environment("DOCKER_HOST", daemon.host), raylets([NODE] * _NODES) as cluster:
+            return measure(fault, injections, seed, folder, cluster, daemon)
+    if fault.in_namespaces and not inside:
+        return _measure_in_namespaces(fault, injections, seed, folder)
+    with (namespaced_raylets if inside else raylets)([NODE] * _NODES) as cluster:
+        return measure(fault, injections, seed, folder, cluster)
 
 
 @contextlib.contextmanager

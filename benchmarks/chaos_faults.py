@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psutil
 
+from autotuner.servers.tags import TRIAL
 from benchmarks import dockerd, namespaces
 from benchmarks.chaos_study import StudyUnderFire, wait_for
 from benchmarks.namespaces import NamespacedRaylets
@@ -58,6 +59,16 @@ class Scene:
         self.study.take_snapshot()
         chosen: psutil.Process = self.rng.choice(sorted(processes, key=lambda process: int(process.pid)))
         return chosen
+
+    def victims_node(self) -> tuple[psutil.Process, str]:
+        """A server and the first digits of the id of its node."""
+        server = self.victim(self.study.servers)
+        try:
+            trial = server.environ()[TRIAL]
+        except psutil.Error:
+            raise NobodyThere from None
+        [node] = [row["node"] for row in self.study.rows("SELECT * FROM trials") if row["trial_id"] == trial]
+        return server, str(node).rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -101,8 +112,8 @@ def _kill_raylet(scene: Scene) -> None:
     """kill -9 of a node's raylet and of Ray's other processes there; another node joins in its place."""
     assert isinstance(scene.cluster, Raylets)
     scene.wait_for_a_moment()
-    scene.study.take_snapshot()
-    scene.cluster.kill(scene.rng.choice(scene.cluster.nodes))
+    _, node_id = scene.victims_node()
+    scene.cluster.kill(next(node for node in scene.cluster.nodes if node.node_id.startswith(node_id)))
     scene.cluster.add(NODE)
 
 
@@ -132,7 +143,7 @@ def _small_disk(scene: Scene) -> Iterator[None]:
 def _fill_disk(scene: Scene) -> None:
     """No space for logs for some seconds, in which a server may start, log or end."""
     scene.wait_for_a_moment()
-    scene.study.take_snapshot()
+    scene.victim(scene.study.servers)
     filler = scene.study.out.path / "logs" / "filler"
     with contextlib.suppress(OSError), filler.open("wb") as file:
         while True:
@@ -153,8 +164,8 @@ def _cut_node_off(scene: Scene) -> None:
     cluster = scene.cluster
     assert isinstance(cluster, NamespacedRaylets)
     scene.wait_for_a_moment()
-    scene.study.take_snapshot()
-    node = scene.rng.choice(cluster.nodes)
+    server, _ = scene.victims_node()
+    node = cluster.node_of(server.pid)
     cluster.cut(node)
     time.sleep(_CUT_OFF_S)
     scene.study.take_snapshot()
@@ -167,7 +178,7 @@ def _kill_daemon(scene: Scene) -> None:
     """kill -9 of the docker daemon that all nodes share here; it is started again at once."""
     assert scene.daemon is not None
     scene.wait_for_a_moment()
-    scene.study.take_snapshot()
+    scene.victim(scene.study.servers)
     scene.daemon.kill()
     scene.daemon.start()
 

@@ -79,7 +79,7 @@ class StudyUnderFire:
         self._command("resume", str(self.out.path), "--address", self.address)
 
     def wait(self) -> bool:
-        """Waits for the command to end; whether it did so in time and by itself."""
+        """Waits for the command to end; whether it did so in time and by itself, and every trial has its score."""
         assert self.process is not None
         try:
             code = self.process.wait(self.deadline_s)
@@ -87,7 +87,8 @@ class StudyUnderFire:
             self.process.kill()
             self.process.wait()
             return False
-        return code in (0, 1) and self.status() == "completed"
+        ended = [row["state"] for row in self.rows("SELECT state FROM trials")]
+        return code in (0, 1) and self.status() == "completed" and {*ended} <= {"completed", "stopped"}
 
     def _command(self, *arguments: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_ADDRESS")}
@@ -95,6 +96,10 @@ class StudyUnderFire:
             self.process = subprocess.Popen(
                 [*_AUTOTUNER, *arguments], env=environment, stdout=log, stderr=log, start_new_session=True
             )
+
+    def log(self) -> str:
+        """What the command has said last."""
+        return (self.folder / "command.log").read_text(encoding="utf-8", errors="replace")[-4000:]
 
     # ── the store ─────────────────────────────────────────────────────────────────────────────
 

@@ -54,6 +54,11 @@ class NamespacedRaylets:
     def address(self) -> str:
         return f"{_HUB_IP}:{_PORT}"
 
+    def node_of(self, pid: int) -> int:
+        """The node on which a process runs."""
+        its = os.stat(f"/proc/{pid}/ns/net").st_ino
+        return next(node for node in self.nodes if os.stat(f"/run/netns/{self.hub}n{node}").st_ino == its)
+
     def cut(self, node: int) -> None:
         _ip("link", "set", f"v{node}", "down")
 

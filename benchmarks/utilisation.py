@@ -1,7 +1,7 @@
 """How busy GPUs are kept: trials of 1, 2, 4 and 8 GPUs on nodes of 8, 8 and 4, under four policies, in virtual time.
 
-    python -m benchmarks.utilisation [--json]
-    python -m benchmarks.utilisation --real          40 short trials on raylets as well, ours and plain Ray Tune
+    python -m benchmarks.utilisation [--json]        then 40 short trials on raylets, ours and plain Ray Tune
+    python -m benchmarks.utilisation --virtual       without these: seconds instead of minutes
 
 Sizes are drawn evenly, lengths evenly from 60 to 180 s; no policy knows lengths. In the case ``list`` all trials are
 known from the start, as in a grid; in ``searcher`` they are proposed one at a time, and may wait in a line of 8 (of
@@ -82,10 +82,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"draws of trials (default {SEEDS})")
-    parser.add_argument("--real", action="store_true", help="run 40 short trials on raylets as well: some minutes")
+    parser.add_argument("--virtual", action="store_true", help="leave out the 40 short trials on raylets: some minutes")
     given = parser.parse_args()
     rows = [measure(policy, count, case, given.seeds) for case in CASES for count in COUNTS for policy in POLICIES]
-    if given.real:
+    if not given.virtual:
         from benchmarks.real_utilisation import add_real_ratios
 
         rows = add_real_ratios(rows, draw(COUNTS[0], seed=0), NODES)
