@@ -21,6 +21,7 @@ from autotuner.results import OutputFolder
 from autotuner.servers import LaunchRequest, reap, tags
 from autotuner.servers._tail import TAIL_BYTES
 from autotuner.servers.make import make_starter
+from autotuner.servers.near_cores import cores_near
 from autotuner.servers.prefetch import FetchOrder, prefetch
 from autotuner.servers.share import BoundRank, Ground, LocalShare, ShareState
 from autotuner.tuning.assignment import Assignment
@@ -71,6 +72,7 @@ class RankHost:
             work_dir=work_dir,
             tags=tags(job.study_id, self._trial_id, job.owner),
             gpu_ids=self._gpu_ids,
+            cores=cores_near(self._gpu_ids),
             meeting_host=ray.util.get_node_ip_address(),
             image=image,
             mounts=mounts,

@@ -15,7 +15,6 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray._private import worker
 
 from autotuner.results import OutputFolder
 from autotuner.scoring import Score, parse_objective, told_value
@@ -52,6 +51,10 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
         self._store = RemoteStore(store)
         self._begin(config[ASSIGNMENT])
 
+    def __repr__(self) -> str:
+        """What Ray calls this actor. Its dashboard asks once: later trials may follow this one."""
+        return f"{self._job.study.name}-{self._assignment.trial_id}…"
+
     def step(self) -> dict[str, Any]:
         report = self._run.run_rung(self._next_rung)
         self._next_rung += 1
@@ -77,7 +80,6 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
         job = self._job
         self._next_rung = 0
         self._assignment = assignment
-        _show_name(f"{job.study.name}-{assignment.trial_id}")
         self._hosts = contextlib.ExitStack()
         others = self._hosts.enter_context(rank_hosts(job, self._store_handle, assignment))
         self._run = TrialRun(
@@ -99,13 +101,6 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
 
     def _as_result(self, report: RungReport) -> dict[str, Any]:
         return {REPORT: report, "done": report.is_final, **judged(self._job.study, report.rung, report.score)}
-
-
-def _show_name(name: str) -> None:
-    """Names this actor in Ray's dashboard; one actor may serve several trials. Ray offers it nowhere public."""
-    with contextlib.suppress(AttributeError):
-        worker.global_worker.core_worker.set_actor_repr_name(name)
-        worker.global_worker.core_worker.set_actor_title(name)
 
 
 def judged(study: Study, rung: int, score: Score | None) -> dict[str, Any]:
