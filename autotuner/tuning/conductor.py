@@ -155,6 +155,11 @@ class Conductor:
         """What was proposed and fits on no node, in its order."""
         return self._proposals.refused
 
+    @property
+    def seen(self) -> Sequence[Node]:
+        """Every node that was there at any time."""
+        return self._nodes.seen
+
     # ── events ────────────────────────────────────────────────────────────────────────────────
 
     def rung_ended(self, report: RungReport) -> None:

@@ -37,6 +37,10 @@ class KnownNodes:
         self._twins = twins
         self._seen = {node.node_id: node for node in seen}  # every node that ever was there: it may come back
 
+    @property
+    def seen(self) -> Sequence[Node]:
+        return list(self._seen.values())
+
     def look(self, nodes: Sequence[Node], trials_left: int) -> None:
         """Takes in who is alive, and compares those that are alike."""
         self._seen |= {node.node_id: node for node in nodes}
@@ -51,7 +55,7 @@ class KnownNodes:
 
     def could_ever_hold(self, need: Need) -> bool:
         """Whether a node that was there at any time could; nothing is known before the first look."""
-        return not self._seen or fits_ever(need, [*self._seen.values()])
+        return not self._seen or fits_ever(need, self.seen)
 
     def start_check(self, nodes: Sequence[Node], rungs: int) -> Assignment | None:
         return self._twins.start_one(self._but_sick(nodes), rungs)

@@ -112,7 +112,7 @@ class StudyRun:
         self._heed_interrupts()
         nodes = self._nodes()
         assignment = self._conductor.next(self.spent(), nodes)
-        self._tell_of_refused(nodes or ())
+        self._tell_of_refused()
         if isinstance(assignment, Pause):
             self.finished = assignment is Pause.FINISHED
             self.has_no_place = assignment is Pause.NO_PLACE
@@ -179,12 +179,12 @@ class StudyRun:
         for observer in self._observers:
             observer.on_event(event)
 
-    def _tell_of_refused(self, nodes: Sequence[Node]) -> None:
+    def _tell_of_refused(self) -> None:
         """Why proposals fit on no node, each reason once."""
         refused = self._conductor.refused[self._refused_told :]
         self._refused_told += len(refused)
         for config in refused:
-            reason = misfit(self._need_of(config), nodes)
+            reason = misfit(self._need_of(config), self._conductor.seen)
             if reason is not None and reason not in self._misfits_told:
                 self._misfits_told.add(reason)
                 self.tell(ConfigsLeftOut(reason))

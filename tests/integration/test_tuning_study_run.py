@@ -13,8 +13,16 @@ from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.conductor import Conductor, Pause
-from autotuner.tuning.events import Event, PhaseStarted, RungEnded, TrialEnded, TrialRepeated, TrialStarted
-from autotuner.tuning.placement_policy import Need, Share
+from autotuner.tuning.events import (
+    ConfigsLeftOut,
+    Event,
+    PhaseStarted,
+    RungEnded,
+    TrialEnded,
+    TrialRepeated,
+    TrialStarted,
+)
+from autotuner.tuning.placement_policy import Need, Node, Share
 from autotuner.tuning.store_actor import StoreService
 from autotuner.tuning.study_run import StudyRun
 from tests.integration.tuning_rig import VirtualClock
@@ -94,6 +102,24 @@ class Scene:
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path / "study")
+
+
+def test_what_fits_on_no_node_is_told_with_the_reason_once_for_each_need(tmp_path: Path) -> None:
+    def need_of(config: Config) -> Need:
+        return Need((Share(8 if int(config.values.get("n", 9)) < 4 else 1, 1.0),), "H100")
+
+    node = Node("a", "H100", 4, 8.0, 4, 8.0)
+    conductor = Conductor(rules(max_running=None), CountingProposer(), Budget(), need_of=need_of, nodes=[node])
+    seen = Recorder()
+    store = Scene(tmp_path / "study").store
+    run = StudyRun(conductor, store, [seen], VirtualClock(), need_of, Spent(), lambda: None)
+    proposed = [run.next("ray0"), run.next("ray1")]
+    assert [assignment.config.values for assignment in proposed if isinstance(assignment, Assignment)] == [
+        {"default": True},
+        {"n": 4},
+    ]
+    told = [event.reason for event in seen.events if isinstance(event, ConfigsLeftOut)]
+    assert told == ["a trial needs 1 CPU and 8 GPU of H100, and no node has that much: 8 CPU and 4 GPU (H100)"]
 
 
 def test_a_whole_study_in_order(scene: Scene) -> None:
