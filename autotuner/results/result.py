@@ -55,33 +55,38 @@ class StudyResults:
         return self.objectives[0]
 
     @cached_property
+    def told_trials(self) -> tuple[TrialRecord, ...]:
+        """Those of the tables: all but the checks of nodes, which only the totals of time count."""
+        return tuple(trial for trial in self.trial_records if trial.phase is not Phase.NODE_CHECK)
+
+    @cached_property
     def trials(self) -> pd.DataFrame:
         """One row a trial: the columns of trials.csv."""
-        return tables.trials_frame(self.trial_records, self.rung_records, self.objective)
+        return tables.trials_frame(self.told_trials, self.rung_records, self.objective)
 
     @cached_property
     def rungs(self) -> pd.DataFrame:
         """One row an ended rung: trial_id, phase, rung, score, value, feasible, slo_met, load_kind, level,
         launch_id, ended_at, reserved_s, loading_s, measuring_s, <objective>…, config.<name>…"""
-        return tables.rungs_frame(self.trial_records, self.rung_records, self.objectives)
+        return tables.rungs_frame(self.told_trials, self.rung_records, self.objectives)
 
     @cached_property
     def measurements(self) -> pd.DataFrame:
         """One row a load point of an ended rung: the columns of measurements.csv."""
-        return tables.measurements_frame(self.trial_records, self.rung_records, self.objective)
+        return tables.measurements_frame(self.told_trials, self.rung_records, self.objective)
 
     @cached_property
     def pareto(self) -> pd.DataFrame:
         """The front over (trial, level): the columns of pareto.csv."""
-        return tables.pareto_frame(self.trial_records, self.rung_records, self.objectives)
+        return tables.pareto_frame(self.told_trials, self.rung_records, self.objectives)
 
     def ranked(self) -> list[TrialPoint]:
         """Every feasible completed trial with its best load point, the best first; confirmations left out."""
-        return ranked_points(self.study, self.trial_records, self.rung_records, self.objective)
+        return ranked_points(self.study, self.told_trials, self.rung_records, self.objective)
 
     def point_of(self, trial_id: str) -> TrialPoint | None:
         """A trial's best load point in its last ended rung, feasible or not; ``None`` for an unknown trial."""
-        trial = next((t for t in self.trial_records if t.trial_id == trial_id), None)
+        trial = next((t for t in self.told_trials if t.trial_id == trial_id), None)
         return None if trial is None else trial_point(self.study, trial, self.rung_records, self.objective)
 
     @cached_property

@@ -198,6 +198,7 @@ def test_a_node_that_is_slower_than_its_twins_measures_no_trial(workplace: Workp
     assert sorted(is_slow for _, is_slow in checks) == [False, False, True, True]
     assert len(rows(folder, "SELECT * FROM rungs WHERE trial_id LIKE '0000-n%'")) == 4, "one rung each"
     assert json.loads(done.stdout)["trials"]["total"] == 5
+    assert "node_check" not in (folder / "trials.csv").read_text(encoding="utf-8")
     assert_nothing_left(workplace, folder)
 
 
