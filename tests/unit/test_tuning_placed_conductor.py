@@ -12,6 +12,7 @@ from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.conductor import Conductor, Pause, Rules
 from autotuner.tuning.followed_trial import KnownTrial
+from autotuner.tuning.node_health import Quarantine
 from autotuner.tuning.placement_policy import Need, Node, Share
 from autotuner.tuning.proposers import OutcomeKind
 from tests.tuning_parts import CountingProposer, report, rules, score
@@ -229,3 +230,15 @@ def test_unfinished_trials_of_an_earlier_life_wait_before_new_proposals() -> Non
     world = World([1], known=[old])
     world.start()
     assert [*world.running] == ["0003"]
+
+
+def test_a_node_that_an_earlier_life_put_in_quarantine_gets_no_trial() -> None:
+    nodes = [Node(name, "", 1, 8.0, 1, 8.0) for name in ("a", "b")]
+    sick = [Quarantine("a", "two Configs failed on it")]
+    conductor = Conductor(
+        rules(max_running=None), CountingProposer(), Budget(), need_of=need_of, nodes=nodes, quarantined=sick
+    )
+    started = conductor.next(NOTHING, nodes)
+    assert isinstance(started, Assignment)
+    assert started.nodes == ("b",)
+    assert conductor.newly_sick(nodes) == [], "it was told then"
