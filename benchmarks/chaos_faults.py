@@ -60,15 +60,15 @@ class Scene:
         chosen: psutil.Process = self.rng.choice(sorted(processes, key=lambda process: int(process.pid)))
         return chosen
 
-    def victims_node(self) -> tuple[psutil.Process, str]:
-        """A server and the first digits of the id of its node."""
+    def victims_node(self) -> str:
+        """The first digits of the id of a node that serves."""
         server = self.victim(self.study.servers)
         try:
             trial = server.environ()[TRIAL]
         except psutil.Error:
             raise NobodyThere from None
         [node] = [row["node"] for row in self.study.rows("SELECT * FROM trials") if row["trial_id"] == trial]
-        return server, str(node).rpartition("/")[2]
+        return str(node).rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _kill_raylet(scene: Scene) -> None:
     """kill -9 of a node's raylet and of Ray's other processes there; another node joins in its place."""
     assert isinstance(scene.cluster, Raylets)
     scene.wait_for_a_moment()
-    _, node_id = scene.victims_node()
+    node_id = scene.victims_node()
     scene.cluster.kill(next(node for node in scene.cluster.nodes if node.node_id.startswith(node_id)))
     scene.cluster.add(NODE)
 
@@ -164,8 +164,7 @@ def _cut_node_off(scene: Scene) -> None:
     cluster = scene.cluster
     assert isinstance(cluster, NamespacedRaylets)
     scene.wait_for_a_moment()
-    server, _ = scene.victims_node()
-    node = cluster.node_of(server.pid)
+    node = cluster.node_of(scene.victim(scene.study.servers).pid)
     cluster.cut(node)
     time.sleep(_CUT_OFF_S)
     scene.study.take_snapshot()

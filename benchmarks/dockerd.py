@@ -69,9 +69,7 @@ class Dockerd:
 
     def restart(self) -> None:
         """As an administrator does it: the daemon ends its containers first."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        self._terminate()
         self.start()
 
     def stop(self) -> None:
@@ -79,9 +77,13 @@ class Dockerd:
         if self.process is not None and self.is_up:
             for container in self.docker("ps", "-aq").stdout.split():
                 self.docker("rm", "-f", container, check=False)
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
+            self._terminate()
         _end(self.folder)
+
+    def _terminate(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
 
     def docker(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         command = ["docker", "-H", self.host, *words]

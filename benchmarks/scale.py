@@ -24,7 +24,8 @@ from pathlib import Path
 
 from autotuner.results import load_results
 from autotuner.results.records import TrialRecord, TrialState
-from benchmarks.scale_study import Mark, Watch, run_empty_trials
+from benchmarks.raylets import raylets
+from benchmarks.scale_study import NODES, Mark, Watch, run_empty_trials
 from benchmarks.synthetic_study import Shape, make_study, write_folder
 
 TRIALS = 300
@@ -55,7 +56,9 @@ def measure_trials(trials: int) -> list[Row]:
     """One study on a cluster of its own. The windows, and the early mark of memory, are a sixth of its trials."""
     watch = Watch(trials)
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
-        records = load_results(run_empty_trials(Path(name), trials, watch).path).trial_records
+        with raylets(NODES) as cluster:
+            out = run_empty_trials(Path(name), trials, cluster.address, [watch])
+        records = load_results(out.path).trial_records
     completed = sum(trial.state is TrialState.COMPLETED for trial in records)
     window = trials // WINDOWS
     marks, early, late = watch.marks, watch.marks[window - 1], watch.marks[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +15,14 @@ from ray._private.state import actors
 from autotuner.results import OutputFolder
 from autotuner.study import study_id
 from autotuner.study.model import Study
-from autotuner.tuning.events import Event, TrialEnded, TrialStarted
+from autotuner.tuning.events import Event, Observer, TrialEnded, TrialStarted
 from autotuner.tuning.runner import run_study
 from autotuner.tuning.store_actor import StoreService
 from benchmarks import empty_server
-from benchmarks.raylets import NodeKind, raylets
+from benchmarks.raylets import NodeKind
 
 _ACCELERATOR = "H100-80GB"
-_NODES = (NodeKind(16, _ACCELERATOR),) * 4
+NODES = (NodeKind(16, _ACCELERATOR),) * 4
 _TOLD_EVERY = 25
 
 
@@ -90,10 +91,10 @@ def empty_study(folder: Path, trials: int) -> Study:
     )
 
 
-def run_empty_trials(folder: Path, trials: int, watch: Watch) -> OutputFolder:
+def run_empty_trials(folder: Path, trials: int, address: str, observers: Sequence[Observer] = ()) -> OutputFolder:
+    """On the cluster at ``address``; returns the study's folder."""
     study = empty_study(folder, trials)
     out = OutputFolder(folder / "out")
     out.prepare(study, study_id(study))
-    with raylets(_NODES) as cluster:
-        run_study(study, study_id(study), out, cluster.address, [watch])
+    run_study(study, study_id(study), out, address, observers)
     return out

@@ -62,7 +62,7 @@ def join(host: str, port: str, rank: str) -> int:
     threading.Thread(target=_end_with, args=(line, process), daemon=True).start()
     code = process.wait()
     line.send(exit=code)
-    return code if code >= 0 else 128 - code
+    return _exit_code(code)
 
 
 def _connect(host: str, port: int) -> socket.socket:
@@ -129,7 +129,7 @@ def lead(host: str, port: str, nodes: str, processes: str, *command: str) -> int
             *("--mca", "plm_rsh_no_tree_spawn", "1", "-np", str(int(nodes) * int(processes))),
         ]
         code = subprocess.call(["mpirun", *words, *command])
-    return code if code >= 0 else 128 - code
+    return _exit_code(code)
 
 
 def agent(path: str, node: str, *command: str) -> int:
@@ -138,6 +138,11 @@ def agent(path: str, node: str, *command: str) -> int:
     line = Line(connection)
     line.send(node=node, command=" ".join(command))
     return int((line.hear() or {"exit": _LOST})["exit"])
+
+
+def _exit_code(code: int) -> int:
+    """As a shell tells of a process that a signal ended."""
+    return code if code >= 0 else 128 - code
 
 
 def _node(rank: int) -> str:

@@ -173,7 +173,7 @@ def _sections(results: StudyResults) -> list[Section]:
             "time",
             "Where the time went",
             "Seconds that each trial held its place, confirmations included.",
-            time_figure(time_spent(results.trial_records)),
+            time_figure(time_spent(results.all_records)),
         ),
     ]
 

@@ -107,7 +107,7 @@ def metric_rows(results: StudyResults) -> tuple[PairRow, ...]:
 
 def time_parts(results: StudyResults) -> tuple[TimePart, ...]:
     """The parts of all seconds that trials held their places, as shares of 1."""
-    spent = time_spent(results.trial_records)
+    spent = time_spent(results.all_records)
     sums = {
         "measuring": sum(s.measuring_s for s in spent),
         "loading": sum(s.loading_s for s in spent),

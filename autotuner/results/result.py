@@ -40,6 +40,7 @@ class StudyResults:
     rung_records: Mapping[str, tuple[RungRecord, ...]]  # by trial, in order; without raw requests
     failures: tuple[FailureRecord, ...] = ()
     quarantines: tuple[QuarantineRecord, ...] = ()
+    node_checks: tuple[TrialRecord, ...] = ()  # in no table
 
     @property
     def folder(self) -> OutputFolder:
@@ -54,39 +55,39 @@ class StudyResults:
     def objective(self) -> Objective:
         return self.objectives[0]
 
-    @cached_property
-    def told_trials(self) -> tuple[TrialRecord, ...]:
-        """Those of the tables: all but the checks of nodes, which only the totals of time count."""
-        return tuple(trial for trial in self.trial_records if trial.phase is not Phase.NODE_CHECK)
+    @property
+    def all_records(self) -> tuple[TrialRecord, ...]:
+        """What took time: the checks of nodes as well."""
+        return (*self.trial_records, *self.node_checks)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
         """One row a trial: the columns of trials.csv."""
-        return tables.trials_frame(self.told_trials, self.rung_records, self.objective)
+        return tables.trials_frame(self.trial_records, self.rung_records, self.objective)
 
     @cached_property
     def rungs(self) -> pd.DataFrame:
         """One row an ended rung: trial_id, phase, rung, score, value, feasible, slo_met, load_kind, level,
         launch_id, ended_at, reserved_s, loading_s, measuring_s, <objective>…, config.<name>…"""
-        return tables.rungs_frame(self.told_trials, self.rung_records, self.objectives)
+        return tables.rungs_frame(self.trial_records, self.rung_records, self.objectives)
 
     @cached_property
     def measurements(self) -> pd.DataFrame:
         """One row a load point of an ended rung: the columns of measurements.csv."""
-        return tables.measurements_frame(self.told_trials, self.rung_records, self.objective)
+        return tables.measurements_frame(self.trial_records, self.rung_records, self.objective)
 
     @cached_property
     def pareto(self) -> pd.DataFrame:
         """The front over (trial, level): the columns of pareto.csv."""
-        return tables.pareto_frame(self.told_trials, self.rung_records, self.objectives)
+        return tables.pareto_frame(self.trial_records, self.rung_records, self.objectives)
 
     def ranked(self) -> list[TrialPoint]:
         """Every feasible completed trial with its best load point, the best first; confirmations left out."""
-        return ranked_points(self.study, self.told_trials, self.rung_records, self.objective)
+        return ranked_points(self.study, self.trial_records, self.rung_records, self.objective)
 
     def point_of(self, trial_id: str) -> TrialPoint | None:
         """A trial's best load point in its last ended rung, feasible or not; ``None`` for an unknown trial."""
-        trial = next((t for t in self.told_trials if t.trial_id == trial_id), None)
+        trial = next((t for t in self.trial_records if t.trial_id == trial_id), None)
         return None if trial is None else trial_point(self.study, trial, self.rung_records, self.objective)
 
     @cached_property
@@ -127,8 +128,8 @@ class StudyResults:
             "best": point_dict(self.best),
             "improvement": improvement_dict(self.improvement),
             "trials": trial_counts(self.trial_records),
-            "gpu_seconds": spent_seconds(self.trial_records, "gpus"),
-            "cpu_seconds": spent_seconds(self.trial_records, "cpus"),
+            "gpu_seconds": spent_seconds(self.all_records, "gpus"),
+            "cpu_seconds": spent_seconds(self.all_records, "cpus"),
             "pareto": pareto_rows(self.pareto, self.objectives),
             "closest": point_dict(self.closest),
             "stop_reason": self.stop_reason,
@@ -150,16 +151,18 @@ def load_results(path: str | Path, *, database: str | None = None) -> StudyResul
         rungs: dict[str, list[RungRecord]] = {}
         for rung in store.rungs():
             rungs.setdefault(rung.trial_id, []).append(rung)
+        trials = store.trials()
         return StudyResults(
             path=folder.path,
             study=study,
             study_id=record.study_id,
             status=record.status,
             stop_reason=record.stop_reason,
-            trial_records=tuple(store.trials()),
+            trial_records=tuple(trial for trial in trials if trial.phase is not Phase.NODE_CHECK),
             rung_records={trial_id: tuple(ended) for trial_id, ended in rungs.items()},
             failures=tuple(store.failures()),
             quarantines=tuple(store.quarantines()),
+            node_checks=tuple(trial for trial in trials if trial.phase is Phase.NODE_CHECK),
         )
 
 

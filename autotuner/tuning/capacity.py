@@ -55,7 +55,7 @@ def fitting(need: Need, nodes: Sequence[Node]) -> int:
     free = [dataclasses.replace(node, free_gpus=node.gpus, free_cpus=node.cpus, open=True) for node in nodes]
     if len(need.shares) == 1:
         share = need.shares[0]
-        return sum(_times(share, node) for node in free if need.accelerator in ("", node.accelerator))
+        return sum(_times(share, node) for node in free if need.takes(node.accelerator))
     count = 0
     while count < _MOST_COUNTED and (start := place([WaitingTrial("", need)], free)) is not None:
         taken = dict(zip(start.nodes, need.shares, strict=True))

@@ -42,7 +42,7 @@ class Cluster:
         return [self._free(node, (taken or {}).get(node.node_id, ())) for node in self._totals]
 
     def name_of(self, node_id: str) -> str:
-        """A node as people know it: its host name, and the start of its id."""
+        """A node as people know it (see ``node_name``)."""
         return self._names.get(node_id, node_id[:8])
 
     def is_alive(self, node_id: str) -> bool:
@@ -67,9 +67,14 @@ class Cluster:
         alive = [node for node in ray.nodes() if node["Alive"]]
         draining = _draining()
         self._totals = [_as_node(node, node["NodeID"] not in draining) for node in alive]
-        self._names |= {node["NodeID"]: f"{node['NodeManagerHostname']}/{node['NodeID'][:8]}" for node in alive}
+        self._names |= {node["NodeID"]: node_name(node) for node in alive}
         self._foreign = _foreign(self._totals)
         self._asked_at = time.monotonic()
+
+
+def node_name(node: Mapping[str, Any]) -> str:
+    """One of ``ray.nodes()`` as people know it: its host name, and the start of its id."""
+    return f"{node['NodeManagerHostname']}/{node['NodeID'][:8]}"
 
 
 def accelerator_of(labels: Mapping[str, str], resources: Mapping[str, float]) -> str:

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import count
+from itertools import count, islice
 from typing import Literal
 
 from autotuner.errors import Failure
@@ -307,8 +307,10 @@ class Conductor:
             return False
         if places is None:
             return not len(self._line)
-        waiting = sum(map(places.could_hold, self._line.needs))
-        return waiting < LOOK_AHEAD and self._has_room(places.nodes)
+        if not self._has_room(places.nodes):
+            return False
+        waiting = islice(filter(places.could_hold, self._line.needs), LOOK_AHEAD)  # of a list there may be hundreds
+        return sum(1 for _ in waiting) < LOOK_AHEAD
 
     def _has_room(self, nodes: Sequence[Node]) -> bool:
         """Whether anything is free that a trial could use: of GPUs, where the default needs one."""
@@ -375,11 +377,11 @@ class Conductor:
     # ── the past ──────────────────────────────────────────────────────────────────────────────
 
     def _recall(self, trial: KnownTrial) -> None:
+        if trial.phase is Phase.NODE_CHECK:
+            return
         rungs = 1 if trial.phase is Phase.CONFIRM else self._rules.rungs
         assignment = Assignment(trial.trial_id, trial.phase, trial.config, rungs)
         ended = trial.state.is_terminal
-        if trial.phase is Phase.NODE_CHECK:
-            return
         if ended:
             self._followed[trial.trial_id] = Followed(
                 assignment, list(trial.scores), trial.state, trial.seconds, trial.seconds * trial.gpus, trial.failure

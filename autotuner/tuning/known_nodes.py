@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from autotuner.scoring import Score
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.followed_trial import Followed
 from autotuner.tuning.node_health import NodeHealth, Quarantine
@@ -62,8 +61,7 @@ class KnownNodes:
 
     def check_ended(self, trial: Followed) -> None:
         assignment = trial.assignment
-        score: Score | None = trial.scores[-1] if trial.scores else None
-        self._twins.ended(assignment.trial_id, score)
+        self._twins.ended(assignment.trial_id, trial.scores[-1] if trial.scores else None)
         if trial.failure is not None:
             self.health.failed(assignment.config, assignment.nodes, trial.failure)
 

@@ -11,6 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from autotuner.errors import InfrastructureError
 from autotuner.servers import Leftover, find_leftovers, reap
+from autotuner.tuning.cluster import node_name
 from autotuner.tuning.session import ray_session
 
 T = TypeVar("T")
@@ -47,6 +48,5 @@ def _start(work: Callable[[], Any]) -> dict[str, Any]:
     for node in ray.nodes():
         if node["Alive"]:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            name = f"{node['NodeManagerHostname']}/{node['NodeID'][:8]}"
-            waiting[name] = task.options(scheduling_strategy=there).remote()
+            waiting[node_name(node)] = task.options(scheduling_strategy=there).remote()
     return waiting

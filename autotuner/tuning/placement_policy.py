@@ -41,6 +41,10 @@ class Need:
         """GPUs and CPUs over all nodes."""
         return sum(share.gpus for share in self.shares), sum(share.cpus for share in self.shares)
 
+    def takes(self, accelerator: str) -> bool:
+        """Whether nodes of that GPU type will do."""
+        return self.accelerator in ("", accelerator)
+
 
 @dataclass(frozen=True)
 class Node:
@@ -199,7 +203,7 @@ def _matching(
 
 
 def _allowed(need: Need, nodes: Iterable[Node]) -> list[Node]:
-    return [node for node in nodes if node.node_id not in need.avoid and need.accelerator in ("", node.accelerator)]
+    return [node for node in nodes if node.node_id not in need.avoid and need.takes(node.accelerator)]
 
 
 def _could_hold(node: Node, share: Share) -> bool:

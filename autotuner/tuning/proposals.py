@@ -44,6 +44,11 @@ class Proposals:
         usable = frozenset(node.node_id for node in places.usable) if places is not None else None
         if self.is_exhausted or (usable is not None and usable == self._no_use_on):
             return None
+        may_wait = (
+            not self._proposer.learns
+            or places is None
+            or sum(not places.could_hold(need) for need in waiting) < LOOK_AHEAD
+        )
         homeless = 0
         for _ in range(_MOST_REFUSED):
             proposed = self._proposer.propose(trial_id)
@@ -54,9 +59,7 @@ class Proposals:
                 self.refused.append(proposed)
                 self._proposer.tell(trial_id, refused(self._objectives))
                 continue
-            if not self._proposer.learns or places is None or places.could_hold(need):
-                return proposed
-            if sum(not places.could_hold(other) for other in waiting) < LOOK_AHEAD:
+            if may_wait or places is None or places.could_hold(need):
                 return proposed
             self._proposer.tell(trial_id, Outcome(OutcomeKind.UNKNOWN))
             homeless += 1

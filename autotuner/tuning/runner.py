@@ -107,8 +107,7 @@ def _run_on_ray(
     store = RemoteStore(handle)
     if study.launcher.kind != "endpoint":
         begin_reaping()
-    _close_checks(store)
-    records = _reopen_spoiled(store)
+    records = _take_up(store)
     known = _known(records, store.rungs())
     budget = Budget.of(study)
 
@@ -202,23 +201,18 @@ def _pending(study: Study, concurrent: int) -> int:
     return _MOST_PENDING
 
 
-def _close_checks(store: RemoteStore) -> None:
-    """Those of nodes that an earlier life left open: a new life looks at its nodes afresh."""
-    for record in store.trials():
-        if record.phase is Phase.NODE_CHECK and not record.state.is_terminal:
-            left = TrialEnd(record.trial_id, TrialState.STOPPED, time.time(), record.usage, message=_INTERRUPTED)
-            store.end_trial(left)
-
-
-def _reopen_spoiled(store: RemoteStore) -> Sequence[TrialRecord]:
+def _take_up(store: RemoteStore) -> Sequence[TrialRecord]:
     """The trials of earlier lives; those that failed through no fault of their Config are to be gone on with.
 
     Not those with a spoiled rung: it has ended, and is never measured again. Spoiled confirmations get rounds
-    of their own.
+    of their own. Checks of nodes that were left open are closed: a new life looks at its nodes afresh.
     """
     for record in store.trials():
         innocent = record.failure is not None and not record.failure.blames_config
-        if innocent and record.phase.explores:
+        if record.phase is Phase.NODE_CHECK and not record.state.is_terminal:
+            left = TrialEnd(record.trial_id, TrialState.STOPPED, time.time(), record.usage, message=_INTERRUPTED)
+            store.end_trial(left)
+        elif innocent and record.phase.explores:
             spoiled = any(not f.failure.blames_config for rung in store.rungs(record.trial_id) for f in rung.failures)
             if not spoiled:
                 store.reopen_trial(record.trial_id)

@@ -59,7 +59,6 @@ class _Running:
     need: Need
     report: RungReport | None = None
     rungs_seen: set[int] = field(default_factory=set)
-    has_no_node: bool = False
 
     @property
     def gpus(self) -> int:
@@ -154,22 +153,16 @@ class StudyRun:
         return self._conductor.must_stop(report.trial_id, self.spent())
 
     def has_no_node(self, ray_id: str) -> bool:
-        """Whether a trial that has not begun waits for a node that is gone: Ray would wait for ever.
-
-        It is to be ended, and then counts as lost.
-        """
+        """Whether a node of a trial is gone. One that has not begun is then to be ended: Ray would wait for ever."""
         running = self._running.get(ray_id)
-        if running is None or self._cluster is None:
-            return False
-        running.has_no_node = not all(self._cluster.is_alive(node_id) for node_id in running.assignment.nodes)
-        return running.has_no_node
+        return running is not None and self._lacks_a_node(running)
 
     def trial_ended(self, ray_id: str, *, actor_lost: bool) -> None:
         """A trial is over, as Ray Tune sees it; ``actor_lost``: its process, or a node of its, is gone."""
         running = self._running.pop(ray_id, None)
         if running is None:
             return
-        actor_lost = actor_lost or running.has_no_node
+        actor_lost = actor_lost or (running.report is None and self._lacks_a_node(running))
         held_s = self._clock.monotonic_s() - running.since_s
         self._gpu_s += held_s * running.gpus
         if not self._is_repeated(running, actor_lost):
@@ -204,6 +197,10 @@ class StudyRun:
             self._store.add_quarantine(name, sick.reason)
             self.tell(NodeQuarantined(name, sick.reason))
         return nodes
+
+    def _lacks_a_node(self, running: _Running) -> bool:
+        cluster = self._cluster
+        return cluster is not None and not all(map(cluster.is_alive, running.assignment.nodes))
 
     def _names(self, assignment: Assignment) -> str:
         if self._cluster is None:

@@ -109,7 +109,7 @@ class TwinChecks:
     def _default_for(self, node: Node) -> Config | None:
         for config in self._baselines:
             need = self._need_of(config)
-            if len(need.shares) == 1 and need.accelerator in ("", node.accelerator):
+            if len(need.shares) == 1 and need.takes(node.accelerator):
                 return config
         return None
 

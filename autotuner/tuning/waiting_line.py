@@ -57,11 +57,11 @@ class WaitingLine:
         it would never fit on those that are ``usable``.
         """
         baselines = [p for p in self._places if p.assignment.phase is Phase.BASELINE]
+        others = [p for p in self._places if p.assignment.phase is not Phase.BASELINE]
         start = _place(baselines, nodes)
         if start is None:
             kept = [p.need for p in baselines if fits_ever(p.need, usable)]
-            rest = [n for n in nodes if all(need.accelerator not in ("", n.accelerator) for need in kept)]
-            start = _place([p for p in self._places if p not in baselines], rest)
+            start = _place(others, [n for n in nodes if not any(need.takes(n.accelerator) for need in kept)])
         return None if start is None else self._take(start)
 
     def start_first(self) -> tuple[Assignment, Need] | None:

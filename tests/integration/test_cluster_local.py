@@ -17,11 +17,8 @@ import pytest
 from ray._private.state import state as gcs_state
 from ray.core.generated.gcs_pb2 import ActorTableData
 
-from autotuner.results import OutputFolder
-from autotuner.study import study_id
-from autotuner.tuning.runner import run_study
 from autotuner.tuning.session import ray_session
-from benchmarks.scale_study import empty_study
+from benchmarks.scale_study import run_empty_trials
 from tests.e2e.studies import rows, wait_until
 
 SCRIPT = Path(__file__).parents[2] / "cluster" / "local" / "ray-local"
@@ -84,11 +81,8 @@ def test_a_study_runs_on_it_each_server_with_its_gpus_and_each_trials_process_wi
     local: Local, tmp_path: Path
 ) -> None:
     address = local.up("--cpus", "32", "8xH100-80GB")
-    study = empty_study(tmp_path, 2)
-    out = OutputFolder(tmp_path / "out")
-    out.prepare(study, study_id(study))
     with Watching() as seen:
-        run_study(study, study_id(study), out, address, [])
+        out = run_empty_trials(tmp_path, 2, address)
     assert [row["state"] for row in rows(out.path, "SELECT state FROM trials")] == ["completed"] * 2
     assert seen.servers == {",".join(map(str, range(8)))}
     assert seen.others == {""}, "the load driver, whose environment is the trial's process's own"

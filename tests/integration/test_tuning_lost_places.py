@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from autotuner.results import OutputFolder
 from autotuner.results.records import TrialState
-from autotuner.study import study_id
 from autotuner.tuning.events import Event, TrialEnded, TrialRepeated, TrialStarted
-from autotuner.tuning.runner import run_study
 from benchmarks.raylets import NodeKind, Raylets, raylets
-from benchmarks.scale_study import empty_study
+from benchmarks.scale_study import run_empty_trials
 
 
 @dataclass
@@ -39,14 +36,11 @@ class Killer:
 def test_a_trial_whose_node_goes_before_it_has_begun_is_started_on_another(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    study = empty_study(tmp_path, 2)
-    out = OutputFolder(tmp_path / "out")
-    out.prepare(study, study_id(study))
     with raylets([NodeKind(8, "H100-80GB"), NodeKind(8, "H100-80GB")]) as cluster:
         # Of two equal nodes the one with the lower id is chosen.
         cluster.nodes.sort(key=lambda node: str(node.node_id))
         killer = Killer(cluster)
-        run_study(study, study_id(study), out, cluster.address, [killer])
+        run_empty_trials(tmp_path, 2, cluster.address, [killer])
     [repeated] = [event for event in killer.events if isinstance(event, TrialRepeated)]
     assert repeated.trial_id == killer.started[0] == "0000"
     ended = {event.trial_id: event.state for event in killer.events if isinstance(event, TrialEnded)}

@@ -209,16 +209,12 @@ def _joined_by_mpi(serve: Rank, nodes: int) -> list[Rank]:
     Source: docs, trtllm-serve, "Multi-node Serving"; tensorrt_llm/llmapi/trtllm-llmapi-launch.
     """
     script, meeting = ("python3", f"{{files}}/{_MPI}"), ("{rank0.host}", "{rank0.port}")
-    ranks = []
-    for number in range(nodes):
-        if number == 0:
-            argv = (*script, "lead", *meeting, str(nodes), str(serve.gpus), "trtllm-llmapi-launch", *serve.argv)
-            files = {**serve.files, _MPI: inspect.getsource(mpi_ranks)}
-        else:
-            argv = (*script, "join", *meeting, str(number))
-            files = {_MPI: inspect.getsource(mpi_ranks)}
-        ranks.append(replace(serve, argv=argv, files=files))
-    return ranks
+    program = {_MPI: inspect.getsource(mpi_ranks)}
+    lead = (*script, "lead", *meeting, str(nodes), str(serve.gpus), "trtllm-llmapi-launch", *serve.argv)
+    return [
+        replace(serve, argv=lead, files={**serve.files, **program}),
+        *(replace(serve, argv=(*script, "join", *meeting, str(n)), files=program) for n in range(1, nodes)),
+    ]
 
 
 def _words(settings: ServerSettings, *, with_file: bool) -> tuple[str, ...]:
