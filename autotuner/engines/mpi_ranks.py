@@ -16,6 +16,7 @@ The leader's exit code is mpirun's, a rank's that of what it ran. Either ends wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -110,7 +111,8 @@ class Leader:
             return
         line = self._lines[order["node"]]
         line.send(command=order["command"])
-        asked.send(**(line.hear() or {"exit": _LOST}))
+        with contextlib.suppress(BrokenPipeError):  # mpirun gave up meanwhile, and its agents with it
+            asked.send(**(line.hear() or {"exit": _LOST}))
 
 
 def lead(host: str, port: str, nodes: str, processes: str, *command: str) -> int:
@@ -126,6 +128,7 @@ def lead(host: str, port: str, nodes: str, processes: str, *command: str) -> int
         words = [
             *("--allow-run-as-root", "--leave-session-attached", "--host", hosts),
             *("--mca", "plm_rsh_agent", f"{sys.executable} {os.path.abspath(__file__)} agent {path}"),
+            *("--mca", "rtc_hwloc_vmhole", "none"),  # daemons that share their topology crash now and then (4.1.4)
             *("--mca", "plm_rsh_no_tree_spawn", "1", "-np", str(int(nodes) * int(processes))),
         ]
         code = subprocess.call(["mpirun", *words, *command])
