@@ -15,19 +15,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
-from autotuner.servers.tags import TRIAL
 from benchmarks import dockerd, namespaces
-from benchmarks.chaos_study import StudyUnderFire, wait_for
+from benchmarks.chaos_study import StudyUnderFire, actor_of, wait_for
 from benchmarks.namespaces import NamespacedRaylets
 from benchmarks.raylets import NodeKind, Raylets
 
 NODE = NodeKind(1, "H100-80GB", cpus=16)
 _LATEST_S = 8.0  # after the first server is up
+_SERVER_WITHIN_S = 90.0
 _DISK_FULL_S = 5.0
 _CUT_OFF_S = 40.0  # Ray declares a node dead after five missed checks, 3 s and more apart
 _ENDS_ITSELF_WITHIN_S = 15.0
@@ -37,38 +38,53 @@ class NobodyThere(Exception):  # noqa: N818  # no error: the study was over befo
     """The study had no victim left."""
 
 
+class Victim(NamedTuple):
+    server: psutil.Process
+    trial_id: str
+
+
 @dataclass
 class Scene:
-    """What a fault may touch. ``rng`` sets its moment and its victim."""
+    """What a fault may touch. ``rng`` sets its moments and victims; no trial is chosen twice (``met``)."""
 
     study: StudyUnderFire
     cluster: Raylets | NamespacedRaylets
     rng: random.Random
     daemon: dockerd.Dockerd | None = None
+    met: set[str] = field(default_factory=set)
 
     def wait_for_a_moment(self) -> None:
         """Somewhere in the first seconds after a server is measured."""
-        if not self.study.wait_for_servers():
-            raise NobodyThere
+        self._unmet_servers()
         time.sleep(self.rng.uniform(0.0, _LATEST_S))
 
-    def victim(self, found: Callable[[], list[psutil.Process]]) -> psutil.Process:
-        processes = wait_for(found, 30.0)
-        if not processes:
-            raise NobodyThere
+    def victim(self) -> Victim:
+        """A server that is measured."""
+        servers = self._unmet_servers()
         self.study.take_snapshot()
-        chosen: psutil.Process = self.rng.choice(sorted(processes, key=lambda process: int(process.pid)))
-        return chosen
-
-    def victims_node(self) -> str:
-        """The first digits of the id of a node that serves."""
-        server = self.victim(self.study.servers)
+        chosen = self.rng.choice(sorted(servers))
+        self.met.add(servers[chosen])
         try:
-            trial = server.environ()[TRIAL]
-        except psutil.Error:
-            raise NobodyThere from None
-        [node] = [row["node"] for row in self.study.rows("SELECT * FROM trials") if row["trial_id"] == trial]
-        return str(node).rpartition("/")[2]
+            return Victim(psutil.Process(chosen), servers[chosen])
+        except psutil.NoSuchProcess:
+            return self.victim()
+
+    def everyone(self) -> None:
+        """All servers that are measured now are victims."""
+        self.met.update(self._unmet_servers().values())
+        self.study.take_snapshot()
+
+    def _unmet_servers(self) -> dict[int, str]:
+        """Waits for servers that are measured and that no fault has met: process → trial."""
+
+        def unmet() -> dict[int, str]:
+            trials = self.study.measured_trials() - self.met
+            return {pid: trial for pid, trial in self.study.servers().items() if trial in trials}
+
+        found = wait_for(lambda: unmet() or self.study.has_ended, _SERVER_WITHIN_S)
+        if not isinstance(found, dict) or not found:
+            raise NobodyThere
+        return found
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ class Fault:
 def _signal_server(number: int) -> Callable[[Scene], None]:
     def inject(scene: Scene) -> None:
         scene.wait_for_a_moment()
-        victim = scene.victim(scene.study.servers)
+        victim = scene.victim().server
         with contextlib.suppress(psutil.NoSuchProcess):
             victim.send_signal(number)
 
@@ -96,7 +112,7 @@ def _signal_server(number: int) -> Callable[[Scene], None]:
 def _hang_server(scene: Scene) -> None:
     """SIGSTOP for the server and all that it started."""
     scene.wait_for_a_moment()
-    victim = scene.victim(scene.study.servers)
+    victim = scene.victim().server
     with contextlib.suppress(psutil.NoSuchProcess):
         for process in (*victim.children(recursive=True), victim):
             process.suspend()
@@ -104,27 +120,26 @@ def _hang_server(scene: Scene) -> None:
 
 def _kill_actor(scene: Scene) -> None:
     scene.wait_for_a_moment()
+    actor = actor_of(scene.victim().server)
+    if actor is None:
+        raise NobodyThere
     with contextlib.suppress(psutil.NoSuchProcess):
-        scene.victim(scene.study.actors).kill()
+        actor.kill()
 
 
 def _kill_raylet(scene: Scene) -> None:
     """kill -9 of a node's raylet and of Ray's other processes there; another node joins in its place."""
     assert isinstance(scene.cluster, Raylets)
     scene.wait_for_a_moment()
-    node_id = scene.victims_node()
+    node_id = scene.study.node_of(scene.victim().trial_id)
     scene.cluster.kill(next(node for node in scene.cluster.nodes if node.node_id.startswith(node_id)))
     scene.cluster.add(NODE)
 
 
 def _kill_driver(scene: Scene) -> None:
     scene.wait_for_a_moment()
-    process = scene.study.process
-    if process is None or process.poll() is not None:
-        raise NobodyThere
-    scene.study.take_snapshot()
-    process.kill()
-    process.wait()
+    scene.everyone()
+    scene.study.kill()
     scene.study.resume()
 
 
@@ -143,7 +158,7 @@ def _small_disk(scene: Scene) -> Iterator[None]:
 def _fill_disk(scene: Scene) -> None:
     """No space for logs for some seconds, in which a server may start, log or end."""
     scene.wait_for_a_moment()
-    scene.victim(scene.study.servers)
+    scene.everyone()
     filler = scene.study.out.path / "logs" / "filler"
     with contextlib.suppress(OSError), filler.open("wb") as file:
         while True:
@@ -164,7 +179,7 @@ def _cut_node_off(scene: Scene) -> None:
     cluster = scene.cluster
     assert isinstance(cluster, NamespacedRaylets)
     scene.wait_for_a_moment()
-    node = cluster.node_of(scene.victim(scene.study.servers).pid)
+    node = cluster.node_of(scene.victim().server.pid)
     cluster.cut(node)
     time.sleep(_CUT_OFF_S)
     scene.study.take_snapshot()
@@ -177,7 +192,7 @@ def _kill_daemon(scene: Scene) -> None:
     """kill -9 of the docker daemon that all nodes share here; it is started again at once."""
     assert scene.daemon is not None
     scene.wait_for_a_moment()
-    scene.victim(scene.study.servers)
+    scene.everyone()
     scene.daemon.kill()
     scene.daemon.start()
 

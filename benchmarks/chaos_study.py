@@ -17,9 +17,8 @@ import psutil
 import yaml
 
 from autotuner.results import OutputFolder
-from autotuner.servers.tags import STUDY
+from autotuner.servers.tags import STUDY, TRIAL
 
-TRIALS = 4
 _SERVER = str(Path(__file__).with_name("chaos_server.py"))
 _CONTAINER_OWNER = "autotuner.servers.docker.rank"
 _AUTOTUNER = (sys.executable, "-m", "autotuner.cli.main")
@@ -29,7 +28,12 @@ _LEFT_AFTER_S = 40.0  # Ray notices a dead driver, actor or node within seconds,
 Row = dict[str, Any]
 
 
-def study_keys(model: Path, mark: str, **sections: Any) -> Row:
+def trials_for(injections: int) -> int:
+    """Enough for each fault to meet a trial that none has met before."""
+    return 1 + 3 * injections
+
+
+def study_keys(model: Path, mark: str, trials: int, **sections: Any) -> Row:
     """A few Configs of a real llama.cpp server, one logical GPU a trial, two rungs of a few seconds."""
     return {
         "name": "chaos",
@@ -40,11 +44,11 @@ def study_keys(model: Path, mark: str, **sections: Any) -> Row:
             "args": {"ctx-size": 2048, "threads": 1},
         },
         "hardware": {"accelerators": ["H100-80GB"], "gpus_per_server": 1},
-        "space": {"parameters": {"parallel": [1, 2], "batch-size": [128, 256, 512]}},
+        "space": {"parameters": {"parallel": [1, 2], "batch-size": [128, 256, 512], "ubatch-size": [64, 128]}},
         "workload": {"scenario": "D(600,8)", "load": {"concurrency": [1]}, "requests": {"per_slot": 4, "min": 24}},
         "timeouts": {"start_s": 60, "request_s": 6, "rung_s": 40},
         "objective": "ttft_p50",
-        "search": {"algorithm": "random", "trials": TRIALS, "confirm": 0, "max_concurrent_trials": 2},
+        "search": {"algorithm": "random", "trials": trials, "confirm": 0, "max_concurrent_trials": 2},
         "fidelity": {"trial_scheduler": "none", "rungs": 2, "eta": 2},
         **sections,
     }
@@ -75,6 +79,12 @@ class StudyUnderFire:
         file.write_text(yaml.safe_dump(self.keys), encoding="utf-8")
         self._command("run", str(file), "--address", self.address, "--out", str(self.out.path))
 
+    def kill(self) -> None:
+        """kill -9 of the driver."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
     def resume(self) -> None:
         self._command("resume", str(self.out.path), "--address", self.address)
 
@@ -84,8 +94,7 @@ class StudyUnderFire:
         try:
             code = self.process.wait(self.deadline_s)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
             return False
         ended = [row["state"] for row in self.rows("SELECT state FROM trials")]
         return code in (0, 1) and self.status() == "completed" and {*ended} <= {"completed", "stopped"}
@@ -124,23 +133,36 @@ class StudyUnderFire:
     def take_snapshot(self) -> None:
         self.snapshots.append(self.rungs())
 
-    def wait_for_servers(self) -> list[psutil.Process]:
-        """The living processes of the real server, as soon as one has been measured for a moment."""
-        return wait_for(lambda: self.rows("SELECT 1 FROM trials WHERE startup_s > 0") and self.servers(), 90.0) or []
+    @property
+    def has_ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
 
-    def servers(self) -> list[psutil.Process]:
-        """The processes of ``chaos_server`` of this study, or those that own its containers."""
-        return [p for p in tagged(self.study_id) if {_SERVER, _CONTAINER_OWNER} & {*_words(p)}]
+    def measured_trials(self) -> set[str]:
+        """Those whose server has started and that have not ended."""
+        return {row["trial_id"] for row in self.rows("SELECT * FROM trials WHERE startup_s > 0 AND state = 'running'")}
 
-    def actors(self) -> list[psutil.Process]:
-        """The Ray workers that own this study's servers."""
+    def servers(self) -> dict[int, str]:
+        """The processes of ``chaos_server`` of this study, or those that own its containers, and their trials."""
         found = {}
-        for server in self.servers():
+        for process in tagged(self.study_id):
             with contextlib.suppress(psutil.Error):
-                for parent in server.parents():
-                    if "ray::" in " ".join(_words(parent)):
-                        found[parent.pid] = parent
-        return list(found.values())
+                if {_SERVER, _CONTAINER_OWNER} & {*process.cmdline()}:
+                    found[process.pid] = process.environ()[TRIAL]
+        return found
+
+    def node_of(self, trial_id: str) -> str:
+        """The first digits of the id of the node that a trial was last on."""
+        [node] = [row["node"] for row in self.rows("SELECT * FROM trials") if row["trial_id"] == trial_id]
+        return str(node).rpartition("/")[2]
+
+
+def actor_of(server: psutil.Process) -> psutil.Process | None:
+    """The Ray worker that owns a server."""
+    with contextlib.suppress(psutil.Error):
+        for parent in server.parents():
+            if "ray::" in " ".join(parent.cmdline()):
+                return parent
+    return None
 
 
 @dataclass(frozen=True)
@@ -172,7 +194,7 @@ def assess(study: StudyUnderFire, cluster: Groups, completed: bool, containers: 
         completed=completed,
         rungs_lost=sum(key not in final for key, _ in before),
         rungs_twice=sum(key in final and final[key] != row for key, row in before),
-        trials_beyond_budget=max(0, searched - TRIALS),
+        trials_beyond_budget=max(0, searched - study.keys["search"]["trials"]),
         processes_left=len(tagged(study.study_id)),
         containers_left=containers(),
         placement_groups_left=cluster.placement_groups(),
@@ -195,10 +217,3 @@ def wait_for(condition: Callable[[], Any], timeout_s: float) -> Any:
     while not (value := condition()) and time.monotonic() < ends_at:
         time.sleep(_POLL_S)
     return value
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
