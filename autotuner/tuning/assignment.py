@@ -33,7 +33,8 @@ class RungReport:
 
     ``failure`` is set when the trial can't go on; ``score`` is then infeasible. ``out_of_time`` says
     that the study's own end cut the rung, which is then not recorded; so is one that is ``to_repeat`` on another
-    node. ``metrics`` are those of the load point that the score was taken from.
+    node. ``metrics`` are those of the load point that the score was taken from. ``stopped`` repeats the report of a
+    rung after which the trial was told to end, once its servers have.
     """
 
     trial_id: str
@@ -48,8 +49,9 @@ class RungReport:
     message: str = ""
     out_of_time: bool = False
     to_repeat: bool = False
+    stopped: bool = False
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial ends here of its own accord."""
-        return self.last or self.failure is not None or self.out_of_time
+        """Whether the trial has ended, and its servers with it."""
+        return self.last or self.failure is not None or self.out_of_time or self.stopped

@@ -58,6 +58,7 @@ class _Running:
     since_s: float
     need: Need
     report: RungReport | None = None
+    is_stopped: bool = False  # it was told to end, and has not yet
     rungs_seen: set[int] = field(default_factory=set)
 
     @property
@@ -129,6 +130,8 @@ class StudyRun:
     def rung_ended(self, ray_id: str, report: RungReport) -> None:
         """Takes a report once: Ray repeats them after a trial moved to another actor."""
         running = self._running.get(ray_id)
+        if running is not None and report.stopped:
+            running.report = report
         if running is None or report.rung in running.rungs_seen:
             return
         running.rungs_seen.add(report.rung)
@@ -151,6 +154,11 @@ class StudyRun:
 
     def must_stop(self, report: RungReport) -> bool:
         return self._conductor.must_stop(report.trial_id, self.spent())
+
+    def stops(self, ray_id: str) -> None:
+        """A trial was told to end after its last rung. It counts until its servers have ended."""
+        if ray_id in self._running:
+            self._running[ray_id].is_stopped = True
 
     def has_no_node(self, ray_id: str) -> bool:
         """Whether a node of a trial is gone. One that has not begun is then to be ended: Ray would wait for ever."""
@@ -213,7 +221,7 @@ class StudyRun:
         """Has a trial started again that was handed back, or whose process was lost before it had ended."""
         report, assignment = running.report, running.assignment
         handed_back = report is not None and report.to_repeat
-        is_lost = actor_lost and not (report is not None and report.is_final)
+        is_lost = actor_lost and not running.is_stopped and not (report is not None and report.is_final)
         if not handed_back and not is_lost:
             return False
         failure = report.failure if handed_back and report is not None else None
@@ -225,8 +233,8 @@ class StudyRun:
 
     def _close(self, running: _Running, actor_lost: bool, held_s: float) -> None:
         report, assignment = running.report, running.assignment
-        state, failure, message = _how_it_ended(report, actor_lost)
-        if state is TrialState.STOPPED or actor_lost:
+        state, failure, message = _how_it_ended(report, actor_lost and not running.is_stopped)
+        if actor_lost or report is None or not report.is_final:
             usage = report.usage if report else Usage(reserved_s=held_s)
             self._store.end_trial(TrialEnd(assignment.trial_id, state, self._clock.epoch_s(), usage, failure, message))
         self._conductor.trial_ended(assignment.trial_id, state, failure)

@@ -38,6 +38,10 @@ HYPERBAND_TIME = "hyperband_time"  # its running sum: reaches the milestones of 
 
 
 class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type stubs
+    _run: TrialRun
+    _last: RungReport | None  # of the rung that ended last
+    _is_to_end: bool
+
     def setup(self, config: dict[str, Any], job: StudyJob | None = None, store: Any = None) -> None:
         # Ray's workers take SIGTERM as "exit now"; that is what kills the supervisor's pipe as well.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -56,9 +60,16 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
         return f"{self._job.study.name}-{self._assignment.trial_id}…"
 
     def step(self) -> dict[str, Any]:
-        report = self._run.run_rung(self._next_rung)
+        """The next rung; after ``end_early()``, the last one once more, when all that served it is gone."""
+        if self._is_to_end and self._last is not None:
+            return self._as_result(self._run.stop(self._last))
+        self._last = self._run.run_rung(self._next_rung)
         self._next_rung += 1
-        return self._as_result(report)
+        return self._as_result(self._last)
+
+    def end_early(self) -> None:
+        """Has the next step be the last."""
+        self._is_to_end = True
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.cleanup()
@@ -70,6 +81,7 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
             self._run.release()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
+        self.cleanup()  # it is paused for this: when it counts as such, its GPUs must be free
         Path(checkpoint_dir, "rung").write_text(str(self._next_rung), encoding="utf-8")
 
     def load_checkpoint(self, checkpoint: str | None) -> None:
@@ -79,6 +91,8 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
     def _begin(self, assignment: Assignment) -> None:
         job = self._job
         self._next_rung = 0
+        self._last = None
+        self._is_to_end = False
         self._assignment = assignment
         self._hosts = contextlib.ExitStack()
         others = self._hosts.enter_context(rank_hosts(job, self._store_handle, assignment))

@@ -95,6 +95,12 @@ class TrialRun:
                 return self._out_of_time(rung, ends)
             return self._fail(rung, Failure.INFRASTRUCTURE, error.message)
 
+    def stop(self, after: RungReport) -> RungReport:
+        """Ends a trial that is not to go on after this rung."""
+        self._end(TrialState.STOPPED, message=after.message)
+        self.release()
+        return dataclasses.replace(after, usage=self.usage(), stopped=True)
+
     def release(self) -> None:
         """Ends the load driver and every server process, gives cores and folders back.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,33 @@ def test_out_of_time_is_stopped_and_no_rung(scene: Scene) -> None:
     scene.run.rung_ended("ray0", report("0000", 0, None, out_of_time=True))
     scene.run.trial_ended("ray0", actor_lost=False)
     assert scene.seen.short()[2:] == ["0000 stopped"]
+
+
+def test_a_trial_that_was_told_to_end_counts_and_is_told_when_it_has(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "study", gpus=4)
+    scene.start()
+    scene.run.rung_ended("ray0", report("0000", 0, 5.0, gpus=4))
+    scene.run.stops("ray0")
+    scene.clock.now_s += 30
+    assert scene.run.spent().gpu_s == 120
+    assert scene.seen.short()[-1] == "0000 rung 0"
+    ended = dataclasses.replace(report("0000", 0, 5.0, gpus=4, reserved_s=30.0), stopped=True)
+    assert ended.is_final
+    scene.run.rung_ended("ray0", ended)
+    scene.run.trial_ended("ray0", actor_lost=False)
+    assert scene.seen.short()[-2:] == ["0000 rung 0", "0000 stopped"]
+    last = scene.seen.events[-1]
+    assert isinstance(last, TrialEnded)
+    assert last.gpu_seconds == 120, "with the seconds in which its servers ended"
+
+
+def test_an_actor_lost_after_its_trial_was_told_to_end_is_not_replaced(scene: Scene) -> None:
+    scene.start()
+    scene.run.rung_ended("ray0", report("0000", 0, 5.0))
+    scene.run.stops("ray0")
+    scene.run.trial_ended("ray0", actor_lost=True)
+    assert (scene.stored("0000").state, scene.stored("0000").failure) == (TrialState.STOPPED, None)
+    assert scene.seen.short()[-1] == "0000 stopped"
 
 
 def test_what_is_unknown_to_this_life_is_ignored(scene: Scene) -> None:

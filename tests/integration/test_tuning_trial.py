@@ -246,6 +246,21 @@ def test_a_trials_own_time_cuts_a_rung_and_keeps_those_that_ended(lab: Lab) -> N
     assert gone(world)
 
 
+def test_a_trial_that_is_not_to_go_on_reports_its_last_rung_again_when_its_server_is_gone(lab: Lab) -> None:
+    world = World()
+    trial = lab.trial(world)
+    first = trial.run_rung(0)
+    assert not gone(world)
+    world.clock.now_s += 50
+    last = trial.stop(first)
+    assert gone(world)
+    assert (last.rung, last.score, last.failure) == (0, first.score, None)
+    assert (last.stopped, last.is_final, first.is_final) == (True, True, False)
+    assert last.usage.reserved_s == pytest.approx(first.usage.reserved_s + 50)
+    stored = lab.stored()
+    assert (stored.state, stored.usage) == (TrialState.STOPPED, last.usage)
+
+
 def test_a_launch_gets_no_more_time_than_its_trial_has_left(lab: Lab) -> None:
     lab.study = study(timeouts={"trial_s": 60, "start_s": 500})
     world = World(launch_failures=[Failure.STARTUP_TIMEOUT])

@@ -191,6 +191,31 @@ def test_a_spent_budget_stops_even_the_baseline(stages: Stages) -> None:
     assert stage.report(baseline, 1, 1.0) == STOP
 
 
+class Actor:
+    """A trial's process, as far as it is told to end."""
+
+    def __init__(self) -> None:
+        self.ends = 0
+        self.end_early = self
+
+    def remote(self) -> None:
+        self.ends += 1
+
+
+@pytest.mark.parametrize("kind", ["asha", "median"])
+def test_a_running_trial_that_is_to_stop_is_told_to_end_by_itself(stages: Stages, kind: str) -> None:
+    stage = stages(given(kind))
+    assert searched(stage, 10, 20, 15) != [STOP] * 3
+    worst, actor = stage.add(), Actor()
+    stage.trials[worst].temporary_state.ray_actor = actor
+    assert stage.report(worst, 0, 99) == CONTINUE
+    assert actor.ends == 1
+    better, actor = stage.add(), Actor()
+    stage.trials[better].temporary_state.ray_actor = actor
+    assert stage.report(better, 0, 5) == CONTINUE
+    assert actor.ends == 0
+
+
 @pytest.mark.parametrize("kind", ["asha", "hyperband", "median", "none"])
 def test_one_rung_leaves_nothing_to_stop(stages: Stages, kind: str) -> None:
     stage = stages(given(kind, rungs=1))
@@ -320,6 +345,44 @@ def test_hyperband_judges_at_rungs_and_every_trial_ends(stages: Stages, eta: int
     assert set(first_pause.values()) >= set(range(rungs - 1)), "a bracket for each rung"
     finished = [trial_id for trial_id in trials if reached[trial_id] == rungs - 1]
     assert 0 < len(finished) < len(trials), "some are stopped, some are not"
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("rungs", [2, 3, 4])
+def test_hyperband_waits_for_no_trial_that_has_failed(stages: Stages, rungs: int, seed: int) -> None:
+    stage = stages(given("hyperband", rungs=rungs))
+    stage.report(stage.add(), 0, 5.0)
+    reached = {stage.add(): -1 for _ in range(40)}
+    stage.trials["0000"].set_status(Trial.TERMINATED)
+    rng = random.Random(seed)
+    while (trial := stage.scheduler.choose_trial_to_run(stage)) is not None:
+        trial_id = trial.config[ASSIGNMENT].trial_id
+        decision = CONTINUE
+        while decision == CONTINUE:
+            reached[trial_id] += 1
+            failure = rng.choice([*[None] * 4, Failure.CRASH, Failure.INFRASTRUCTURE])
+            value = None if failure else rng.uniform(1, 100)
+            decision = stage.report(trial_id, reached[trial_id], value, failure)
+    assert {t.status for t in stage.trials.values()} == {Trial.TERMINATED}
+    assert rungs - 1 in reached.values()
+
+
+def test_hyperband_ends_a_trial_that_is_being_paused_when_it_has_been(stages: Stages) -> None:
+    """Its servers end as it is saved: told before that, it would be done with its GPUs' memory still taken."""
+    stage = stages(given("hyperband", rungs=2))
+    stage.report(stage.add(), 0, 5.0)
+    _, _, bad, good = (stage.trials[stage.add()] for _ in range(4))  # the first bracket stops none
+    assert stage.report(bad.config[ASSIGNMENT].trial_id, 0, 90) == PAUSE
+    bad.set_status(Trial.RUNNING)
+    bad.temporary_state.saving_to = object()
+    assert stage.report(good.config[ASSIGNMENT].trial_id, 0, 10) == CONTINUE
+    stage.scheduler.choose_trial_to_run(stage)
+    assert bad.status == Trial.RUNNING
+    bad.temporary_state.saving_to = None
+    bad.set_status(Trial.PAUSED)
+    stage.scheduler.choose_trial_to_run(stage)
+    assert bad.status == Trial.TERMINATED
+    assert stage.report(good.config[ASSIGNMENT].trial_id, 1, 10) == STOP, "its last rung"
 
 
 def rung_at(study: Study, milestone: int) -> int:

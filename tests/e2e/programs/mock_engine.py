@@ -2,7 +2,8 @@
 
 ``dies``, ``refuses``, ``never_ready``: it does not come up. ``crash``, ``exhausted``: it ends as soon as more than
 a few requests are answered at a time. ``500``, ``cut``, ``hang``: each streamed answer fails so; ``flaky``: every
-second one. Otherwise it answers well; TTFT_MS sets its time to the first token.
+second one. Otherwise it answers well; TTFT_MS sets its time to the first token, and one that ``lingers`` takes two
+seconds to end.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import asyncio
 import contextlib
 import http.server
 import os
+import signal
+import subprocess
 import sys
+import time
 from typing import NoReturn
 
 _MOST_CONNECTIONS = 5
@@ -36,6 +40,10 @@ def main() -> None:
         die(fault)
     elif fault == "never_ready":
         http.server.HTTPServer((given.host, given.port), Loading).serve_forever()
+    elif fault == "lingers":
+        signal.signal(signal.SIGTERM, linger)
+        subprocess.run([sys.executable, __file__, *sys.argv[1:]], env={**os.environ, "FAULT": ""}, check=False)
+        signal.pause()
     elif fault in ("crash", "exhausted"):
         asyncio.run(serve_a_few(given.host, given.port, fault))
     else:
@@ -51,6 +59,11 @@ def die(fault: str) -> NoReturn:
     sys.stderr.write(words + "\n")
     sys.stderr.flush()
     os._exit(code)
+
+
+def linger(*_: object) -> NoReturn:
+    time.sleep(2.0)
+    sys.exit()
 
 
 def run_mock(*options: str) -> NoReturn:
