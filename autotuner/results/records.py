@@ -107,7 +107,7 @@ class PointFailure:
 
 @dataclass(frozen=True)
 class TrialEnd:
-    """How a trial ended. ``usage`` is the whole trial's."""
+    """How a trial ended. ``usage`` is the whole trial's. ``node``: the one whose process says so; empty: the driver."""
 
     trial_id: str
     state: TrialState
@@ -116,6 +116,7 @@ class TrialEnd:
     failure: Failure | None = None
     message: str = ""
     log_tail: str = ""
+    node: str = ""
 
 
 class StudyStatus(StrEnum):

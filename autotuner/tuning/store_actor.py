@@ -28,18 +28,29 @@ _CALL_TIMEOUT_S = 120.0
 
 
 class StoreService:
-    """What the actor runs. Ray calls its methods one at a time, so that writes never meet."""
+    """What the actor runs. Ray calls its methods one at a time, so that writes never meet.
+
+    A trial is written of from one node. Another one that began it earlier, was cut off from the cluster and comes back
+    is refused with InfrastructureError: what it has to say is of a trial that goes on elsewhere.
+    """
 
     def __init__(self, out_dir: str, study_yaml: str, study_id: str, name: str) -> None:
         self._folder = OutputFolder(Path(out_dir))
         self._store = Store(self._folder.database_url, self._folder.requests)
         self._store.open_study(study_yaml, study_id, name, now=time.time())
+        self._nodes: dict[str, str] = {}  # trial → the one that it is written of from
 
     def begin_trial(self, record: TrialRecord) -> TrialRecord:
+        self._nodes[record.trial_id] = record.node
         self._store.add_trial(record)
         return self._trial(record.trial_id)
 
+    def take_back(self, trial_id: str) -> None:
+        """Nobody may write of a trial until it is begun anew."""
+        self._nodes[trial_id] = ""
+
     def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
+        self._refuse_others(trial_id, node)
         last = self._trial(trial_id).launch_id
         number = int(last.rpartition("-l")[2]) + 1 if last else 1
         launch_id = f"{trial_id}-l{number}"
@@ -64,14 +75,15 @@ class StoreService:
         return self._store.runs(trial_id)
 
     def add_rung(self, record: RungRecord) -> None:
-        """Raises InfrastructureError for a rung of a launch that another has taken the place of: its node was cut off
-        from the cluster, and comes back with what is measured elsewhere meanwhile."""
+        """Raises InfrastructureError for a rung of a launch that another has taken the place of."""
         current = self._trial(record.trial_id).launch_id
         if current and record.launch_id != current:
             raise InfrastructureError(f"{record.launch_id} is over: {current} has taken its place")
         self._store.add_rung(record)
 
     def end_trial(self, end: TrialEnd) -> None:
+        if end.node:
+            self._refuse_others(end.trial_id, end.node)
         self._store.end_trial(end)
 
     def note_failure(self, record: FailureRecord) -> None:
@@ -112,6 +124,10 @@ class StoreService:
     def ping(self) -> bool:
         return True
 
+    def _refuse_others(self, trial_id: str, node: str) -> None:
+        if self._nodes.get(trial_id, node) != node:
+            raise InfrastructureError(f"trial {trial_id} was taken from {node}: it goes on elsewhere")
+
     def _trial(self, trial_id: str) -> TrialRecord:
         record = self._store.trial(trial_id)
         if record is None:
@@ -137,6 +153,9 @@ class RemoteStore:
     def begin_trial(self, record: TrialRecord) -> TrialRecord:
         stored: TrialRecord = self._call("begin_trial", record)
         return stored
+
+    def take_back(self, trial_id: str) -> None:
+        self._call("take_back", trial_id)
 
     def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
         return str(self._call("begin_launch", trial_id, node, accelerator))

@@ -49,6 +49,10 @@ class NodeView(Protocol):
 
 
 class StudyStore(TrialStore, Protocol):
+    def take_back(self, trial_id: str) -> None:
+        """Refuses what the trial's present process would yet write of it."""
+        ...
+
     def add_quarantine(self, node: str, reason: str) -> None: ...
 
 
@@ -227,6 +231,7 @@ class StudyRun:
         failure = report.failure if handed_back and report is not None else None
         if not self._conductor.repeats(assignment.trial_id, failure):
             return False
+        self._store.take_back(assignment.trial_id)
         message = report.message if handed_back and report is not None else "its process, or its node, is gone"
         self.tell(TrialRepeated(assignment.trial_id, failure, message, self._names(assignment)))
         return True

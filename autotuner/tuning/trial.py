@@ -271,6 +271,7 @@ class TrialRun:
                 failure=failure,
                 message=message,
                 log_tail=log_tail,
+                node=self._place.node,
             )
         )
 

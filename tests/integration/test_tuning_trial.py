@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autotuner.errors import Failure
+from autotuner.errors import Failure, InfrastructureError
 from autotuner.results import OutputFolder, Store, resolved_yaml
 from autotuner.results.records import FailureRecord, Phase, TrialRecord, TrialState
 from autotuner.space.config import Config
@@ -34,13 +34,19 @@ class Lab:
         self.service = StoreService(str(path), resolved_yaml(given, "s1"), "s1", given.name)
 
     def trial(
-        self, world: World, config: Config = CONFIG, *, ends_in_s: float | None = None, logs_seen: bool = True
+        self,
+        world: World,
+        config: Config = CONFIG,
+        *,
+        ends_in_s: float | None = None,
+        logs_seen: bool = True,
+        node: str = "node",
     ) -> TrialRun:
         """A new actor's TrialRun of trial 0001."""
         log_dir = self.folder.trial_logs("0001") if logs_seen else None
         ends_at = None if ends_in_s is None else world.clock.epoch_s() + ends_in_s
         assignment = Assignment("0001", Phase.SEARCH, config, self.study.fidelity.rungs)
-        place = Place("node", (), "", log_dir, {"AUTOTUNER_STUDY": "s1"})
+        place = Place(node, (), "", log_dir, {"AUTOTUNER_STUDY": "s1"})
         return TrialRun(self.study, assignment, place, world.rig, self.service, ends_at)
 
     def stored(self) -> TrialRecord:
@@ -390,6 +396,36 @@ def test_a_hopeless_level_and_those_above_it_are_given_up_for_good(
 
 
 # ── failures at the start ─────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("begun_anew", [True, False])
+def test_a_node_that_was_cut_off_can_neither_launch_nor_end_a_trial_that_was_taken_from_it(
+    lab: Lab, begun_anew: bool
+) -> None:
+    lost = lab.trial(World(), node="lost")
+    lab.service.take_back("0001")
+    other = lab.trial(World(), node="other") if begun_anew else None
+    world = World()
+    with pytest.raises(InfrastructureError, match="was taken from lost"):
+        lost.run_rung(0)
+    assert not world.launches
+    assert lab.stored().state is TrialState.RUNNING
+    if other is None:
+        other = lab.trial(World(), node="other")
+    assert [other.run_rung(0).failure, other.run_rung(1).failure] == [None, None]
+    assert (lab.stored().state, lab.stored().launch_id) == (TrialState.COMPLETED, "0001-l1")
+
+
+def test_a_rung_that_ended_while_its_node_was_cut_off_is_refused_and_ends_nothing(lab: Lab) -> None:
+    lost = lab.trial(World(), node="lost")
+    lost.run_rung(0)
+    lab.service.take_back("0001")
+    lab.trial(World(), node="other").run_rung(1)
+    with pytest.raises(InfrastructureError, match="was taken from lost"):
+        lost.run_rung(1)
+    lost.release()
+    assert (lab.stored().state, lab.stored().failure) == (TrialState.COMPLETED, None)
+    assert [rung.launch_id for rung in lab.service.rungs("0001")] == ["0001-l1", "0001-l2"]
 
 
 def test_a_busy_machine_is_tried_again(lab: Lab) -> None:
