@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 def trials_for(injections: int) -> int:
     """Enough for each fault to meet a trial that none has met before."""
-    return 1 + 3 * injections
+    return 2 + 2 * injections
 
 
 def study_keys(model: Path, mark: str, trials: int, **sections: Any) -> Row:
