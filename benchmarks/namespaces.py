@@ -28,6 +28,7 @@ _HUB_IP = "198.18.0.1"
 _PORT = 6379
 _RAY = str(Path(sys.executable).with_name("ray"))
 _UP_WITHIN_S = 60.0
+_MISSED_WITHIN_S = 180.0
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 
 
@@ -51,6 +52,7 @@ class NamespacedRaylets:
     folder: Path
     nodes: list[int] = field(default_factory=list)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    raylets: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -62,19 +64,29 @@ class NamespacedRaylets:
         return next(node for node in self.nodes if os.stat(f"/run/netns/{self.hub}n{node}").st_ino == its)
 
     def cut(self, node: int) -> None:
+        """Returns when Ray has declared the node dead: after five missed checks, some of which time out."""
         _ip("link", "set", f"v{node}", "down")
+        _wait(
+            lambda: count_nodes(self.address) <= len(self.nodes),
+            f"node {node} to be missed",
+            _MISSED_WITHIN_S,
+            every_s=5.0,
+        )
 
     def join(self, node: int) -> None:
+        """The raylet learns that it was declared dead, and ends itself and what it runs."""
         _ip("link", "set", f"v{node}", "up")
         _ip("route", "replace", _ip_of(node), "dev", f"v{node}", "src", _HUB_IP)
 
     def start_node(self, node: int, kind: NodeKind) -> None:
         """Starts the node's raylet, anew when the one before has ended itself: what that leaves of Ray is ended."""
-        _end_log_monitors(_name(node))
+        if node in self.raylets:
+            self.raylets[node].wait(_UP_WITHIN_S)
+            _end_log_monitors(_name(node))
         words = ["start", f"--address={self.address}", f"--node-ip-address={_ip_of(node)}", "--block"]
         words += [f"--num-cpus={kind.cpus}", f"--num-gpus={kind.gpus}"]
         words += [f"--labels={ACCELERATOR_LABEL}={kind.accelerator}"] if kind.accelerator else []
-        self._ray(_name(node), words)
+        self.raylets[node] = self._ray(_name(node), words)
 
     def placement_groups(self) -> int:
         return count_placement_groups(self.address)
@@ -83,13 +95,14 @@ class NamespacedRaylets:
         head = ["start", "--head", f"--port={_PORT}", f"--node-ip-address={_HUB_IP}", "--block", "--num-cpus=0"]
         self._ray(None, [*head, "--num-gpus=0", "--include-dashboard=false", f"--temp-dir={self.folder}"])
 
-    def _ray(self, namespace: str | None, words: Sequence[str]) -> None:
+    def _ray(self, namespace: str | None, words: Sequence[str]) -> subprocess.Popen[bytes]:
         inside = [] if namespace is None else ["ip", "netns", "exec", namespace]
         environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
         memory = f"--object-store-memory={_OBJECT_STORE_BYTES}"
         with (self.folder / "ray.log").open("ab") as log:
             command = [*inside, _RAY, *words, memory]
             self.processes.append(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+        return self.processes[-1]
 
 
 @contextmanager
@@ -174,9 +187,9 @@ def _head_is_up() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _wait(condition: Callable[[], bool], what: str) -> None:
-    ends_at = time.monotonic() + _UP_WITHIN_S
+def _wait(condition: Callable[[], bool], what: str, within_s: float = _UP_WITHIN_S, every_s: float = 0.5) -> None:
+    ends_at = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > ends_at:
-            raise TimeoutError(f"waited {_UP_WITHIN_S:g} s for {what}")
-        time.sleep(0.5)
+            raise TimeoutError(f"waited {within_s:g} s for {what}")
+        time.sleep(every_s)
