@@ -173,7 +173,7 @@ def _cannot_mount() -> str:
 
 
 def _cut_node_off(scene: Scene) -> None:
-    """A node without network until Ray declares it dead, then back; its raylet ends itself and is replaced."""
+    """A node without network until Ray declares it dead, then back; its raylet, ended, is replaced."""
     cluster = scene.cluster
     assert isinstance(cluster, NamespacedRaylets)
     scene.wait_for_a_moment()

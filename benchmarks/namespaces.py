@@ -29,6 +29,8 @@ _PORT = 6379
 _RAY = str(Path(sys.executable).with_name("ray"))
 _UP_WITHIN_S = 60.0
 _MISSED_WITHIN_S = 180.0
+_ENDS_ITSELF_WITHIN_S = 20.0
+_RAYS_OWN = {"raylet", "log_monitor.py", "ray::DashboardAgent", "ray::RuntimeEnvAgent"}
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 
 
@@ -79,10 +81,11 @@ class NamespacedRaylets:
         _ip("route", "replace", _ip_of(node), "dev", f"v{node}", "src", _HUB_IP)
 
     def start_node(self, node: int, kind: NodeKind) -> None:
-        """Starts the node's raylet, anew when the one before has ended itself: what that leaves of Ray is ended."""
+        """Starts the node's raylet; one that was there before has some time to end itself."""
         if node in self.raylets:
-            self.raylets[node].wait(_UP_WITHIN_S)
-            _end_log_monitors(_name(node))
+            with suppress(subprocess.TimeoutExpired):  # it hears of its end when TCP tries again, a minute later or two
+                self.raylets[node].wait(_ENDS_ITSELF_WITHIN_S)
+            _end_rays_own(_name(node))
         words = ["start", f"--address={self.address}", f"--node-ip-address={_ip_of(node)}", "--block"]
         words += [f"--num-cpus={kind.cpus}", f"--num-gpus={kind.gpus}"]
         words += [f"--labels={ACCELERATOR_LABEL}={kind.accelerator}"] if kind.accelerator else []
@@ -149,13 +152,13 @@ def namespaced_raylets(kinds: Sequence[NodeKind]) -> Iterator[NamespacedRaylets]
                 process.wait(60)
 
 
-def _end_log_monitors(namespace: str) -> None:
-    """Ray leaves those of raylets that end themselves; each takes some per cent of a core for ever."""
+def _end_rays_own(namespace: str) -> None:
+    """kill -9 of a raylet and of what it leaves when it ends; workers and what they run must end by themselves."""
     pids = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=True).stdout
     for pid in map(int, pids.split()):
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
-            if any(Path(word).name == "log_monitor.py" for word in process.cmdline()):
+            if {Path(word).name for word in process.cmdline()} & _RAYS_OWN:
                 process.kill()
 
 

@@ -98,7 +98,6 @@ class TrialRun:
     def stop(self, after: RungReport) -> RungReport:
         """Ends a trial that is not to go on after this rung."""
         self._end(TrialState.STOPPED, message=after.message)
-        self.release()
         return dataclasses.replace(after, usage=self.usage(), stopped=True)
 
     def release(self) -> None:
@@ -200,7 +199,6 @@ class TrialRun:
         last = self._is_last(rung)
         if last:
             self._end(TrialState.COMPLETED)
-            self.release()
         return self._make_report(rung, last=last, score=result.score, metrics=result.metrics)
 
     def _fail(
@@ -208,9 +206,7 @@ class TrialRun:
     ) -> RungReport:
         if failure in self._assignment.repeat_on:
             return self._hand_back(rung, failure, message, log_tail)
-        # Stored first: releasing takes seconds, and a death among them must not make the rung a good one.
         self._end(TrialState.FAILED, failure, message, log_tail)
-        self.release()
         worst = score if score is not None and not score.feasible else self._worst_score(message)
         return self._make_report(rung, score=worst, failure=failure, message=message)
 
@@ -231,7 +227,6 @@ class TrialRun:
     def _out_of_time(self, rung: int, deadline: _Deadline) -> RungReport:
         message = f"{deadline.whose} was spent before this rung ended"
         self._end(TrialState.STOPPED, message=message)
-        self.release()
         return self._make_report(rung, message=message, out_of_time=True)
 
     def _make_report(
@@ -262,18 +257,21 @@ class TrialRun:
         )
 
     def _end(self, state: TrialState, failure: Failure | None = None, message: str = "", log_tail: str = "") -> None:
-        self._store.end_trial(
-            TrialEnd(
-                trial_id=self._assignment.trial_id,
-                state=state,
-                ended_at=self._rig.clock.epoch_s(),
-                usage=self.usage(),
-                failure=failure,
-                message=message,
-                log_tail=log_tail,
-                node=self._place.node,
-            )
+        """Stored first: releasing takes seconds, and a death among them must not make a failed rung a good one."""
+        end = TrialEnd(
+            trial_id=self._assignment.trial_id,
+            state=state,
+            ended_at=self._rig.clock.epoch_s(),
+            usage=self.usage(),
+            failure=failure,
+            message=message,
+            log_tail=log_tail,
+            node=self._place.node,
         )
+        try:
+            self._store.end_trial(end)
+        finally:
+            self.release()
 
     def _record(self) -> TrialRecord:
         return TrialRecord(

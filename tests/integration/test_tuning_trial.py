@@ -417,13 +417,14 @@ def test_a_node_that_was_cut_off_can_neither_launch_nor_end_a_trial_that_was_tak
 
 
 def test_a_rung_that_ended_while_its_node_was_cut_off_is_refused_and_ends_nothing(lab: Lab) -> None:
-    lost = lab.trial(World(), node="lost")
+    world = World()
+    lost = lab.trial(world, node="lost")
     lost.run_rung(0)
     lab.service.take_back("0001")
     lab.trial(World(), node="other").run_rung(1)
     with pytest.raises(InfrastructureError, match="was taken from lost"):
         lost.run_rung(1)
-    lost.release()
+    assert gone(world)
     assert (lab.stored().state, lab.stored().failure) == (TrialState.COMPLETED, None)
     assert [rung.launch_id for rung in lab.service.rungs("0001")] == ["0001-l1", "0001-l2"]
 
