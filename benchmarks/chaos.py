@@ -193,7 +193,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one injection of each kind")
     parser.add_argument("--injections", type=int, default=20, metavar="N", help="of each kind (default 20)")
-    parser.add_argument("--per-study", type=int, default=3, metavar="K", help="so many into one study (default 3)")
+    parser.add_argument("--per-study", type=int, default=5, metavar="K", help="so many into one study (default 5)")
     parser.add_argument("--only", action="append", choices=[fault.name for fault in FAULTS], help="this kind alone")
     parser.add_argument("--seed", type=int, default=0, help="of moments and victims")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
