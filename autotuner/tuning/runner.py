@@ -47,7 +47,7 @@ from autotuner.tuning.rig import SystemClock
 from autotuner.tuning.session import ray_session
 from autotuner.tuning.store_actor import RemoteStore, start_store
 from autotuner.tuning.study_run import StudyRun
-from autotuner.tuning.trainable import ASSIGNMENT, TrialTrainable
+from autotuner.tuning.trainable import ASSIGNMENT, trainable_of
 from autotuner.tuning.trial_schedulers import make_trial_scheduler
 
 _INTERRUPTED = "interrupted"
@@ -221,7 +221,7 @@ def _take_up(store: RemoteStore) -> Sequence[TrialRecord]:
 
 def _fit(study: Study, run: StudyRun, known: Sequence[KnownTrial], job: StudyJob, store: Any, storage: Path) -> None:
     trainable = tune.with_resources(
-        tune.with_parameters(TrialTrainable, job=job, store=store),
+        trainable_of(job, store),
         lambda config: placement_group(study, config[ASSIGNMENT]),
     )
     tuner = tune.Tuner(

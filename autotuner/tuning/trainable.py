@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ray
 from ray import tune
@@ -38,21 +38,21 @@ HYPERBAND_TIME = "hyperband_time"  # its running sum: reaches the milestones of 
 
 
 class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type stubs
+    JOB: ClassVar[StudyJob]
+    STORE: ClassVar[Any]  # the store actor's handle
     _run: TrialRun
     _last: RungReport | None  # of the rung that ended last
     _is_to_end: bool
 
-    def setup(self, config: dict[str, Any], job: StudyJob | None = None, store: Any = None) -> None:
+    def setup(self, config: dict[str, Any]) -> None:
         # Ray's workers take SIGTERM as "exit now"; that is what kills the supervisor's pipe as well.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         take_usual_priority()
-        if job is None or store is None:
-            raise ValueError("TrialTrainable needs tune.with_parameters(job=…, store=…)")
         self._gpu_ids = tuple(str(i) for i in ray.get_gpu_ids())
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # they are the servers'
-        self._job = job
-        self._store_handle = store
-        self._store = RemoteStore(store)
+        self._job = self.JOB
+        self._store_handle = self.STORE
+        self._store = RemoteStore(self.STORE)
         self._begin(config[ASSIGNMENT])
 
     def __repr__(self) -> str:
@@ -115,6 +115,15 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
 
     def _as_result(self, report: RungReport) -> dict[str, Any]:
         return {REPORT: report, "done": report.is_final, **judged(self._job.study, report.rung, report.score)}
+
+
+def trainable_of(job: StudyJob, store: Any) -> type[TrialTrainable]:
+    """The trainable of one study.
+
+    Ray keeps classes in its control store. ``tune.with_parameters`` would put the parameters into the object store, out
+    of which an actor waits for ever for them when the node that it asks for a copy is lost meanwhile.
+    """
+    return type("TrialTrainable", (TrialTrainable,), {"JOB": job, "STORE": store})
 
 
 def judged(study: Study, rung: int, score: Score | None) -> dict[str, Any]:
