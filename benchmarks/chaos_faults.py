@@ -77,10 +77,13 @@ class Scene:
 
         def unmet() -> dict[int, str]:
             trials = self.study.measured_trials() - self.met
-            return {pid: trial for pid, trial in self.study.servers().items() if trial in trials}
+            found = {pid: trial for pid, trial in self.study.servers().items() if trial in trials}
+            if not found and self.study.has_ended:
+                raise NobodyThere
+            return found
 
-        found = wait_for(lambda: unmet() or self.study.has_ended, _SERVER_WITHIN_S)
-        if not isinstance(found, dict) or not found:
+        found: dict[int, str] = wait_for(unmet, _SERVER_WITHIN_S)
+        if not found:
             raise NobodyThere
         return found
 

@@ -50,14 +50,12 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
         take_usual_priority()
         self._gpu_ids = tuple(str(i) for i in ray.get_gpu_ids())
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # they are the servers'
-        self._job = self.JOB
-        self._store_handle = self.STORE
         self._store = RemoteStore(self.STORE)
         self._begin(config[ASSIGNMENT])
 
     def __repr__(self) -> str:
         """What Ray calls this actor. Its dashboard asks once: later trials may follow this one."""
-        return f"{self._job.study.name}-{self._assignment.trial_id}…"
+        return f"{self.JOB.study.name}-{self._assignment.trial_id}…"
 
     def step(self) -> dict[str, Any]:
         """The next rung; after ``end_early()``, the last one once more, when all that served it is gone."""
@@ -89,19 +87,19 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
             self._next_rung = int(Path(checkpoint, "rung").read_text(encoding="utf-8"))
 
     def _begin(self, assignment: Assignment) -> None:
-        job = self._job
+        job = self.JOB
         self._next_rung = 0
         self._last = None
         self._is_to_end = False
         self._assignment = assignment
         self._hosts = contextlib.ExitStack()
-        others = self._hosts.enter_context(rank_hosts(job, self._store_handle, assignment))
+        others = self._hosts.enter_context(rank_hosts(job, self.STORE, assignment))
         self._run = TrialRun(
             job.study, assignment, self._place(assignment, others), make_rig(job.study), self._store, job.ends_at
         )
 
     def _place(self, assignment: Assignment, others: tuple[RemoteNode, ...]) -> Place:
-        job = self._job
+        job = self.JOB
         folder = OutputFolder(Path(job.out_dir))
         return Place(
             node=f"{os.uname().nodename}/{ray.get_runtime_context().get_node_id()[:8]}",
@@ -114,7 +112,7 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
         )
 
     def _as_result(self, report: RungReport) -> dict[str, Any]:
-        return {REPORT: report, "done": report.is_final, **judged(self._job.study, report.rung, report.score)}
+        return {REPORT: report, "done": report.is_final, **judged(self.JOB.study, report.rung, report.score)}
 
 
 def trainable_of(job: StudyJob, store: Any) -> type[TrialTrainable]:

@@ -11,7 +11,6 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import (
     AsyncHyperBandScheduler,
     FIFOScheduler,
-    HyperBandScheduler,
     MedianStoppingRule,
     TrialScheduler,
 )
@@ -21,6 +20,7 @@ from autotuner.scoring import parse_objective, parse_objectives, score_rung
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.followed_trial import KnownTrial
+from autotuner.tuning.hyperband import HyperBand
 from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, RESOURCE, SCORE, judged
 from autotuner.tuning.worker_reuse import wait_for_next_trial
@@ -34,7 +34,6 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
         self._inner = inner
         self._run = run
         self._judged: set[tuple[str, int]] = set()  # rungs of trials that were started again are reported again
-        self._after_save: list[Trial] = []
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # for Ray's own snapshot, which is never read
@@ -44,17 +43,17 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         if _is_searched(trial):
-            self._inner.on_trial_add(_Patient(tune_controller, self), trial)
+            self._inner.on_trial_add(tune_controller, trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         if _is_searched(trial):
-            self._inner.on_trial_error(_Patient(tune_controller, self), trial)
+            self._inner.on_trial_error(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         report: RungReport = result[REPORT]
         action = str(TrialScheduler.CONTINUE)
         if _is_searched(trial) and not self._was_judged(report):
-            action = str(self._inner.on_trial_result(_Patient(tune_controller, self), trial, result))
+            action = str(self._inner.on_trial_result(tune_controller, trial, result))
         if self._run.must_stop(report):
             action = str(TrialScheduler.STOP)
         return self._end_early(trial) if action == TrialScheduler.STOP else action
@@ -71,18 +70,10 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
         self._run.stops(trial.trial_id)
         return str(TrialScheduler.CONTINUE)
 
-    def stop_paused(self, tune_controller: Any, trial: Trial) -> None:
-        """HyperBand ends other trials than the one that reports; one of them may be on its way to its pause."""
-        if trial.is_saving:
-            self._inner.on_trial_remove(_Patient(tune_controller, self), trial)
-            self._after_save.append(trial)
-        else:
-            tune_controller.stop_trial(trial)
-
     def _was_judged(self, report: RungReport) -> bool:
         """HyperBand judges brackets of trials as Ray knows them, so that a trial that came back is a new one to it."""
         rung = (report.trial_id, report.rung)
-        is_known = rung in self._judged and not isinstance(self._inner, HyperBandScheduler)
+        is_known = rung in self._judged and not isinstance(self._inner, HyperBand)
         self._judged.add(rung)
         return is_known
 
@@ -92,18 +83,17 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
             return
         report: RungReport | None = result.get(REPORT)
         if SCORE in result and (report is None or report.failure is None or report.failure.blames_config):
-            self._inner.on_trial_complete(_Patient(tune_controller, self), trial, result)
+            self._inner.on_trial_complete(tune_controller, trial, result)
         else:
-            self._inner.on_trial_remove(_Patient(tune_controller, self), trial)
+            self._inner.on_trial_remove(tune_controller, trial)
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         if _is_searched(trial):
-            self._inner.on_trial_remove(_Patient(tune_controller, self), trial)
+            self._inner.on_trial_remove(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        for trial in [trial for trial in self._after_save if not trial.is_saving]:
-            self._after_save.remove(trial)
-            tune_controller.stop_trial(trial)
+        if isinstance(self._inner, HyperBand):
+            self._inner.end_saved(tune_controller)
         pending = [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
         for trial in pending:
             if self._run.has_no_node(trial.trial_id):
@@ -117,37 +107,10 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
         return str(self._inner.debug_string())
 
 
-class _HyperBand(HyperBandScheduler):  # type: ignore[misc]  # Ray has no type stubs
-    """Ray's, which marks a bracket at its first halving as being processed and never takes that back.
-
-    When a later halving waits for one trial, and that fails, the others would stay paused for ever.
-    """
-
-    def _process_bracket(self, tune_controller: Any, bracket: Any) -> str:
-        try:
-            return str(super()._process_bracket(tune_controller, bracket))
-        finally:
-            bracket.is_being_processed = False
-
-
-class _Patient:
-    """Ray Tune's controller, as the inner trial scheduler sees it."""
-
-    def __init__(self, tune_controller: Any, scheduler: StudyTrialScheduler) -> None:
-        self._tune_controller = tune_controller
-        self._scheduler = scheduler
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tune_controller, name)
-
-    def stop_trial(self, trial: Trial) -> None:
-        self._scheduler.stop_paused(self._tune_controller, trial)
-
-
 def make_trial_scheduler(study: Study, run: StudyRun, known: Iterable[KnownTrial]) -> StudyTrialScheduler:
     """The study's trial scheduler, told of the rungs of earlier lives."""
     inner = _make_inner(study)
-    if not isinstance(inner, HyperBandScheduler):  # its brackets can't be refilled: it starts new ones
+    if not isinstance(inner, HyperBand):  # its brackets can't be refilled: it starts new ones
         _retell(inner, study, known)
     return StudyTrialScheduler(inner, run)
 
@@ -167,7 +130,7 @@ def _make_inner(study: Study) -> TrialScheduler:
                 **judged,
             )
         case "hyperband" if fidelity.rungs > 1:
-            return _HyperBand(time_attr=HYPERBAND_TIME, max_t=full, reduction_factor=fidelity.eta, **judged)
+            return HyperBand(time_attr=HYPERBAND_TIME, max_t=full, reduction_factor=fidelity.eta, **judged)
         case "median" if fidelity.rungs > 1:
             return MedianStoppingRule(
                 time_attr=RESOURCE,

@@ -43,6 +43,5 @@ def test_servers_that_linger_are_gone_when_their_trial_is_told_done(workplace: W
     assert_nothing_left(workplace, out)
 
 
-def servers_of(out: Path, trial_id: str) -> list[psutil.Process]:
-    study_id = OutputFolder(out).study_id or ""
-    return [process for process in living(STUDY, study_id) if process.environ().get(TRIAL) == trial_id]
+def servers_of(out: Path, trial_id: str) -> set[psutil.Process]:
+    return {*living(STUDY, OutputFolder(out).study_id or "")} & {*living(TRIAL, trial_id)}

@@ -318,51 +318,65 @@ def test_an_empty_past_with_median_or_asha_or_hyperband(stages: Stages) -> None:
 # ── HyperBand ─────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("rungs", [2, 3, 4])
-@pytest.mark.parametrize("eta", [2, 3])
-def test_hyperband_judges_at_rungs_and_every_trial_ends(stages: Stages, eta: int, rungs: int) -> None:
-    """No milestone of a bracket falls between two rungs, and no trial stays paused for ever."""
+def hyperband_stage(stages: Stages, trials: int, *, rungs: int, eta: int = 2) -> Stage:
+    """With so many searched trials, none of them begun."""
     stage = stages(given("hyperband", eta=eta, rungs=rungs))
     stage.report(stage.add(), 0, 5.0)
-    trials = [stage.add() for _ in range(60)]
-    rng = random.Random(0)
-    reached = dict.fromkeys(trials, -1)
-    first_pause: dict[str, int] = {}
-    milestones: set[int] = set()
+    for _ in range(trials):
+        stage.add()
     stage.trials["0000"].set_status(Trial.TERMINATED)
+    return stage
+
+
+def run_all(
+    stage: Stage, outcome: Callable[[], tuple[float | None, Failure | None]]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Runs whatever is chosen until nothing is: the rungs that trials reached, and those they were first paused at."""
+    reached = {trial_id: -1 for trial_id in stage.trials if trial_id != "0000"}
+    first_pause: dict[str, int] = {}
     while (trial := stage.scheduler.choose_trial_to_run(stage)) is not None:
         trial_id = trial.config[ASSIGNMENT].trial_id
         decision = CONTINUE
         while decision == CONTINUE:
             reached[trial_id] += 1
-            milestones |= {int(found) for found in re.findall(r"\(r\)=(\d+)", stage.scheduler.debug_string())}
-            decision = stage.report(trial_id, reached[trial_id], rng.uniform(1, 100))
+            decision = stage.report(trial_id, reached[trial_id], *outcome())
             if decision == PAUSE:
                 first_pause.setdefault(trial_id, reached[trial_id])
+    return reached, first_pause
+
+
+@pytest.mark.parametrize("rungs", [2, 3, 4])
+@pytest.mark.parametrize("eta", [2, 3])
+def test_hyperband_judges_at_rungs_and_every_trial_ends(stages: Stages, eta: int, rungs: int) -> None:
+    """No milestone of a bracket falls between two rungs, and no trial stays paused for ever."""
+    stage = hyperband_stage(stages, 60, rungs=rungs, eta=eta)
+    rng = random.Random(0)
+    milestones: set[int] = set()
+
+    def outcome() -> tuple[float, None]:
+        milestones.update(int(found) for found in re.findall(r"\(r\)=(\d+)", stage.scheduler.debug_string()))
+        return rng.uniform(1, 100), None
+
+    reached, first_pause = run_all(stage, outcome)
     assert {t.status for t in stage.trials.values()} == {Trial.TERMINATED}
     assert {rung_at(stage.study, milestone) for milestone in milestones} == set(range(rungs))
     assert milestones == {eta**rung for rung in range(rungs)}
     assert set(first_pause.values()) >= set(range(rungs - 1)), "a bracket for each rung"
-    finished = [trial_id for trial_id in trials if reached[trial_id] == rungs - 1]
-    assert 0 < len(finished) < len(trials), "some are stopped, some are not"
+    finished = [trial_id for trial_id in reached if reached[trial_id] == rungs - 1]
+    assert 0 < len(finished) < len(reached), "some are stopped, some are not"
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("rungs", [2, 3, 4])
 def test_hyperband_waits_for_no_trial_that_has_failed(stages: Stages, rungs: int, seed: int) -> None:
-    stage = stages(given("hyperband", rungs=rungs))
-    stage.report(stage.add(), 0, 5.0)
-    reached = {stage.add(): -1 for _ in range(40)}
-    stage.trials["0000"].set_status(Trial.TERMINATED)
+    stage = hyperband_stage(stages, 40, rungs=rungs)
     rng = random.Random(seed)
-    while (trial := stage.scheduler.choose_trial_to_run(stage)) is not None:
-        trial_id = trial.config[ASSIGNMENT].trial_id
-        decision = CONTINUE
-        while decision == CONTINUE:
-            reached[trial_id] += 1
-            failure = rng.choice([*[None] * 4, Failure.CRASH, Failure.INFRASTRUCTURE])
-            value = None if failure else rng.uniform(1, 100)
-            decision = stage.report(trial_id, reached[trial_id], value, failure)
+
+    def outcome() -> tuple[float | None, Failure | None]:
+        failure = rng.choice([*[None] * 4, Failure.CRASH, Failure.INFRASTRUCTURE])
+        return (None if failure else rng.uniform(1, 100)), failure
+
+    reached, _ = run_all(stage, outcome)
     assert {t.status for t in stage.trials.values()} == {Trial.TERMINATED}
     assert rungs - 1 in reached.values()
 
