@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chaos_faults import FAULTS, NODE, Fault, NobodyThere, Scene, make_model
-from benchmarks.chaos_study import Damage, StudyUnderFire, assess, study_keys, trials_for
+from benchmarks.chaos_study import MOST_INJECTIONS, Damage, StudyUnderFire, assess, study_keys, trials_for
 from benchmarks.dockerd import IMAGE, Dockerd, dockerd
 from benchmarks.namespaces import NamespacedRaylets, namespaced_raylets, namespaces
 from benchmarks.raylets import Raylets, raylets
@@ -200,6 +200,8 @@ def main() -> int:
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--keep", type=Path, help="a folder that keeps the studies")
     given = parser.parse_args()
+    if not 1 <= given.per_study <= MOST_INJECTIONS:
+        parser.error(f"--per-study: 1 to {MOST_INJECTIONS}")
     plan = Plan(1 if given.quick else given.injections, given.per_study, given.seed)
     chosen = [fault for fault in FAULTS if not given.only or fault.name in given.only]
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:

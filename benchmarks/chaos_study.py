@@ -14,15 +14,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
+import pyarrow.lib
 import yaml
 
 from autotuner.results import OutputFolder
+from autotuner.results.requests_file import read_requests
 from autotuner.servers.tags import STUDY, TRIAL
+from autotuner.tuning.store_actor import MEASURED_TWICE
 
 _SERVER = str(Path(__file__).with_name("chaos_server.py"))
 _CONTAINER_OWNER = "autotuner.servers.docker.rank"
 _AUTOTUNER = (sys.executable, "-m", "autotuner.cli.main")
 _POLL_S = 0.1
+_RUNGS = 2
+MOST_INJECTIONS = 8  # into one study: its space has no more Configs
 _LEFT_AFTER_S = 40.0  # Ray notices a dead driver, actor or node within seconds, not at once
 
 Row = dict[str, Any]
@@ -44,12 +49,12 @@ def study_keys(model: Path, mark: str, trials: int, **sections: Any) -> Row:
             "args": {"ctx-size": 2048, "threads": 1},
         },
         "hardware": {"accelerators": ["H100-80GB"], "gpus_per_server": 1},
-        "space": {"parameters": {"parallel": [1, 2], "batch-size": [128, 256, 512], "ubatch-size": [64, 128]}},
+        "space": {"parameters": {"parallel": [1, 2, 3], "batch-size": [128, 256, 512], "ubatch-size": [64, 128]}},
         "workload": {"scenario": "D(600,8)", "load": {"concurrency": [1]}, "requests": {"per_slot": 4, "min": 24}},
         "timeouts": {"start_s": 60, "request_s": 6, "rung_s": 40},
         "objective": "ttft_p50",
         "search": {"algorithm": "random", "trials": trials, "confirm": 0, "max_concurrent_trials": 2},
-        "fidelity": {"trial_scheduler": "none", "rungs": 2, "eta": 2},
+        "fidelity": {"trial_scheduler": "none", "rungs": _RUNGS, "eta": 2},
         **sections,
     }
 
@@ -73,6 +78,10 @@ class StudyUnderFire:
     def study_id(self) -> str:
         return self.out.study_id or ""
 
+    @property
+    def trials(self) -> int:
+        return int(self.keys["search"]["trials"])
+
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "study.yaml"
@@ -89,7 +98,9 @@ class StudyUnderFire:
         self._command("resume", str(self.out.path), "--address", self.address)
 
     def wait(self) -> bool:
-        """Waits for the command to end; whether it did so in time and by itself, and every trial has its score."""
+        """Waits for the command to end; whether it did so in time and by itself, and every trial has its score:
+        as many as were asked for, all of them completed, since nothing stops one of them early.
+        """
         assert self.process is not None
         try:
             code = self.process.wait(self.deadline_s)
@@ -97,7 +108,7 @@ class StudyUnderFire:
             self.kill()
             return False
         ended = [row["state"] for row in self.rows("SELECT state FROM trials")]
-        return code in (0, 1) and self.status() == "completed" and {*ended} <= {"completed", "stopped"}
+        return code in (0, 1) and self.status() == "completed" and ended == ["completed"] * self.trials
 
     def _command(self, *arguments: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_ADDRESS")}
@@ -129,6 +140,15 @@ class StudyUnderFire:
 
     def rungs(self) -> dict[tuple[str, int], Row]:
         return {(row["trial_id"], row["rung"]): row for row in self.rows("SELECT * FROM rungs")}
+
+    def missing_rungs(self) -> set[tuple[str, int]]:
+        """Those of completed trials that are not in the store, or whose raw requests can't be read."""
+        completed = [row["trial_id"] for row in self.rows("SELECT trial_id FROM trials WHERE state = 'completed'")]
+        found = {key for key, row in self.rungs().items() if _has_requests(self.out.requests / row["requests_file"])}
+        return {(trial, rung) for trial in completed for rung in range(_RUNGS)} - found
+
+    def measured_twice(self) -> int:
+        return sum(row["message"] == MEASURED_TWICE for row in self.rows("SELECT message FROM failures"))
 
     def take_snapshot(self) -> None:
         self.snapshots.append(self.rungs())
@@ -167,7 +187,7 @@ def actor_of(server: psutil.Process) -> psutil.Process | None:
 
 @dataclass(frozen=True)
 class Damage:
-    """What one injection cost: all of it must be nothing, but for ``completed``."""
+    """What a study's injections cost: all of it must be nothing, but for ``completed``."""
 
     completed: bool
     rungs_lost: int
@@ -185,20 +205,30 @@ class Groups(Protocol):
 
 
 def assess(study: StudyUnderFire, cluster: Groups, completed: bool, containers: Callable[[], int]) -> Damage:
-    """Compares the ended study with what had been measured before, and waits for what must go by itself."""
+    """Compares the ended study with what had been measured before, and waits for what must go by itself.
+
+    A rung is lost that had ended and is not as it was, that a completed trial lacks, or whose raw requests are gone.
+    """
     final = study.rungs()
-    before = [item for snapshot in study.snapshots for item in snapshot.items()]
+    changed = {key for snapshot in study.snapshots for key, row in snapshot.items() if final.get(key) != row}
     searched = len(study.rows("SELECT 1 FROM trials WHERE phase IN ('baseline', 'search')"))
     wait_for(lambda: not tagged(study.study_id) and not cluster.placement_groups() and not containers(), _LEFT_AFTER_S)
     return Damage(
         completed=completed,
-        rungs_lost=sum(key not in final for key, _ in before),
-        rungs_twice=sum(key in final and final[key] != row for key, row in before),
-        trials_beyond_budget=max(0, searched - study.keys["search"]["trials"]),
+        rungs_lost=len(changed | study.missing_rungs()),
+        rungs_twice=study.measured_twice(),
+        trials_beyond_budget=max(0, searched - study.trials),
         processes_left=len(tagged(study.study_id)),
         containers_left=containers(),
         placement_groups_left=cluster.placement_groups(),
     )
+
+
+def _has_requests(file: Path) -> bool:
+    try:
+        return any(run.records for run in read_requests(file))
+    except (OSError, pyarrow.lib.ArrowException):
+        return False
 
 
 def tagged(study_id: str) -> list[psutil.Process]:

@@ -135,7 +135,7 @@ class TrialLaunch:
                 driver = held.enter_context(self._open_driver(deployment, server, client_cores, launch_id))
             finally:
                 self.loading_s += self._rig.clock.monotonic_s() - started
-            self._store.launched(self._assignment.trial_id, server.startup_s, server.engine_version)
+            self._store.launched(self._assignment.trial_id, launch_id, server.startup_s, server.engine_version)
             self._held = held.pop_all()
         return Live(launch_id, server, driver)
 

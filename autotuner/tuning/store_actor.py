@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from autotuner.errors import InfrastructureError
+from autotuner.errors import Failure, InfrastructureError
 from autotuner.metrics.request import PointRun
 from autotuner.results import OutputFolder, Store, resolved_yaml
 from autotuner.results.records import (
@@ -24,6 +24,7 @@ from autotuner.results.records import (
 )
 from autotuner.study.model import Study
 
+MEASURED_TWICE = "this rung was measured again, though it had ended: the first measurement stays"
 _CALL_TIMEOUT_S = 120.0
 
 
@@ -39,6 +40,7 @@ class StoreService:
         self._store = Store(self._folder.database_url, self._folder.requests)
         self._store.open_study(study_yaml, study_id, name, now=time.time())
         self._nodes: dict[str, str] = {}  # trial → the one that it is written of from
+        self._over: set[str] = set()  # launches of trials that were taken from their nodes
 
     def begin_trial(self, record: TrialRecord) -> TrialRecord:
         self._nodes[record.trial_id] = record.node
@@ -48,6 +50,9 @@ class StoreService:
     def take_back(self, trial_id: str) -> None:
         """Nobody may write of a trial until it is begun anew."""
         self._nodes[trial_id] = ""
+        begun = self._store.trial(trial_id)
+        if begun is not None:
+            self._over.add(begun.launch_id)  # its actor may yet end a rung, before another launch is begun
 
     def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
         self._refuse_others(trial_id, node)
@@ -57,11 +62,12 @@ class StoreService:
         self._store.update_launch(trial_id, launch_id, node=node, accelerator=accelerator)
         return launch_id
 
-    def launched(self, trial_id: str, startup_s: float, engine_version: str) -> None:
+    def launched(self, trial_id: str, launch_id: str, startup_s: float, engine_version: str) -> None:
+        self._refuse_over(trial_id, launch_id)
         trial = self._trial(trial_id)
         self._store.update_launch(
             trial_id,
-            trial.launch_id,
+            launch_id,
             node=trial.node,
             accelerator=trial.accelerator,
             startup_s=startup_s,
@@ -75,11 +81,11 @@ class StoreService:
         return self._store.runs(trial_id)
 
     def add_rung(self, record: RungRecord) -> None:
-        """Raises InfrastructureError for a rung of a launch that another has taken the place of."""
-        current = self._trial(record.trial_id).launch_id
-        if current and record.launch_id != current:
-            raise InfrastructureError(f"{record.launch_id} is over: {current} has taken its place")
-        self._store.add_rung(record)
+        """The first measurement of a rung stays; that GPUs were busy with another one is told as a failure."""
+        self._refuse_over(record.trial_id, record.launch_id)
+        if not self._store.add_rung(record):
+            twice = FailureRecord(record.trial_id, Failure.INFRASTRUCTURE, MEASURED_TWICE, time.time(), record.rung)
+            self._store.note_failure(twice)
 
     def end_trial(self, end: TrialEnd) -> None:
         if end.node:
@@ -95,8 +101,9 @@ class StoreService:
     def quarantines(self) -> list[QuarantineRecord]:
         return self._store.quarantines()
 
-    def set_usage(self, trial_id: str, usage: Usage) -> None:
-        self._store.set_usage(trial_id, usage)
+    def set_usage(self, trial_id: str, usage: Usage, node: str) -> None:
+        if self._is_written_from(trial_id, node):
+            self._store.set_usage(trial_id, usage)
 
     def reopen_trial(self, trial_id: str) -> None:
         self._store.reopen_trial(trial_id)
@@ -124,8 +131,16 @@ class StoreService:
     def ping(self) -> bool:
         return True
 
+    def _is_written_from(self, trial_id: str, node: str) -> bool:
+        return self._nodes.get(trial_id, node) == node
+
+    def _refuse_over(self, trial_id: str, launch_id: str) -> None:
+        current = self._trial(trial_id).launch_id
+        if launch_id in self._over or launch_id != current:
+            raise InfrastructureError(f"launch {launch_id} is over: trial {trial_id} was taken from it")
+
     def _refuse_others(self, trial_id: str, node: str) -> None:
-        if self._nodes.get(trial_id, node) != node:
+        if not self._is_written_from(trial_id, node):
             raise InfrastructureError(f"trial {trial_id} was taken from {node}: it goes on elsewhere")
 
     def _trial(self, trial_id: str) -> TrialRecord:
@@ -160,8 +175,8 @@ class RemoteStore:
     def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
         return str(self._call("begin_launch", trial_id, node, accelerator))
 
-    def launched(self, trial_id: str, startup_s: float, engine_version: str) -> None:
-        self._call("launched", trial_id, startup_s, engine_version)
+    def launched(self, trial_id: str, launch_id: str, startup_s: float, engine_version: str) -> None:
+        self._call("launched", trial_id, launch_id, startup_s, engine_version)
 
     def rungs(self, trial_id: str | None = None) -> Sequence[RungRecord]:
         """Ended rungs of one trial, or of all."""
@@ -188,8 +203,8 @@ class RemoteStore:
         stored: Sequence[QuarantineRecord] = self._call("quarantines")
         return stored
 
-    def set_usage(self, trial_id: str, usage: Usage) -> None:
-        self._call("set_usage", trial_id, usage)
+    def set_usage(self, trial_id: str, usage: Usage, node: str) -> None:
+        self._call("set_usage", trial_id, usage, node)
 
     def append_log(self, trial_id: str, name: str, offset: int, data: bytes) -> int:
         return int(self._call("append_log", trial_id, name, offset, data))

@@ -115,7 +115,7 @@ class TrialRun:
             self._note(Failure.INFRASTRUCTURE, error.message)
         finally:
             self._released_at = self._rig.clock.monotonic_s()
-            self._store.set_usage(self._assignment.trial_id, self.usage())
+            self._store.set_usage(self._assignment.trial_id, self.usage(), self._place.node)
 
     def usage(self) -> Usage:
         """What the trial has used up to now, earlier lives included."""

@@ -20,7 +20,7 @@ class TrialStore(Protocol):
         """A launch id that this trial never had before."""
         ...
 
-    def launched(self, trial_id: str, startup_s: float, engine_version: str) -> None: ...
+    def launched(self, trial_id: str, launch_id: str, startup_s: float, engine_version: str) -> None: ...
 
     def rungs(self, trial_id: str) -> Sequence[RungRecord]:
         """The trial's ended rungs in order, without their raw requests."""
@@ -38,7 +38,9 @@ class TrialStore(Protocol):
         """Keeps a failure that ends no trial: it is repeated elsewhere."""
         ...
 
-    def set_usage(self, trial_id: str, usage: Usage) -> None: ...
+    def set_usage(self, trial_id: str, usage: Usage, node: str) -> None:
+        """Of a trial that was taken from this node, nothing is kept."""
+        ...
 
     def append_log(self, trial_id: str, name: str, offset: int, data: bytes) -> int:
         """Keeps ``data`` as the bytes from ``offset`` of a server log, for a node that does not see the study's folder.

@@ -11,6 +11,7 @@ import psutil
 
 from autotuner.results import OutputFolder
 from autotuner.servers.tags import LAUNCH, STUDY
+from autotuner.tuning.store_actor import MEASURED_TWICE
 from tests.e2e.studies import living, rows, wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "server_with_family.py"
@@ -27,11 +28,13 @@ class Measured:
     measurements: list[Row]
     ended_trials: list[Row]
     requests: dict[str, bytes]
+    measured_twice: int
 
     def is_kept_in(self, later: Measured) -> bool:
-        """Whether all of it stands in ``later`` as it was."""
+        """Whether all of it stands in ``later`` as it was, and nothing of it was measured again."""
         return (
-            all(row in later.rungs for row in self.rungs)
+            not later.measured_twice
+            and all(row in later.rungs for row in self.rungs)
             and all(row in later.measurements for row in self.measurements)
             and all(row in later.ended_trials for row in self.ended_trials)
             and self.requests.items() <= later.requests.items()
@@ -47,6 +50,7 @@ def measured(folder: Path) -> Measured:
         measurements=rows(folder, "SELECT * FROM measurements"),
         ended_trials=rows(folder, "SELECT * FROM trials WHERE state != 'running'"),
         requests={row["requests_file"]: (requests / row["requests_file"]).read_bytes() for row in ended},
+        measured_twice=sum(row["message"] == MEASURED_TWICE for row in rows(folder, "SELECT message FROM failures")),
     )
 
 

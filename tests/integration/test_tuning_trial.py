@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.launch import Place
-from autotuner.tuning.store_actor import StoreService
+from autotuner.tuning.store_actor import MEASURED_TWICE, StoreService
 from autotuner.tuning.trial import TrialRun
 from tests.integration.tuning_rig import START_S, Incident, VirtualClock, World
 from tests.tuning_parts import study
@@ -427,6 +428,40 @@ def test_a_rung_that_ended_while_its_node_was_cut_off_is_refused_and_ends_nothin
     assert gone(world)
     assert (lab.stored().state, lab.stored().failure) == (TrialState.COMPLETED, None)
     assert [rung.launch_id for rung in lab.service.rungs("0001")] == ["0001-l1", "0001-l2"]
+
+
+def test_a_rung_that_ends_after_its_trial_was_taken_back_is_refused_before_another_launch_too(lab: Lab) -> None:
+    lost = lab.trial(World(), node="lost")
+    lost.run_rung(0)
+    lab.service.take_back("0001")
+    other = lab.trial(World(), node="other")  # it has not launched yet
+    with pytest.raises(InfrastructureError, match="was taken from"):
+        lost.run_rung(1)
+    assert [rung.rung for rung in lab.service.rungs("0001")] == [0]
+    other.run_rung(1)
+    assert not [failure.message for failure in lab.failures() if failure.message == MEASURED_TWICE]
+
+
+def test_what_a_lost_process_used_does_not_replace_what_its_successor_did(lab: Lab) -> None:
+    lost = lab.trial(World(), node="lost")
+    lost.run_rung(0)
+    lab.service.take_back("0001")
+    other = lab.trial(World(), node="other")
+    other.run_rung(0)
+    other.run_rung(1)
+    usage = lab.stored().usage
+    lost.release()
+    assert lab.stored().usage == usage
+
+
+def test_a_rung_that_is_measured_twice_is_told_of_and_its_first_measurement_stays(lab: Lab) -> None:
+    world = World()
+    trial = lab.trial(world)
+    trial.run_rung(0)
+    [first] = lab.service.rungs("0001")
+    lab.service.add_rung(replace(first, ended_at=first.ended_at + 1))
+    assert [(f.rung, f.message) for f in lab.failures()] == [(0, MEASURED_TWICE)]
+    assert lab.service.rungs("0001")[0].ended_at == first.ended_at
 
 
 def test_a_busy_machine_is_tried_again(lab: Lab) -> None:
