@@ -123,11 +123,14 @@ def _one(fault: Fault, scene: Scene, wanted: int) -> tuple[int, Damage]:
     injected = 0
     with fault.around(scene):
         study.start()
-        with contextlib.suppress(NobodyThere):
-            while injected < wanted:
-                fault.inject(scene)
-                injected += 1
-        completed = study.wait()
+        try:
+            with contextlib.suppress(NobodyThere):
+                while injected < wanted:
+                    fault.inject(scene)
+                    injected += 1
+            completed = study.wait()
+        finally:
+            study.kill()
         damage = assess(study, scene.cluster, completed, lambda: 0 if daemon is None else len(daemon.containers()))
     return injected, damage
 

@@ -89,7 +89,7 @@ class StudyUnderFire:
         self._command("run", str(file), "--address", self.address, "--out", str(self.out.path))
 
     def kill(self) -> None:
-        """kill -9 of the driver."""
+        """kill -9 of the driver, where it has not ended."""
         assert self.process is not None
         self.process.kill()
         self.process.wait()
@@ -166,8 +166,9 @@ class StudyUnderFire:
         found = {}
         for process in tagged(self.study_id):
             with contextlib.suppress(psutil.Error):
-                if {_SERVER, _CONTAINER_OWNER} & {*process.cmdline()}:
-                    found[process.pid] = process.environ()[TRIAL]
+                trial = process.environ().get(TRIAL)  # none once it has ended
+                if trial and {_SERVER, _CONTAINER_OWNER} & {*process.cmdline()}:
+                    found[process.pid] = trial
         return found
 
     def node_of(self, trial_id: str) -> str:

@@ -56,6 +56,7 @@ class Supervision:
         self._tag = f"{launch_id}/{uuid.uuid4().hex}"
         self._exit_code: int | None = None
         self._error = ""
+        self._lost = ""
         self._is_told_to_stop = False
         self._unread = b""
         script = str(Path(__file__).with_name("supervisor.py"))
@@ -75,7 +76,7 @@ class Supervision:
 
     @property
     def error(self) -> str:
-        """Why a rank could not even be executed; empty when all could."""
+        """Why a rank could not even be executed, for its command's sake; empty when all could."""
         self._hear()
         return self._error
 
@@ -86,9 +87,11 @@ class Supervision:
     def exit_code(self) -> int | None:
         """Of the first rank that ended (negative: signal); ``None``: all live. After ``stop``, the supervisor's.
 
-        Raises ServerLostError when it was the supervisor that was ended.
+        Raises ServerLostError when it was the supervisor that was ended, or the node could not start a rank.
         """
         self._hear()
+        if self._lost:
+            raise ServerLostError(f"this node could not start the server: {self._lost}")
         if self._exit_code is None and not self.is_alive:
             self._hear()  # what it said last
             if self._exit_code is None and self._is_told_to_stop:
@@ -157,7 +160,9 @@ class Supervision:
             self._on_event(json.loads(line))
 
     def _on_event(self, event: Mapping[str, Any]) -> None:
-        if event["event"] == "failed":
+        if event["event"] == "failed" and event["by_node"]:
+            self._lost = str(event["error"])
+        elif event["event"] == "failed":
             self._error = self._error or str(event["error"])
             self._exit_code = 127 if self._exit_code is None else self._exit_code  # the shell's "command not found"
         elif event["event"] == "ended" and self._exit_code is None:

@@ -7,7 +7,8 @@ object a line. The first command is the launch itself::
 
 after which ``{"stop": true}``, the end of stdin, the death of the parent, SIGTERM, SIGINT or SIGHUP ends
 everything, and so does the end of any rank: ranks live or die together. Events: ``{"event": "started",
-"rank": 0, "pid": 4712}``, ``{"event": "failed", "rank": 0, "error": "…"}`` (could not be executed),
+"rank": 0, "pid": 4712}``, ``{"event": "failed", "rank": 0, "error": "…", "by_node": false}`` (could not be executed,
+for the node's sake or the command's),
 ``{"event": "ended", "rank": 0, "exit_code": -9}`` (before anything asked for it), and at last
 ``{"event": "gone", "stuck": []}``.
 
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import selectors
@@ -42,6 +44,10 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 KILL_DEADLINE_S = 30.0
 POLL_S = 0.02
+# What execve(2) finds wrong with a command; all else is the node's: no memory, no more processes or files, a full disk.
+OF_THE_COMMAND = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.E2BIG, errno.ELOOP}
+)
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -153,7 +159,8 @@ class Supervisor:
             try:
                 self._ranks[self._start(rank)] = number
             except (OSError, subprocess.SubprocessError) as error:
-                tell(event="failed", rank=number, error=str(error))
+                by_node = getattr(error, "errno", None) not in OF_THE_COMMAND
+                tell(event="failed", rank=number, error=str(error), by_node=by_node)
                 self._stopping = True
                 return
             tell(event="started", rank=number, pid=next(reversed(self._ranks)))

@@ -18,25 +18,29 @@ LAUNCH = "AUTOTUNER_LAUNCH"  # "<launch id>/<a word that no other launch has>"
 
 @dataclass(frozen=True)
 class Owner:
-    """The driver process that processes belong to; written as ``host:pid:starttime``.
+    """The driver process that processes belong to; written as ``host:pid:starttime:namespace``.
 
     ``start`` is its start in clock ticks since boot (proc_pid_stat(5)), so that another process that got
     the same pid later is not taken for it. Wall-clock times won't do: they move when the clock is set.
+    ``namespace`` is the inode of the PID namespace that ``pid`` is of: a container with its host's network has the
+    host's name too. 0: not known.
     """
 
     host: str
     pid: int
     start: int
+    namespace: int = 0
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.pid}:{self.start}"
+        return f"{self.host}:{self.pid}:{self.start}:{self.namespace}"
 
     @classmethod
     def parse(cls, text: str) -> Owner | None:
         """The owner that ``text`` names, or ``None`` when it names none."""
-        host, _, rest = text.partition(":")
-        pid, _, start = rest.partition(":")
-        return cls(host, int(pid), int(start)) if host and pid.isdigit() and start.isdigit() else None
+        host, *numbers = text.split(":")
+        if not host or len(numbers) not in (2, 3) or not all(number.isdigit() for number in numbers):
+            return None
+        return cls(host, *map(int, numbers))
 
     @classmethod
     def is_dead_here(cls, text: str) -> bool:
@@ -46,13 +50,20 @@ class Owner:
 
     @property
     def is_here(self) -> bool:
-        """Whether it ran on this host, so that its death can be told."""
-        return self.host == socket.gethostname()
+        """Whether it ran on this host, where we see it by its pid, so that its death can be told."""
+        return self.host == socket.gethostname() and self.namespace in (0, _pid_namespace())
 
     @property
     def is_alive(self) -> bool:
         """Whether it still runs. Only means something where it ``is_here``."""
         return _start_ticks(self.pid) == self.start
+
+
+def _pid_namespace() -> int:
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
 
 
 def _start_ticks(pid: int) -> int | None:
@@ -71,7 +82,7 @@ def owner_tag(pid: int | None = None) -> str:
     start = _start_ticks(pid)
     if start is None:
         raise ProcessLookupError(f"no process {pid}")
-    return str(Owner(socket.gethostname(), pid, start))
+    return str(Owner(socket.gethostname(), pid, start, _pid_namespace()))
 
 
 def tags(study_id: str, trial_id: str, owner: str) -> dict[str, str]:

@@ -138,6 +138,9 @@ def _run_on_ray(
         raise CapacityError(f"{run.stop_reason}: {rule}", key="hardware", rule=rule)
     if not run.finished:
         return ""
+    for record in store.trials():
+        if not record.state.is_terminal:  # it waited to be started again when the budget was spent
+            _stop(store, record, run.stop_reason)
     store.end_study(StudyStatus.COMPLETED, run.stop_reason)
     return run.stop_reason
 
@@ -210,13 +213,16 @@ def _take_up(store: RemoteStore) -> Sequence[TrialRecord]:
     for record in store.trials():
         innocent = record.failure is not None and not record.failure.blames_config
         if record.phase is Phase.NODE_CHECK and not record.state.is_terminal:
-            left = TrialEnd(record.trial_id, TrialState.STOPPED, time.time(), record.usage, message=_INTERRUPTED)
-            store.end_trial(left)
+            _stop(store, record, _INTERRUPTED)
         elif innocent and record.phase.explores:
             spoiled = any(not f.failure.blames_config for rung in store.rungs(record.trial_id) for f in rung.failures)
             if not spoiled:
                 store.reopen_trial(record.trial_id)
     return store.trials()
+
+
+def _stop(store: RemoteStore, record: TrialRecord, reason: str) -> None:
+    store.end_trial(TrialEnd(record.trial_id, TrialState.STOPPED, time.time(), record.usage, message=reason))
 
 
 def _fit(study: Study, run: StudyRun, known: Sequence[KnownTrial], job: StudyJob, store: Any, storage: Path) -> None:

@@ -94,11 +94,10 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         if isinstance(self._inner, HyperBand):
             self._inner.end_saved(tune_controller)
-        pending = [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
-        for trial in pending:
+        for trial in _pending(tune_controller):
             if self._run.has_no_node(trial.trial_id):
                 tune_controller.stop_trial(trial)
-        for trial in pending:
+        for trial in _pending(tune_controller):
             if not _is_searched(trial):
                 return trial
         return self._inner.choose_trial_to_run(tune_controller)
@@ -176,6 +175,10 @@ def _past_results(trial: KnownTrial, study: Study) -> list[dict[str, Any]]:
         objectives = parse_objectives(study.objectives)
         scores[max(len(scores) - 1, 0) :] = [score_rung([], [], study.slo, objectives)]
     return [judged(study, rung, score) for rung, score in enumerate(scores)]
+
+
+def _pending(tune_controller: Any) -> list[Trial]:
+    return [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
 
 
 def _is_searched(trial: Trial) -> bool:

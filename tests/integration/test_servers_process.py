@@ -165,6 +165,13 @@ def test_a_server_that_never_gets_ready_times_out(launch: Launch, alive: Alive) 
     assert alive() == []
 
 
+def test_a_node_that_can_start_no_process_is_no_fault_of_the_config(launch: Launch, alive: Alive) -> None:
+    with pytest.raises(LaunchError, match="this node could not start the server") as caught:
+        launch(cores=(4095,))  # there is no such core
+    assert caught.value.failure is Failure.INFRASTRUCTURE
+    assert alive() == []
+
+
 def test_an_executable_that_is_not_there_is_named(launch: Launch, mark: str, tmp_path: Path) -> None:
     deployment = Deployment("test", "1", "m", "m", (ServerGroup((Rank(("no-such-server",)),)),))
     request = LaunchRequest(deployment, mark, tmp_path / "logs", tmp_path / "work", {}, 5.0)

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from autotuner.servers import Owner, find_leftovers, owner_tag, reap, tags
+from autotuner.servers.tags import HOLDER
 
 
 @pytest.fixture
@@ -68,6 +70,17 @@ def test_a_pid_that_another_process_got_is_no_living_owner(mark: str, sleepers: 
     assert [leftover.pid for leftover in reap(mark)] == [left.pid]
 
 
-@pytest.mark.parametrize("text", ["", "host", "host:1", "host:x:1", ":1:2", "host:1:"])
+def test_nothing_is_known_of_an_owner_in_another_pid_namespace(mark: str, sleepers: Sleepers) -> None:
+    """A container with its host's network has the host's name, and pids of its own."""
+    me = Owner.parse(owner_tag())
+    assert me is not None
+    inside = replace(me, start=me.start - 1, namespace=me.namespace + 1)
+    assert Owner.parse(str(inside)) == inside
+    assert not inside.is_here
+    sleepers.start({**tags(mark, "0000", str(inside)), HOLDER: str(inside)})
+    assert find_leftovers(mark) == []
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:1", "host:x:1", ":1:2", "host:1:", "host:1:2:x", "host:1:2:3:4"])
 def test_what_is_no_owner_is_told(text: str) -> None:
     assert Owner.parse(text) is None

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import psutil
@@ -105,22 +105,34 @@ def main() -> int:
     os.setsid()
     if os.fork():
         return 0
-    path = _lock_path()
-    lock = try_lock(path)
-    if lock is None:
-        return 0
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    agent = Agent()
-    wanted_at = time.time()
-    while time.time() - wanted_at < _ENDS_AFTER_S:
-        if agent.look():
-            wanted_at = time.time()
-        wanted_at = max(wanted_at, path.stat().st_mtime)
-        time.sleep(_EVERY_S)
+    look_after(_lock_path(), Agent().look)
     return 0
+
+
+def look_after(path: Path, look: Callable[[], bool]) -> None:
+    """Looks again and again while there is anything of ours, or ``path`` was touched of late; holds its lock meanwhile.
+
+    Who touches it after the last look and sees it locked relies on this process: it then goes on.
+    """
+    known = 0
+    while path.stat().st_mtime_ns != known and (lock := try_lock(path)) is not None:
+        known = _look_until_idle(path, look)
+        os.close(lock)
+
+
+def _look_until_idle(path: Path, look: Callable[[], bool]) -> int:
+    """The time, in ns, of the last touch that it has seen."""
+    idle_since = time.time()
+    while True:
+        touched_ns = path.stat().st_mtime_ns
+        idle_since = max(time.time() if look() else idle_since, touched_ns / 1e9)
+        if time.time() - idle_since >= _ENDS_AFTER_S:
+            return touched_ns
+        time.sleep(_EVERY_S)
 
 
 if __name__ == "__main__":

@@ -43,19 +43,22 @@ class DockerStarter:
         return inherited_env()
 
     def prepare(self, image: str | None, gpu_ids: Sequence[str]) -> None:
-        """Pulls the image, starts the node agent, sees that no other container of ours has one of the GPUs.
+        """Pulls the image, sees that no other container of ours has one of the GPUs.
 
         Raises InputError without an image, InfrastructureError for what this node can't do.
         """
         if not image:
             raise InputError("engine.image: the docker launcher needs one", key="engine.image", rule="an image")
         fetch_image(image)
-        ensure_agent()
         if has_real_gpus():
             wait_until_unheld(gpu_ids)
 
     def command(self, order: RankOrder) -> Started:
-        """Raises InfrastructureError for a mount whose source is not on this node."""
+        """Sees that the node agent runs: one that runs with nothing to look after soon ends.
+
+        Raises InfrastructureError without it, and for a mount whose source is not on this node.
+        """
+        ensure_agent()
         # Launch ids are a study's own, and one is tried again on other ports.
         name = f"autotuner-{order.name}-{uuid.uuid4().hex[:12]}"
         self._orders.append(order)
