@@ -148,7 +148,7 @@ class Conductor:
     def newly_sick(self, nodes: Sequence[Node]) -> list[Quarantine]:
         """Nodes that get no further trial from now on; each is told once."""
         self._look(nodes)
-        return self._nodes.newly_sick(nodes)
+        return self._nodes.newly_sick(nodes, [self._need_of(config) for config in self._rules.baselines])
 
     @property
     def refused(self) -> Sequence[Config]:

@@ -46,8 +46,9 @@ class KnownNodes:
         for slow in self._twins.look(self._but_sick(nodes), trials_left):
             self.health.slow(slow)
 
-    def newly_sick(self, nodes: Sequence[Node]) -> list[Quarantine]:
-        return self.health.newly_sick(self._usable(nodes))
+    def newly_sick(self, nodes: Sequence[Node], needs: Sequence[Need]) -> list[Quarantine]:
+        """Nodes to close; as many stay as hold each of the ``needs``."""
+        return self.health.newly_sick(self._usable(nodes), needs)
 
     def places(self, nodes: Sequence[Node]) -> Places:
         return Places(closed(self._but_sick(nodes), self._twins.undecided), self._usable(nodes))

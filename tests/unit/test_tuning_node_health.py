@@ -1,0 +1,109 @@
+"""Which node is to blame for failures, and where a trial goes after one."""
+
+from __future__ import annotations
+
+import pytest
+
+from autotuner.errors import Failure
+from autotuner.space.config import Config
+from autotuner.tuning.node_health import NodeHealth
+from autotuner.tuning.placement_policy import Need, Node, Share
+from autotuner.tuning.repeats import Repeats
+
+ONE_NODE = Need((Share(8, 1.0),))
+TWO_NODES = Need((Share(8, 1.0), Share(8, 1.0)))
+
+
+def nodes(names: str) -> list[Node]:
+    return [Node(name, "H100-80GB", 8, 64.0, 8, 64.0) for name in names]
+
+
+def config(number: int) -> Config:
+    return Config({"n": number})
+
+
+def sick(health: NodeHealth, names: str, *needs: Need) -> list[str]:
+    return [found.node_id for found in health.newly_sick(nodes(names), needs)]
+
+
+def test_a_nodes_own_trouble_closes_it_once_others_are_seen_to_work() -> None:
+    health = NodeHealth()
+    for number in range(2):
+        health.failed(config(number), ["a"], Failure.INFRASTRUCTURE)
+    assert sick(health, "abc") == []
+    health.succeeded(config(9), ["b"])
+    [found] = health.newly_sick(nodes("abc"))
+    assert (found.node_id, "2 different Configs failed on it (INFRASTRUCTURE)" in found.reason) == ("a", True)
+
+
+def test_what_works_on_the_node_itself_does_not_speak_for_it() -> None:
+    health = NodeHealth()
+    for number in range(2):
+        health.failed(config(number), ["a"], Failure.INFRASTRUCTURE)
+    health.succeeded(config(8), ["a"])  # on another of its GPUs
+    health.succeeded(config(9), ["b"])
+    assert sick(health, "abc") == ["a"]
+
+
+def test_one_config_is_not_enough() -> None:
+    health = NodeHealth()
+    for _ in range(3):
+        health.failed(config(0), ["a"], Failure.INFRASTRUCTURE)
+        health.succeeded(config(9), ["b"])
+    assert sick(health, "abc") == []
+
+
+@pytest.mark.parametrize("names", ["ab", "abc", "abcdefgh"])
+def test_what_befalls_all_nodes_closes_none(names: str) -> None:
+    """A hub, or a registry, that does not answer for a while."""
+    health = NodeHealth()
+    for number in range(2):
+        for name in names:
+            health.failed(config(number), [name], Failure.INFRASTRUCTURE)
+    for name in names:  # and now it does
+        health.succeeded(config(9), [name])
+        assert sick(health, names) == []
+
+
+def test_of_the_nodes_of_a_trial_the_one_is_closed_that_is_common_to_what_failed() -> None:
+    health = NodeHealth()
+    health.failed(config(0), ["a", "b"], Failure.INFRASTRUCTURE)
+    health.failed(config(1), ["a", "b"], Failure.INFRASTRUCTURE)
+    health.succeeded(config(8), ["c", "d"])
+    assert sick(health, "abcd") == [], "either may be to blame"
+    health.failed(config(2), ["b", "c"], Failure.INFRASTRUCTURE)
+    health.succeeded(config(9), ["a", "d"])
+    assert sick(health, "abcd") == ["b"]
+
+
+def test_a_node_on_which_the_config_then_got_on_is_not_to_blame() -> None:
+    health = NodeHealth()
+    for number in range(2):
+        health.failed(config(number), ["a", "b"], Failure.HANG)
+        health.succeeded(config(number), ["b", "c"])
+    assert sick(health, "abc") == ["a"]
+
+
+def test_as_many_nodes_stay_as_the_default_needs() -> None:
+    health = NodeHealth()
+    for number in range(2):
+        health.failed(config(number), ["a"], Failure.INFRASTRUCTURE)
+    health.succeeded(config(9), ["b"])
+    assert sick(health, "ab", TWO_NODES) == []
+    assert sick(health, "abc", TWO_NODES) == ["a"]
+
+
+def test_a_trial_over_several_nodes_is_repeated_on_another_set_of_them() -> None:
+    repeats = Repeats()
+    assert Failure.CRASH in repeats.repeat_on(TWO_NODES, ["a", "b"], nodes("abc"))
+    repeats.note(Failure.CRASH, ["a", "b"])
+    again = repeats.need(TWO_NODES, nodes("abc"))
+    assert len(again.avoid & {"a", "b"}) == 1
+    assert repeats.need(TWO_NODES, nodes("abcd")).avoid == {"a", "b"}
+    assert repeats.need(TWO_NODES, nodes("ab")) == TWO_NODES
+
+
+def test_without_another_node_a_crash_is_believed() -> None:
+    assert Failure.CRASH not in Repeats().repeat_on(TWO_NODES, ["a", "b"], nodes("ab"))
+    assert Failure.CRASH not in Repeats().repeat_on(ONE_NODE, ["a"], nodes("a"))
+    assert Failure.CRASH in Repeats().repeat_on(ONE_NODE, ["a"], nodes("ab"))
