@@ -27,7 +27,7 @@ _CONTAINER_OWNER = "autotuner.servers.docker.rank"
 _AUTOTUNER = (sys.executable, "-m", "autotuner.cli.main")
 _POLL_S = 0.1
 _RUNGS = 2
-MOST_INJECTIONS = 8  # into one study: its space has no more Configs
+MOST_INJECTIONS = 7  # into one study: its space has no more Configs
 _LEFT_AFTER_S = 40.0  # Ray notices a dead driver, actor or node within seconds, not at once
 
 Row = dict[str, Any]
@@ -49,7 +49,7 @@ def study_keys(model: Path, mark: str, trials: int, **sections: Any) -> Row:
             "args": {"ctx-size": 2048, "threads": 1},
         },
         "hardware": {"accelerators": ["H100-80GB"], "gpus_per_server": 1},
-        "space": {"parameters": {"parallel": [1, 2, 3], "batch-size": [128, 256, 512], "ubatch-size": [64, 128]}},
+        "space": {"parameters": {"parallel": [1, 2], "batch-size": [128, 256, 512, 1024], "ubatch-size": [64, 128]}},
         "workload": {"scenario": "D(600,8)", "load": {"concurrency": [1]}, "requests": {"per_slot": 4, "min": 24}},
         "timeouts": {"start_s": 60, "request_s": 6, "rung_s": 40},
         "objective": "ttft_p50",

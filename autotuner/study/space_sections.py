@@ -67,7 +67,7 @@ class Search(Section):
         Literal["slo_met", "score"], Field(description="Whether the best must meet every SLO, if any Config does")
     ] = "slo_met"
     max_concurrent_trials: Annotated[
-        int | None, Field(ge=1, description="Trials at a time; default: as many as fit")
+        int | None, Field(ge=1, description="Trials at a time; default, and with hyperband: as many as fit")
     ] = None
     check_nodes: Annotated[
         Literal["auto", "always", "never"],

@@ -7,7 +7,7 @@ Its two faces towards Ray Tune, the searcher and the trial scheduler, are thin a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -59,8 +59,9 @@ class StudyStore(TrialStore, Protocol):
 @dataclass
 class _Running:
     assignment: Assignment
-    since_s: float
     need: Need
+    since_s: float | None  # that it has held its GPUs without a break; None: it is paused
+    held_s: float = 0.0  # before that
     report: RungReport | None = None
     is_stopped: bool = False  # it was told to end, and has not yet
     rungs_seen: set[int] = field(default_factory=set)
@@ -68,6 +69,10 @@ class _Running:
     @property
     def gpus(self) -> int:
         return sum(share.gpus for share in self.need.shares)
+
+    def held_until(self, now_s: float) -> float:
+        """Seconds that it has held its GPUs for."""
+        return self.held_s + (0.0 if self.since_s is None else now_s - self.since_s)
 
 
 class StudyRun:
@@ -109,7 +114,7 @@ class StudyRun:
 
     def spent(self) -> Spent:
         now = self._clock.monotonic_s()
-        held = sum((now - r.since_s) * r.gpus for r in self._running.values())
+        held = sum(r.held_until(now) * r.gpus for r in self._running.values())
         return Spent(wall_s=now - self._started_s, gpu_s=self._gpu_s + held)
 
     def next(self, ray_id: str) -> Assignment | Pause:
@@ -122,7 +127,7 @@ class StudyRun:
             self.has_no_place = assignment is Pause.NO_PLACE
             return assignment
         need = self._need_of(assignment.config)
-        self._running[ray_id] = _Running(assignment, self._clock.monotonic_s(), need)
+        self._running[ray_id] = _Running(assignment, need, self._clock.monotonic_s())
         if assignment.phase not in self._phases_told:
             self._phases_told.add(assignment.phase)
             self.tell(PhaseStarted(assignment.phase, _PHASE_MESSAGES[assignment.phase]))
@@ -164,6 +169,15 @@ class StudyRun:
         if ray_id in self._running:
             self._running[ray_id].is_stopped = True
 
+    def hold_gpus(self, ray_ids: Collection[str]) -> None:
+        """These trials and no others have GPUs now, where Ray starts and pauses them as it likes."""
+        now = self._clock.monotonic_s()
+        for ray_id, running in self._running.items():
+            if ray_id not in ray_ids:
+                running.held_s, running.since_s = running.held_until(now), None
+            elif running.since_s is None:
+                running.since_s = now
+
     def has_no_node(self, ray_id: str) -> bool:
         """Whether a node of a trial is gone. One that has not begun is then to be ended: Ray would wait for ever."""
         running = self._running.get(ray_id)
@@ -175,7 +189,7 @@ class StudyRun:
         if running is None:
             return
         actor_lost = actor_lost or (running.report is None and self._lacks_a_node(running))
-        held_s = self._clock.monotonic_s() - running.since_s
+        held_s = running.held_until(self._clock.monotonic_s())
         self._gpu_s += held_s * running.gpus
         if not self._is_repeated(running, actor_lost):
             self._close(running, actor_lost, held_s)

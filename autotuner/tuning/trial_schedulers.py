@@ -94,6 +94,8 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         if isinstance(self._inner, HyperBand):
             self._inner.end_saved(tune_controller)
+            trials = tune_controller.get_trials()
+            self._run.hold_gpus({trial.trial_id for trial in trials if trial.status == Trial.RUNNING})
         for trial in _pending(tune_controller):
             if self._run.has_no_node(trial.trial_id):
                 tune_controller.stop_trial(trial)

@@ -44,10 +44,6 @@ def score(study: Study, value: float | None) -> Score:
     return Score(number, value is not None, value is not None, None, value, {objective.name: number})
 
 
-def _one_core(_: Config) -> Need:
-    return Need((Share(0, 1.0),))
-
-
 @dataclass
 class Stage:
     """Calls a trial scheduler in the order in which Ray's controller does; it is the controller, too."""
@@ -56,6 +52,7 @@ class Stage:
     path: Path
     known: Sequence[KnownTrial] = ()
     wall_s: float | None = None
+    gpus: int = 0
     trials: dict[str, Trial] = field(default_factory=dict)
     clock: VirtualClock = field(default_factory=VirtualClock)
 
@@ -66,8 +63,11 @@ class Stage:
         objectives = tuple(parse_objective(name) for name in self.study.objectives)
         rules = Rules(999, self.study.fidelity.rungs, 1, objectives, Config(), None, "slo_met")
         conductor = Conductor(rules, CountingProposer(), Budget(wall_s=self.wall_s), self.known)
-        self.run = StudyRun(conductor, store, [], self.clock, _one_core, Spent(), lambda: None)
+        self.run = StudyRun(conductor, store, [], self.clock, self._need_of, Spent(), lambda: None)
         self.scheduler: StudyTrialScheduler = make_trial_scheduler(self.study, self.run, self.known)
+
+    def _need_of(self, _: Config) -> Need:
+        return Need((Share(self.gpus, 1.0),))
 
     def add(self) -> str:
         """The next trial that the conductor hands out: the baseline first."""
@@ -379,6 +379,30 @@ def test_hyperband_waits_for_no_trial_that_has_failed(stages: Stages, rungs: int
     reached, _ = run_all(stage, outcome)
     assert {t.status for t in stage.trials.values()} == {Trial.TERMINATED}
     assert rungs - 1 in reached.values()
+
+
+def test_a_trial_that_hyperband_has_paused_spends_no_gpu_time(stages: Stages) -> None:
+    stage = stages(given("hyperband", rungs=2), gpus=4)
+    searched = [stage.add() for _ in range(3)][1:]
+    stage.clock.now_s += 1000
+    stage.scheduler.choose_trial_to_run(stage)
+    waiting_s = stage.run.spent().gpu_s
+    stage.clock.now_s += 1000
+    assert stage.run.spent().gpu_s == waiting_s, "none has been started"
+    for trial_id in searched:
+        stage.trials[trial_id].set_status(Trial.RUNNING)
+    stage.scheduler.choose_trial_to_run(stage)
+    stage.clock.now_s += 10
+    stage.trials[searched[0]].set_status(Trial.PAUSED)
+    stage.scheduler.choose_trial_to_run(stage)
+    stage.clock.now_s += 100
+    assert stage.run.spent().gpu_s - waiting_s == 4 * 10 + 4 * 110
+    stage.trials[searched[0]].set_status(Trial.RUNNING)
+    stage.scheduler.choose_trial_to_run(stage)
+    stage.clock.now_s += 1
+    stage.run.trial_ended(stage.trials[searched[0]].trial_id, actor_lost=False)
+    stage.clock.now_s += 1
+    assert stage.run.spent().gpu_s - waiting_s == 4 * 11 + 4 * 112
 
 
 def test_hyperband_ends_a_trial_that_is_being_paused_when_it_has_been(stages: Stages) -> None:
