@@ -17,7 +17,7 @@ import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 
-from autotuner.results.records import FailureRecord, TrialEnd
+from autotuner.results.records import FailureRecord, TrialEnd, Usage
 from autotuner.scoring import Score, parse_objective
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import RungReport
@@ -89,7 +89,8 @@ class _Listed:
 class _NoStore:
     """Nothing is stored: only time is looked at."""
 
-    def take_back(self, trial_id: str) -> None: ...
+    def take_back(self, trial_id: str, held_s: float) -> Usage:
+        return Usage(reserved_s=held_s)
 
     def end_trial(self, end: TrialEnd) -> None: ...
 

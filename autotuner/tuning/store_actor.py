@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +41,31 @@ class StoreService:
         self._store = Store(self._folder.database_url, self._folder.requests)
         self._store.open_study(study_yaml, study_id, name, now=time.time())
         self._nodes: dict[str, str] = {}  # trial → the one that it is written of from
+        self._reserved_before: dict[str, float] = {}  # trial → seconds, of the lives before the present one
         self._over: set[str] = set()  # launches of trials that were taken from their nodes
 
     def begin_trial(self, record: TrialRecord) -> TrialRecord:
         self._nodes[record.trial_id] = record.node
         self._store.add_trial(record)
-        return self._trial(record.trial_id)
+        stored = self._trial(record.trial_id)
+        self._reserved_before[record.trial_id] = stored.usage.reserved_s
+        return stored
 
-    def take_back(self, trial_id: str) -> None:
-        """Nobody may write of a trial until it is begun anew."""
+    def take_back(self, trial_id: str, held_s: float) -> Usage:
+        """Nobody may write of a trial until it is begun anew; returns what it has used.
+
+        ``held_s``: seconds since it was handed out, of which a process that died has not told.
+        """
         self._nodes[trial_id] = ""
         begun = self._store.trial(trial_id)
-        if begun is not None:
-            self._over.add(begun.launch_id)  # its actor may yet end a rung, before another launch is begun
+        if begun is None:
+            return Usage(reserved_s=held_s)
+        self._over.add(begun.launch_id)  # its actor may yet end a rung, before another launch is begun
+        before_s = self._reserved_before.get(trial_id, begun.usage.reserved_s)
+        reserved_s = max(begun.usage.reserved_s, before_s + held_s)
+        usage = replace(begun.usage, reserved_s=reserved_s)
+        self._store.set_usage(trial_id, usage)
+        return usage
 
     def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
         self._refuse_others(trial_id, node)
@@ -169,8 +182,9 @@ class RemoteStore:
         stored: TrialRecord = self._call("begin_trial", record)
         return stored
 
-    def take_back(self, trial_id: str) -> None:
-        self._call("take_back", trial_id)
+    def take_back(self, trial_id: str, held_s: float) -> Usage:
+        usage: Usage = self._call("take_back", trial_id, held_s)
+        return usage
 
     def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
         return str(self._call("begin_launch", trial_id, node, accelerator))

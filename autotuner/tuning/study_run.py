@@ -49,8 +49,11 @@ class NodeView(Protocol):
 
 
 class StudyStore(TrialStore, Protocol):
-    def take_back(self, trial_id: str) -> None:
-        """Refuses what the trial's present process would yet write of it."""
+    def take_back(self, trial_id: str, held_s: float) -> Usage:
+        """Refuses what the trial's present process would yet write of it; returns what it has used.
+
+        ``held_s``: seconds since it was handed out.
+        """
         ...
 
     def add_quarantine(self, node: str, reason: str) -> None: ...
@@ -191,7 +194,7 @@ class StudyRun:
         actor_lost = actor_lost or (running.report is None and self._lacks_a_node(running))
         held_s = running.held_until(self._clock.monotonic_s())
         self._gpu_s += held_s * running.gpus
-        if not self._is_repeated(running, actor_lost):
+        if not self._is_repeated(running, actor_lost, held_s):
             self._close(running, actor_lost, held_s)
 
     def tell(self, event: Event) -> None:
@@ -235,7 +238,7 @@ class StudyRun:
 
     # ── ends ──────────────────────────────────────────────────────────────────────────────────
 
-    def _is_repeated(self, running: _Running, actor_lost: bool) -> bool:
+    def _is_repeated(self, running: _Running, actor_lost: bool, held_s: float) -> bool:
         """Has a trial started again that was handed back, or whose process was lost before it had ended."""
         report, assignment = running.report, running.assignment
         handed_back = report is not None and report.to_repeat
@@ -245,7 +248,7 @@ class StudyRun:
         failure = report.failure if handed_back and report is not None else None
         if not self._conductor.repeats(assignment.trial_id, failure):
             return False
-        self._store.take_back(assignment.trial_id)
+        self._store.take_back(assignment.trial_id, held_s)
         message = report.message if handed_back and report is not None else "its process, or its node, is gone"
         self.tell(TrialRepeated(assignment.trial_id, failure, message, self._names(assignment)))
         return True
@@ -254,7 +257,7 @@ class StudyRun:
         report, assignment = running.report, running.assignment
         state, failure, message = _how_it_ended(report, actor_lost and not running.is_stopped)
         if actor_lost or report is None or not report.is_final:
-            usage = report.usage if report else Usage(reserved_s=held_s)
+            usage = self._store.take_back(assignment.trial_id, held_s) if actor_lost or not report else report.usage
             self._store.end_trial(TrialEnd(assignment.trial_id, state, self._clock.epoch_s(), usage, failure, message))
         self._conductor.trial_ended(assignment.trial_id, state, failure)
         self.tell(

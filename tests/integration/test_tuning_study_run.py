@@ -206,7 +206,7 @@ def test_a_trial_whose_actor_is_lost_again_and_again_is_infrastructure(scene: Sc
     assert scene.seen.short()[1:] == [*["0000 starts", "0000 again"] * 3, "0000 starts", "0000 failed"]
     stored = scene.stored("0000")
     assert (stored.state, stored.failure) == (TrialState.FAILED, Failure.INFRASTRUCTURE)
-    assert stored.usage.reserved_s == 7.0
+    assert stored.usage.reserved_s == 4 * 7.0, "of each of its processes"
 
 
 def test_an_actor_lost_after_the_last_rung_has_completed(scene: Scene) -> None:

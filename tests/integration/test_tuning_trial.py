@@ -404,7 +404,7 @@ def test_a_node_that_was_cut_off_can_neither_launch_nor_end_a_trial_that_was_tak
     lab: Lab, begun_anew: bool
 ) -> None:
     lost = lab.trial(World(), node="lost")
-    lab.service.take_back("0001")
+    lab.service.take_back("0001", 0.0)
     other = lab.trial(World(), node="other") if begun_anew else None
     world = World()
     with pytest.raises(InfrastructureError, match="was taken from lost"):
@@ -421,7 +421,7 @@ def test_a_rung_that_ended_while_its_node_was_cut_off_is_refused_and_ends_nothin
     world = World()
     lost = lab.trial(world, node="lost")
     lost.run_rung(0)
-    lab.service.take_back("0001")
+    lab.service.take_back("0001", 0.0)
     lab.trial(World(), node="other").run_rung(1)
     with pytest.raises(InfrastructureError, match="was taken from lost"):
         lost.run_rung(1)
@@ -433,7 +433,7 @@ def test_a_rung_that_ended_while_its_node_was_cut_off_is_refused_and_ends_nothin
 def test_a_rung_that_ends_after_its_trial_was_taken_back_is_refused_before_another_launch_too(lab: Lab) -> None:
     lost = lab.trial(World(), node="lost")
     lost.run_rung(0)
-    lab.service.take_back("0001")
+    lab.service.take_back("0001", 0.0)
     other = lab.trial(World(), node="other")  # it has not launched yet
     with pytest.raises(InfrastructureError, match="was taken from"):
         lost.run_rung(1)
@@ -445,13 +445,23 @@ def test_a_rung_that_ends_after_its_trial_was_taken_back_is_refused_before_anoth
 def test_what_a_lost_process_used_does_not_replace_what_its_successor_did(lab: Lab) -> None:
     lost = lab.trial(World(), node="lost")
     lost.run_rung(0)
-    lab.service.take_back("0001")
+    lab.service.take_back("0001", 0.0)
     other = lab.trial(World(), node="other")
     other.run_rung(0)
     other.run_rung(1)
     usage = lab.stored().usage
     lost.release()
     assert lab.stored().usage == usage
+
+
+def test_a_process_that_died_has_used_what_it_was_given(lab: Lab) -> None:
+    lab.trial(World(), node="lost").run_rung(0)
+    told = lab.stored().usage
+    assert lab.service.take_back("0001", 100.0).reserved_s == 100.0 > told.reserved_s
+    assert lab.stored().usage.measuring_s == told.measuring_s
+    lab.trial(World(), node="lost too")
+    assert lab.service.take_back("0001", 30.0).reserved_s == 130.0
+    assert lab.stored().usage.reserved_s == 130.0
 
 
 def test_a_rung_that_is_measured_twice_is_told_of_and_its_first_measurement_stays(lab: Lab) -> None:
