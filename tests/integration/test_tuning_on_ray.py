@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -18,6 +22,7 @@ from autotuner.errors import Failure
 from autotuner.metrics import LoadKind, LoadLevel
 from autotuner.results import OutputFolder, Phase, TrialState
 from autotuner.scoring import Score
+from autotuner.servers import owner_tag, tags
 from autotuner.tuning.events import (
     Event,
     NodeQuarantined,
@@ -30,6 +35,7 @@ from autotuner.tuning.events import (
 )
 from autotuner.tuning.log_shipper import LogShipper
 from autotuner.tuning.metrics_observer import STUDY_METRICS, MetricsObserver
+from autotuner.tuning.node_tasks import begin_reaping
 from autotuner.tuning.session import ray_session
 from autotuner.tuning.store_actor import RemoteStore, start_store
 from tests.tuning_parts import study
@@ -162,6 +168,24 @@ def test_a_metric_that_ray_refuses_costs_no_study(port: str, caplog: pytest.LogC
     observer.close()
     [told] = [message for message in caplog.messages if "without metrics" in message]
     assert "str" in told
+
+
+def test_what_dead_studies_left_on_a_node_is_ended_when_a_study_starts(port: str) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    dead, living = owner_tag(ended.pid), owner_tag()
+    ended.communicate()
+    left, held = (
+        subprocess.Popen(["sleep", "300"], env={**os.environ, **tags(f"reaped-{os.getpid()}", "0000", owner)})
+        for owner in (dead, living)
+    )
+    try:
+        begin_reaping()
+        assert left.wait(WAIT_S) in (-signal.SIGTERM, -signal.SIGKILL)
+        assert held.poll() is None
+    finally:
+        for process in (left, held):
+            process.kill()
+            process.wait()
 
 
 def test_logs_reach_the_studys_folder_through_the_store_actor(port: str, tmp_path: Path) -> None:
