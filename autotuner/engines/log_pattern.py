@@ -33,10 +33,12 @@ class LogPattern:
     in_asides: bool = False
 
 
-# Said of a container by its launcher, and by the init that docker puts before a server (krallin/tini, src/tini.c).
+# Said of a server by its launcher, of a container by the init that docker puts before it (krallin/tini, src/tini.c).
 KILLED_FOR_MEMORY = "autotuner: the container was killed at its memory limit"
-_CONTAINER = (
+KILLED_BY_KERNEL = "autotuner: the kernel killed the server, for want of memory"  # the supervisor's words
+_LAUNCHER = (
     LogPattern(f"^{re.escape(KILLED_FOR_MEMORY)}", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(f"^{re.escape(KILLED_BY_KERNEL)}", Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(r"^\[FATAL tini \(\d+\)\] exec ", Failure.INVALID_CONFIG),
 )
 
@@ -46,14 +48,14 @@ def diagnose_log(
 ) -> FailureReport:
     """The failure of the first pattern, in the order given, that a line of the log matches.
 
-    What the launcher says of a container comes before them. Where none does: CRASH, told with the log's last line, or
+    What the launcher says comes before them. Where none does: CRASH, told with the log's last line, or
     HANG for a server that still lives (``exit_code`` None).
     ``asides`` say how lines start that the engine's own logger wrote below the level of an error.
     """
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     aside = re.compile(f"{_PROCESS}(?:{'|'.join((*_ASIDES, *asides))})")
     serious = [line for line in lines if not aside.match(line)]
-    for pattern in (*_CONTAINER, *patterns):
+    for pattern in (*_LAUNCHER, *patterns):
         expression = re.compile(pattern.expression)
         for line in lines if pattern.in_asides else serious:
             if expression.search(line):

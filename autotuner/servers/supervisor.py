@@ -44,6 +44,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 KILL_DEADLINE_S = 30.0
 POLL_S = 0.02
+OOM_KILLS = "/proc/vmstat"  # where the kernel counts those that it has killed for want of memory
+KILLED_BY_KERNEL = "autotuner: the kernel killed the server, for want of memory"  # engines.log_pattern looks for it
 # What execve(2) finds wrong with a command; all else is the node's: no memory, no more processes or files, a full disk.
 OF_THE_COMMAND = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.E2BIG, errno.ELOOP}
@@ -137,6 +139,16 @@ def guard(supervisor: int) -> None:
     sys.exit(os.WEXITSTATUS(status))
 
 
+def oom_kills() -> int:
+    """Processes of this node, ours or not, that the kernel has killed for want of memory; 0 where it does not say."""
+    with contextlib.suppress(OSError), open(OOM_KILLS, encoding="ascii") as counters:
+        for line in counters:
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
+
+
 def tell(**event: Any) -> None:
     """One event to the trial; it may be gone."""
     with contextlib.suppress(OSError):
@@ -153,6 +165,7 @@ class Supervisor:
         self._parents = parents
         self._ranks: dict[int, int] = {}  # pid → rank
         self._stopping = False
+        self._oom_kills = oom_kills()
 
     def start_all(self) -> None:
         for number, rank in enumerate(self._launch["ranks"]):
@@ -233,8 +246,16 @@ class Supervisor:
         """
         for pid, status in ended_children():
             if pid in self._ranks and not self._stopping:
-                tell(event="ended", rank=self._ranks.pop(pid), exit_code=os.waitstatus_to_exitcode(status))
+                rank, exit_code = self._ranks.pop(pid), os.waitstatus_to_exitcode(status)
+                if exit_code == -signal.SIGKILL and oom_kills() > self._oom_kills:
+                    self._note(rank, KILLED_BY_KERNEL)
+                tell(event="ended", rank=rank, exit_code=exit_code)
                 self._stopping = True
+
+    def _note(self, rank: int, line: str) -> None:
+        """A line of ours at the end of a rank's log."""
+        with contextlib.suppress(OSError), open(self._launch["ranks"][rank]["log"], "a", encoding="utf-8") as log:
+            log.write(f"\n{line}\n")
 
 
 def read_launch() -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from autotuner.engines import get_engine
+from autotuner.engines.log_pattern import KILLED_BY_KERNEL
 from autotuner.errors import Failure
 
 LOGS = Path(__file__).parent / "engine_logs" / "shared"
@@ -60,6 +61,7 @@ def test_a_full_disk_is_no_fault_of_a_config_on_llamacpp() -> None:
 
 CONTAINERS = {
     "autotuner: the container was killed at its memory limit of 1024 bytes": NO_MEMORY,
+    KILLED_BY_KERNEL: NO_MEMORY,
     "[FATAL tini (7)] exec vllm failed: No such file or directory": INVALID,
 }
 
