@@ -87,11 +87,12 @@ class Supervision:
     def exit_code(self) -> int | None:
         """Of the first rank that ended (negative: signal); ``None``: all live. After ``stop``, the supervisor's.
 
-        Raises ServerLostError when it was the supervisor that was ended, or the node could not start a rank.
+        Raises ServerLostError when it was the supervisor that was ended, when the node could not start a rank, or one
+        ended with no room left for its log.
         """
         self._hear()
         if self._lost:
-            raise ServerLostError(f"this node could not start the server: {self._lost}")
+            raise ServerLostError(self._lost)
         if self._exit_code is None and not self.is_alive:
             self._hear()  # what it said last
             if self._exit_code is None and self._is_told_to_stop:
@@ -161,9 +162,11 @@ class Supervision:
 
     def _on_event(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "failed" and event["by_node"]:
-            self._lost = str(event["error"])
+            self._lost = f"this node could not start the server: {event['error']}"
         elif event["event"] == "failed":
             self._error = self._error or str(event["error"])
             self._exit_code = 127 if self._exit_code is None else self._exit_code  # the shell's "command not found"
         elif event["event"] == "ended" and self._exit_code is None:
             self._exit_code = int(event["exit_code"])
+            if event["log_is_full"]:
+                self._lost = f"the server ended with exit code {self._exit_code}, with no room left for its log"

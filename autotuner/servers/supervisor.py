@@ -7,10 +7,10 @@ object a line. The first command is the launch itself::
 
 after which ``{"stop": true}``, the end of stdin, the death of the parent, SIGTERM, SIGINT or SIGHUP ends
 everything, and so does the end of any rank: ranks live or die together. Events: ``{"event": "started",
-"rank": 0, "pid": 4712}``, ``{"event": "failed", "rank": 0, "error": "…", "by_node": false}`` (could not be executed,
-for the node's sake or the command's),
-``{"event": "ended", "rank": 0, "exit_code": -9}`` (before anything asked for it), and at last
-``{"event": "gone", "stuck": []}``.
+"rank": 0, "pid": 4712}``, ``{"event": "failed", "rank": 0, "error": "…", "by_node": false}`` (could not be
+executed, for the node's sake or the command's), ``{"event": "ended", "rank": 0, "exit_code": -9,
+"log_is_full": false}`` (before anything asked for it; with no room left for its log it may have ended for
+that), and at last ``{"event": "gone", "stuck": []}``.
 
 How every descendant is found, sessions of their own or not: the supervisor is a child subreaper
 (prctl(2), PR_SET_CHILD_SUBREAPER), so that an orphan becomes its child instead of init's, and it walks
@@ -46,6 +46,7 @@ KILL_DEADLINE_S = 30.0
 POLL_S = 0.02
 OOM_KILLS = "/proc/vmstat"  # where the kernel counts those that it has killed for want of memory
 KILLED_BY_KERNEL = "autotuner: the kernel killed the server, for want of memory"  # engines.log_pattern looks for it
+LEAST_FREE_BYTES = 65536  # of a file system on which a log can still be written
 # What execve(2) finds wrong with a command; all else is the node's: no memory, no more processes or files, a full disk.
 OF_THE_COMMAND = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.E2BIG, errno.ELOOP}
@@ -149,6 +150,16 @@ def oom_kills() -> int:
     return 0
 
 
+def is_full(path: str) -> bool:
+    """Whether the file system of ``path`` has no room left to speak of."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return False
+    free = found.f_bavail if os.geteuid() else found.f_bfree
+    return found.f_blocks > 0 and free * found.f_frsize < LEAST_FREE_BYTES
+
+
 def tell(**event: Any) -> None:
     """One event to the trial; it may be gone."""
     with contextlib.suppress(OSError):
@@ -249,12 +260,15 @@ class Supervisor:
                 rank, exit_code = self._ranks.pop(pid), os.waitstatus_to_exitcode(status)
                 if exit_code == -signal.SIGKILL and oom_kills() > self._oom_kills:
                     self._note(rank, KILLED_BY_KERNEL)
-                tell(event="ended", rank=rank, exit_code=exit_code)
+                tell(event="ended", rank=rank, exit_code=exit_code, log_is_full=is_full(self._log_of(rank)))
                 self._stopping = True
+
+    def _log_of(self, rank: int) -> str:
+        return str(self._launch["ranks"][rank]["log"])
 
     def _note(self, rank: int, line: str) -> None:
         """A line of ours at the end of a rank's log."""
-        with contextlib.suppress(OSError), open(self._launch["ranks"][rank]["log"], "a", encoding="utf-8") as log:
+        with contextlib.suppress(OSError), open(self._log_of(rank), "a", encoding="utf-8") as log:
             log.write(f"\n{line}\n")
 
 
