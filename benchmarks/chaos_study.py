@@ -148,7 +148,7 @@ class StudyUnderFire:
         return {(trial, rung) for trial in completed for rung in range(_RUNGS)} - found
 
     def measured_twice(self) -> int:
-        return sum(row["message"] == MEASURED_TWICE for row in self.rows("SELECT message FROM failures"))
+        return sum(MEASURED_TWICE in row["message"] for row in self.rows("SELECT message FROM failures"))
 
     def take_snapshot(self) -> None:
         self.snapshots.append(self.rungs())

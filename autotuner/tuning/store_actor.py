@@ -25,7 +25,7 @@ from autotuner.results.records import (
 )
 from autotuner.study.model import Study
 
-MEASURED_TWICE = "this rung was measured again, though it had ended: the first measurement stays"
+MEASURED_TWICE = "was measured again, though it had ended: the first measurement stays"
 _CALL_TIMEOUT_S = 120.0
 
 
@@ -97,8 +97,8 @@ class StoreService:
         """The first measurement of a rung stays; that GPUs were busy with another one is told as a failure."""
         self._refuse_over(record.trial_id, record.launch_id)
         if not self._store.add_rung(record):
-            twice = FailureRecord(record.trial_id, Failure.INFRASTRUCTURE, MEASURED_TWICE, time.time(), record.rung)
-            self._store.note_failure(twice)
+            message = f"rung {record.rung} {MEASURED_TWICE}"  # no failure of the rung, which is a good one
+            self.note_failure(FailureRecord(record.trial_id, Failure.INFRASTRUCTURE, message, time.time()))
 
     def end_trial(self, end: TrialEnd) -> None:
         if end.node:

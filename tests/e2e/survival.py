@@ -50,7 +50,7 @@ def measured(folder: Path) -> Measured:
         measurements=rows(folder, "SELECT * FROM measurements"),
         ended_trials=rows(folder, "SELECT * FROM trials WHERE state != 'running'"),
         requests={row["requests_file"]: (requests / row["requests_file"]).read_bytes() for row in ended},
-        measured_twice=sum(row["message"] == MEASURED_TWICE for row in rows(folder, "SELECT message FROM failures")),
+        measured_twice=sum(MEASURED_TWICE in row["message"] for row in rows(folder, "SELECT message FROM failures")),
     )
 
 
