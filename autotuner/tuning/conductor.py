@@ -292,9 +292,9 @@ class Conductor:
 
     def _let_go(self, *phases: Phase) -> bool:
         """Lets go of what was proposed and never started; returns whether there was any. Nothing more is proposed."""
-        fresh = self._fresh(*phases)
-        self._line.leave(fresh)
-        self._proposals.is_exhausted |= bool(fresh)
+        if fresh := self._fresh(*phases):
+            self._line.leave(fresh)
+            self._proposals.end()
         return bool(fresh)
 
     def _fresh(self, *phases: Phase) -> set[str]:

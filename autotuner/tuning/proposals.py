@@ -1,6 +1,6 @@
 """Proposals: what the searcher proposes, less what no node can hold. Pure.
 
-no node ever could        told as infeasible, and never handed out
+no node ever could        told as infeasible, and not handed out; of a list, kept for a node that joins
 none can any more         waits for a node to come back; beyond a few of these the searcher is told of nothing known
 """
 
@@ -33,16 +33,31 @@ class Proposals:
         self._nodes = nodes
         self._objectives = objectives
         self._no_use_on: frozenset[str] | None = None
-        self.is_exhausted = False
+        self._is_at_end = False
+        self._set_aside: list[Config] = []  # of a list, which proposes a Config once
+        self._come_back: list[Config] = []
+        self._nodes_known = 0  # when what is set aside was last looked at
         self.refused: list[Config] = []  # that fit no node, in their order
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether there is nothing more to propose, unless a node joins."""
+        return self._is_at_end and not self._fitting_by_now()
+
+    def end(self) -> None:
+        """Nothing is proposed any more."""
+        self._is_at_end = True
+        self._set_aside, self._come_back = [], []
 
     def next(self, trial_id: str, places: Places | None, waiting: Sequence[Need]) -> Config | None:
         """The next Config for the trial of that id; ``None``: none now, or, where ``is_exhausted``, none at all.
 
         ``waiting``: what the trials need that wait already.
         """
+        if self._fitting_by_now():
+            return self._come_back.pop(0)
         usable = frozenset(node.node_id for node in places.usable) if places is not None else None
-        if self.is_exhausted or (usable is not None and usable == self._no_use_on):
+        if self._is_at_end or (usable is not None and usable == self._no_use_on):
             return None
         may_wait = (
             not self._proposer.learns
@@ -58,6 +73,8 @@ class Proposals:
             if not self._nodes.could_ever_hold(need):
                 self.refused.append(proposed)
                 self._proposer.tell(trial_id, refused(self._objectives))
+                if not self._proposer.learns:
+                    self._set_aside.append(proposed)
                 continue
             if may_wait or places is None or places.could_hold(need):
                 return proposed
@@ -66,5 +83,14 @@ class Proposals:
             if homeless == _MOST_HOMELESS:
                 self._no_use_on = usable
                 return None
-        self.is_exhausted = True
+        self._is_at_end = True
         return None
+
+    def _fitting_by_now(self) -> list[Config]:
+        """Those that were set aside and that fit a node that has joined since."""
+        if self._nodes_known != len(self._nodes.seen):
+            self._nodes_known = len(self._nodes.seen)
+            fitting = {c: self._nodes.could_ever_hold(self._need_of(c)) for c in self._set_aside}
+            self._come_back += [config for config in self._set_aside if fitting[config]]
+            self._set_aside = [config for config in self._set_aside if not fitting[config]]
+        return self._come_back

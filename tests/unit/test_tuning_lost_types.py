@@ -35,6 +35,7 @@ class TwoTypes:
         self.conductor = Conductor(given, self.proposer, Budget(), (), need_of)
         self.running: dict[str, Assignment] = {}
         self.done: list[str] = []
+        self.measured: list[object] = []  # "n" of each Config, or "default"
         self.now_s = 0.0
 
     def free(self) -> Sequence[Node]:
@@ -50,7 +51,7 @@ class TwoTypes:
             self.running[decision.trial_id] = decision
 
     def complete(self, trial_id: str) -> None:
-        del self.running[trial_id]
+        self.measured.append(self.running.pop(trial_id).config.values.get("n", "default"))
         self.conductor.rung_ended(report(trial_id, 0, 1.0, last=True))
         self.conductor.trial_ended(trial_id, TrialState.COMPLETED, None)
         self.done.append(trial_id)
@@ -120,6 +121,27 @@ def test_a_type_lost_during_the_search_costs_no_trial_of_the_other_one() -> None
     unknown = [outcome.kind for _, outcome in world.proposer.told if outcome.kind is OutcomeKind.UNKNOWN]
     assert unknown, "a searcher learns nothing from a node that is gone"
     assert "no node is left" in world.conductor.stop_reason
+
+
+def test_of_a_list_what_fitted_no_node_is_measured_when_one_joins() -> None:
+    world = TwoTypes(learns=False, trials=12, size=10)
+    late = world.nodes.pop("l")
+    for _ in range(3):
+        world.start_all()
+        for trial_id in list(world.running):
+            world.complete(trial_id)
+    assert len(world.conductor.refused) == 5
+    world.nodes["l"] = late
+    assert world.run_to_its_end() is Pause.FINISHED
+    assert len(world.done) == len(set(world.done)) == 12
+    assert sorted(world.measured, key=str) == [*range(10), "default", "default"]
+
+
+def test_a_list_of_which_nothing_fits_any_more_ends_without_waiting_for_nodes() -> None:
+    world = TwoTypes(learns=False, trials=12, size=10)
+    del world.nodes["l"]
+    assert world.run_to_its_end() in (Pause.FINISHED, Pause.NO_PLACE)
+    assert "fits on a node" in world.conductor.stop_reason or "no node is left" in world.conductor.stop_reason
 
 
 def test_of_a_list_what_has_no_node_any_more_is_let_go_at_the_end() -> None:
