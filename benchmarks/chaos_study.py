@@ -100,12 +100,13 @@ class StudyUnderFire:
     def wait(self) -> bool:
         """Waits for the command to end; whether it did so in time and by itself, and every trial has its score:
         as many as were asked for, all of them completed, since nothing stops one of them early.
+
+        One that does not end is left to ``kill``.
         """
         assert self.process is not None
         try:
             code = self.process.wait(self.deadline_s)
         except subprocess.TimeoutExpired:
-            self.kill()
             return False
         ended = [row["state"] for row in self.rows("SELECT state FROM trials")]
         return code in (0, 1) and self.status() == "completed" and ended == ["completed"] * self.trials

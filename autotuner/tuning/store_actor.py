@@ -76,8 +76,7 @@ class StoreService:
         return launch_id
 
     def launched(self, trial_id: str, launch_id: str, startup_s: float, engine_version: str) -> None:
-        self._refuse_over(trial_id, launch_id)
-        trial = self._trial(trial_id)
+        trial = self._launched_last(trial_id, launch_id)
         self._store.update_launch(
             trial_id,
             launch_id,
@@ -95,7 +94,7 @@ class StoreService:
 
     def add_rung(self, record: RungRecord) -> None:
         """The first measurement of a rung stays; that GPUs were busy with another one is told as a failure."""
-        self._refuse_over(record.trial_id, record.launch_id)
+        self._launched_last(record.trial_id, record.launch_id)
         if not self._store.add_rung(record):
             message = f"rung {record.rung} {MEASURED_TWICE}"  # no failure of the rung, which is a good one
             self.note_failure(FailureRecord(record.trial_id, Failure.INFRASTRUCTURE, message, time.time()))
@@ -147,10 +146,12 @@ class StoreService:
     def _is_written_from(self, trial_id: str, node: str) -> bool:
         return self._nodes.get(trial_id, node) == node
 
-    def _refuse_over(self, trial_id: str, launch_id: str) -> None:
-        current = self._trial(trial_id).launch_id
-        if launch_id in self._over or launch_id != current:
+    def _launched_last(self, trial_id: str, launch_id: str) -> TrialRecord:
+        """The trial, if this is its launch. Raises InfrastructureError for one that it was taken from."""
+        trial = self._trial(trial_id)
+        if launch_id in self._over or launch_id != trial.launch_id:
             raise InfrastructureError(f"launch {launch_id} is over: trial {trial_id} was taken from it")
+        return trial
 
     def _refuse_others(self, trial_id: str, node: str) -> None:
         if not self._is_written_from(trial_id, node):

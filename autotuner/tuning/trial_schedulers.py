@@ -96,11 +96,12 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
             self._inner.end_saved(tune_controller)
             trials = tune_controller.get_trials()
             self._run.hold_gpus({trial.trial_id for trial in trials if trial.status == Trial.RUNNING})
-        for trial in _pending(tune_controller):
+        pending = [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
+        for trial in pending:
             if self._run.has_no_node(trial.trial_id):
                 tune_controller.stop_trial(trial)
-        for trial in _pending(tune_controller):
-            if not _is_searched(trial):
+        for trial in pending:
+            if trial.status == Trial.PENDING and not _is_searched(trial):  # not one that was just stopped
                 return trial
         return self._inner.choose_trial_to_run(tune_controller)
 
@@ -177,10 +178,6 @@ def _past_results(trial: KnownTrial, study: Study) -> list[dict[str, Any]]:
         objectives = parse_objectives(study.objectives)
         scores[max(len(scores) - 1, 0) :] = [score_rung([], [], study.slo, objectives)]
     return [judged(study, rung, score) for rung, score in enumerate(scores)]
-
-
-def _pending(tune_controller: Any) -> list[Trial]:
-    return [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
 
 
 def _is_searched(trial: Trial) -> bool:
