@@ -16,6 +16,7 @@ NEEDS = {
     "iptables": lambda: shutil.which("iptables") or shutil.which("iptables", path="/usr/sbin:/sbin"),
     "shellcheck": lambda: shutil.which("shellcheck"),
     "openmpi-bin": lambda: shutil.which("mpirun"),
+    "openssl": lambda: shutil.which("openssl"),
     "postgresql": lambda: glob.glob("/usr/lib/postgresql/*/bin/initdb"),
 }
 

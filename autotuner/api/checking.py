@@ -10,6 +10,7 @@ from autotuner.api.baseline_check import baseline_problem
 from autotuner.api.check_report import CheckReport
 from autotuner.api.versions import with_installed_versions
 from autotuner.benchmark import check_workload
+from autotuner.benchmark.measurable import workload_problems
 from autotuner.engines import Problem, one_engine, random_token_problems, requantization_problems, study_problems
 from autotuner.engines.deployment import Rank
 from autotuner.errors import StudyError
@@ -49,10 +50,11 @@ def check(
     """
     for name in study.objectives:
         parse_objective(name)
-    check_workload(study.workload)
+    mix = check_workload(study.workload)
     require_searcher(study)
+    told = _refuse(workload_problems(study, mix))
     study, versions = with_installed_versions(study, address)
-    told = _refuse(versions)
+    told += _refuse(versions)
     models = models or find_known_models(study)
     space, facts = known_space(study, models), models.facts
     require_searchable(study, space)

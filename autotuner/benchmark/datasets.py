@@ -19,8 +19,12 @@ class PromptSet:
 
     shapes: tuple[Shape, ...]
 
-    def shape(self, rng: Random, index: int) -> Shape:
-        return self.shapes[index % len(self.shapes)]
+    def shape(self, rng: Random, index: int, position: int) -> Shape:
+        return self.shapes[position % len(self.shapes)]
+
+    @property
+    def most_output_tokens(self) -> int:
+        return max(shape.output_tokens for shape in self.shapes)
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,12 @@ class SizeTrace:
     timestamps_s: tuple[float, ...]
     shapes: tuple[Shape, ...]
 
-    def shape(self, rng: Random, index: int) -> Shape:
+    def shape(self, rng: Random, index: int, position: int) -> Shape:
         return self.shapes[index % len(self.shapes)]
+
+    @property
+    def most_output_tokens(self) -> int:
+        return max(shape.output_tokens for shape in self.shapes)
 
 
 def read_dataset(path: str, seed: int, key: str = "workload.scenario.dataset") -> PromptSet:

@@ -15,12 +15,18 @@ from autotuner.study.model import Workload
 
 @dataclass(frozen=True)
 class Target:
-    """Where requests go. ``urls`` are base URLs of equal replicas, without ``/v1``."""
+    """Where requests go. ``urls`` are base URLs of equal replicas, without ``/v1``.
+
+    ``insecure``: their certificates are taken as they are. Of a server that someone else runs (``is_known`` false)
+    ``features`` are what it may do: it is asked before the load, and believed while the load bears it out.
+    """
 
     urls: Sequence[str]
     served_name: str
     features: RequestFeatures
     headers: Mapping[str, str] = field(default_factory=dict)
+    insecure: bool = False
+    is_known: bool = True
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,15 @@ from autotuner.metrics.request import PointRun
 from autotuner.study.model import Workload
 
 Progress = Callable[[LoadLevel, PointRun | None], None]
+Waiting = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """``requests`` is how many each level gets; ``None``: as the workload's own rule says."""
+    """``requests`` is how many each level gets; ``None``: as the workload's own rule says.
+
+    ``wait_s``: how long a server that is not there yet is waited for; ``insecure``: its certificate is not judged.
+    """
 
     workload: Workload
     model: str | None = None  # None: the first that the server names
@@ -29,17 +33,29 @@ class BenchOptions:
     request_timeout_s: float = 120.0
     level_timeout_s: float = 900.0
     cores: tuple[int, ...] = ()
+    wait_s: float = 0.0
+    insecure: bool = False
 
 
-def bench(url: str, options: BenchOptions, progress: Progress | None = None) -> list[tuple[LoadLevel, PointRun]]:
+def bench(
+    url: str, options: BenchOptions, progress: Progress | None = None, waiting: Waiting | None = None
+) -> list[tuple[LoadLevel, PointRun]]:
     """Measures every level of the workload, lowest first.
 
-    ``progress`` is called with ``None`` before a level and with its run after it. Raises WorkloadError,
-    and InfrastructureError when the server does not answer at all.
+    ``progress`` is called with ``None`` before a level and with its run after it, ``waiting`` with the reason when the
+    server is waited for. Raises WorkloadError, and InfrastructureError when the server does not answer at all.
     """
     workload = options.workload
     plan = [(level, options.requests or full_requests(workload, level)) for level in levels(workload)]
-    target = discover_target(url, api=workload.api, model=options.model, headers=options.headers)
+    target = discover_target(
+        url,
+        api=workload.api,
+        model=options.model,
+        headers=options.headers,
+        insecure=options.insecure,
+        wait_s=options.wait_s,
+        waiting=waiting,
+    )
     settings = DriverSettings(workload, options.request_timeout_s, options.seed, options.cores)
     runs = []
     with open_driver(target, settings) as driver:

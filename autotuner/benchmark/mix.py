@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
-from autotuner.benchmark.datasets import read_dataset, read_trace
+from autotuner.benchmark.datasets import PromptSet, read_dataset, read_trace
 from autotuner.benchmark.scenario import Shape, Source, parse_scenario
 
 
@@ -34,11 +34,20 @@ class Mix:
     sources: tuple[Source, ...]
     weights: tuple[float, ...]
 
-    def shape(self, rng: Random, index: int) -> Shape:
+    def shape(self, rng: Random, index: int, position: int) -> Shape:
         if len(self.sources) == 1:
-            return self.sources[0].shape(rng, index)
+            return self.sources[0].shape(rng, index, position)
         (source,) = rng.choices(self.sources, self.weights)
-        return source.shape(rng, index)
+        return source.shape(rng, index, position)
+
+    @property
+    def most_output_tokens(self) -> int:
+        return max(source.most_output_tokens for source in self.sources)
+
+    @property
+    def prompts(self) -> int | None:
+        """How many requests its smallest dataset has prompts for, ``None`` without one."""
+        return min((len(source.shapes) for source in self.sources if isinstance(source, PromptSet)), default=None)
 
 
 def open_mix(specs: Sequence[SourceSpec], seed: int) -> Mix:
@@ -46,5 +55,18 @@ def open_mix(specs: Sequence[SourceSpec], seed: int) -> Mix:
     keys = (
         ["workload.scenario"] if len(specs) == 1 else [f"workload.scenarios[{i}].scenario" for i in range(len(specs))]
     )
-    sources = tuple(spec.open(seed, key) for spec, key in zip(specs, keys, strict=True))
-    return Mix(sources, tuple(spec.weight for spec in specs))
+    seen: set[object] = set()
+    sources = []
+    for spec, key in zip(specs, keys, strict=True):
+        source = spec.open(seed, key)
+        sources.append(_told_apart(source, seen) if isinstance(source, PromptSet) else source)
+    return Mix(tuple(sources), tuple(spec.weight for spec in specs))
+
+
+def _told_apart(prompts: PromptSet, seen: set[object]) -> PromptSet:
+    """The prompts, those that are in ``seen`` known as repeated; ``seen`` grows by the others."""
+    shapes = []
+    for shape in prompts.shapes:
+        shapes.append(replace(shape, repeated=shape.content in seen))
+        seen.add(shape.content)
+    return PromptSet(tuple(shapes))

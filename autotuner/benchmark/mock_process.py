@@ -1,4 +1,4 @@
-"""A mock server in a process of its own, as a context manager."""
+"""A mock or an odd server in a process of its own, as a context manager."""
 
 from __future__ import annotations
 
@@ -17,9 +17,21 @@ def mock_server(*, core: int | None = None, **settings: object) -> Iterator[str]
 
     The server ends with the context, and with this process however that dies.
     """
-    command = [sys.executable, "-m", "autotuner.benchmark.mock_server", "--watch-stdin"]
-    if core is not None:
-        command += ["--core", str(core)]
+    pinned = {} if core is None else {"core": core}
+    with _server("mock_server", {**pinned, **settings}) as url:
+        yield url
+
+
+@contextmanager
+def odd_server(mode: str, **settings: object) -> Iterator[str]:
+    """As ``mock_server``: ``autotuner.benchmark.odd_server`` with these ``OddSettings``."""
+    with _server("odd_server", {"mode": mode, **settings}) as url:
+        yield url
+
+
+@contextmanager
+def _server(module: str, settings: dict[str, object]) -> Iterator[str]:
+    command = [sys.executable, "-m", f"autotuner.benchmark.{module}", "--watch-stdin"]
     for name, value in settings.items():
         flag = "--" + name.replace("_", "-")
         if value is True:

@@ -1,13 +1,15 @@
 """Prompts: pure functions of seed, level and index.
 
-In a cold workload every prompt starts (after the shared prefix) with its number in the level and a
-mark of level and seed, so that no two are alike and no cache finds a common start worth keeping.
+What prompts share is the workload's own: the shared prefix, and whatever a dataset's prompts begin with alike.
+In a cold workload no whole prompt is sent twice. Drawn prompts begin (after the shared prefix) with their number in
+the level and a mark of level and seed; a dataset's prompts go on from level to level, and one that was sent before
+differs at its end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from random import Random
 
@@ -27,11 +29,20 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class Span:
+    """The prompts of a dataset that are one load level's: so many of them, from position ``first`` on."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
 class PromptWriter:
     """Writes the prompts of a workload.
 
-    ``cold``: no prompt is sent twice. Otherwise (warm) a prompt depends on its index alone, so that
-    later levels repeat the prompts of earlier ones, and warm-up those measured next.
+    ``cold``: no whole prompt is sent twice. Otherwise (warm) a prompt depends on its index alone, so that
+    later levels repeat the prompts of earlier ones, and warm-up those measured next. ``spans`` are the levels' shares
+    of a dataset, by their names.
     """
 
     mix: Mix
@@ -39,22 +50,33 @@ class PromptWriter:
     seed: int
     cold: bool = True
     shared_prefix_tokens: int = 0
+    spans: Mapping[str, Span] = field(default_factory=dict)
 
     def measured(self, level: str, index: int) -> Prompt:
-        return self._prompt(level if self.cold else "", index)
+        if not self.cold:
+            return self._prompt("", index, index)
+        span = self.spans.get(level, Span(0, 0))
+        position = span.first + index
+        is_new = index < span.count and position < (self.mix.prompts or 0)
+        return self._prompt(level, index, position, is_new=is_new)
 
     def warmup(self, level: str, first_index: int, slot: int) -> Prompt:
-        """A warm-up prompt of the run of ``level`` whose measured prompts begin at ``first_index``."""
-        if self.cold:
-            return self._prompt(f"{level} warm-up before {first_index}", slot)
-        return self._prompt("", first_index + slot)
+        """A warm-up prompt of the run of ``level`` whose measured prompts begin at ``first_index``.
 
-    def _prompt(self, name: str, index: int) -> Prompt:
+        In a cold workload a dataset's are those before the measured ones.
+        """
+        if not self.cold:
+            return self._prompt("", first_index + slot, first_index + slot)
+        position = self.spans.get(level, Span(0, 0)).first + first_index - 1 - slot
+        return self._prompt(f"{level} warm-up before {first_index}", slot, position)
+
+    def _prompt(self, name: str, index: int, position: int, *, is_new: bool = False) -> Prompt:
         key = f"{self.seed}/{name}/{index}"
         rng = Random(key)  # noqa: S311
-        shape = self.mix.shape(rng, index)
+        shape = self.mix.shape(rng, index, position)
         if shape.content is not None:
-            return Prompt(self._own(shape.content, f"{self.seed}/{name}", index), shape.output_tokens)
+            mark = "" if not self.cold or (is_new and not shape.repeated) else _mark(key)
+            return Prompt(self._own(shape.content, mark), shape.output_tokens)
         total = self.sizing.units(shape.input_tokens)
         prefix = self._prefix(min(self._prefix_units(), total - 1))
         marks = self._digits(f"{self.seed}/{name}", index) if self.cold else []
@@ -81,21 +103,22 @@ class PromptWriter:
             return [first + unit for unit in units]
         return " ".join([WORDS[unit] for unit in units])
 
-    def _own(
-        self, content: str | tuple[tuple[str, str], ...], name: str, index: int
-    ) -> str | tuple[tuple[str, str], ...]:
-        """A dataset's prompt, in a cold workload with a short mark before it and after the shared prefix."""
-        lead = []
+    def _own(self, content: str | tuple[tuple[str, str], ...], mark: str) -> str | tuple[tuple[str, str], ...]:
+        """A dataset's prompt after the shared prefix, with a mark at its end where it has one."""
+        lead = ""
         if self.shared_prefix_tokens:
-            lead.append(" ".join(WORDS[unit % len(WORDS)] for unit in self._prefix(self._prefix_units())))
-        if self.cold:
-            lead.append(f"[{blake2b(f'{name}/{index}'.encode(), digest_size=6).hexdigest()}]")
-        if not lead:
-            return content
+            lead = " ".join(WORDS[unit % len(WORDS)] for unit in self._prefix(self._prefix_units())) + " "
+        end = f" {mark}" if mark else ""
         if isinstance(content, str):
-            return " ".join([*lead, content])
-        (role, text), *others = content
-        return ((role, " ".join([*lead, text])), *others)
+            return f"{lead}{content}{end}"
+        texts = [text for _, text in content]
+        texts[0] = lead + texts[0]
+        texts[-1] += end
+        return tuple((role, text) for (role, _), text in zip(content, texts, strict=True))
+
+
+def _mark(key: str) -> str:
+    return f"[{blake2b(key.encode(), digest_size=6).hexdigest()}]"
 
 
 def _digits(number: int, base: int, span: int) -> list[int]:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median
 from types import TracebackType
 from typing import Self
 
 from autotuner.benchmark.adapters import ModelChoice
+from autotuner.benchmark.ask import Prober
 from autotuner.benchmark.client.wire import ClientSpec, Job, Outcome, PointResult
 from autotuner.benchmark.driver import DriverSettings, LoadDriver, Target
+from autotuner.benchmark.list_plan import full_requests, levels
 from autotuner.benchmark.plan import LoadPoint
-from autotuner.benchmark.probe import Prober, find_sizing
+from autotuner.benchmark.probe import ServerApi, find_api
+from autotuner.benchmark.prompts import Span
 from autotuner.benchmark.shards import Shards
-from autotuner.benchmark.sizing import Sizing
 from autotuner.benchmark.workload import check_workload, source_specs
 from autotuner.errors import InfrastructureError, WorkloadError
 from autotuner.metrics.load_level import LoadKind
-from autotuner.metrics.request import PointRun, RequestError, RequestRecord
+from autotuner.metrics.request import PointRun, RequestError, RequestRecord, TokensBy
 from autotuner.study.model import RateLoad
 
 SATURATED_LAG_MS = 5.0  # a client this late, at the 99th percentile …
 SATURATED_SHARE_OF_TTFT = 0.05  # … or by this share of the median TTFT, measures itself
 
+_UNFORCED_OFFSET = 100_000_000  # prompts of a point that is measured again without forced lengths
 _START_S = 30.0
 _MAKE_REQUESTS_S = 120.0
 _GRACE_S = 30.0  # for a worker to hand its records over
@@ -37,12 +40,13 @@ class RealLoadDriver:
     """
 
     def __init__(self, target: Target, settings: DriverSettings) -> None:
-        check_workload(settings.workload, settings.seed)
+        self._mix = check_workload(settings.workload, settings.seed)
         _check_headers(target)
         self._target = target
         self._settings = settings
         self._shards: Shards | None = None
-        self._sizing: Sizing | None = None
+        self._told = False  # whether the workers know where to send what
+        self._api: ServerApi | None = None
 
     def __enter__(self) -> Self:
         self._shards = Shards(self._settings.cores)
@@ -55,6 +59,14 @@ class RealLoadDriver:
 
     def run(self, point: LoadPoint, *, deadline_s: float) -> PointRun:
         ends_s = time.monotonic() + deadline_s
+        run = self._run(point, deadline_s, ends_s)
+        if self._forces_in_vain(run) and (left_s := ends_s - time.monotonic()) > 0:
+            self._end_shards()
+            again = replace(point, first_index=point.first_index + _UNFORCED_OFFSET)
+            run = self._run(again, left_s, ends_s)
+        return run
+
+    def _run(self, point: LoadPoint, deadline_s: float, ends_s: float) -> PointRun:
         try:
             shards = self._ready_shards(deadline_s)
             started_at, results = self._press(shards, self._jobs(point, len(shards)), ends_s)
@@ -63,24 +75,37 @@ class RealLoadDriver:
             raise
         return _point_run(point, results, started_at)
 
+    def _forces_in_vain(self, run: PointRun) -> bool:
+        """Whether a server that seemed to honour a forced length ended an answer by itself; it is forced no more."""
+        api = self._api
+        if api is None or self._target.is_known or not api.features.forces_length:
+            return False
+        if not any(record.error is RequestError.WRONG_LENGTH for record in run.records):
+            return False
+        self._api = replace(api, features=replace(api.features, ignore_eos=False, min_tokens=False))
+        return True
+
     def _end_shards(self) -> None:
         if self._shards is not None:
             self._shards.close()
-        self._shards, self._sizing = None, None
+        self._shards, self._told = None, False
 
     def _ready_shards(self, deadline_s: float) -> Shards:
         """The worker processes, told where to send what; started again when an earlier run lost them."""
         if self._shards is None:
             self._shards = Shards(self._settings.cores)
-        if self._sizing is None:
+        if self._api is None:
             timeout_s = min(self._settings.request_timeout_s, deadline_s / 2)  # a hanging server costs one
-            sizing = find_sizing(self._prober(timeout_s), self._settings.seed)
+            prober = Prober(self._target, self._settings.workload.api, self._body(), timeout_s)
+            self._api = find_api(prober, self._settings.seed, self._mix.most_output_tokens)
+        if not self._told:
             everyone = range(len(self._shards))
+            spec = self._spec(self._api).to_json()
             for number in everyone:
-                self._shards.send(number, "spec", self._spec(sizing).to_json())
+                self._shards.send(number, "spec", spec)
             for _ in self._shards.collect("ready", everyone, _START_S):
                 pass
-            self._sizing = sizing
+            self._told = True
         return self._shards
 
     def _press(self, shards: Shards, jobs: dict[int, Job], ends_s: float) -> tuple[float, list[PointResult]]:
@@ -114,9 +139,6 @@ class RealLoadDriver:
             for shard in range(shards)
         }
 
-    def _prober(self, timeout_s: float) -> Prober:
-        return Prober(self._target, self._settings.workload.api, self._body(), timeout_s)
-
     def _body(self) -> dict[str, object]:
         return {**dict(self._target.features.extra_body), **self._settings.workload.extra_body}
 
@@ -128,23 +150,37 @@ class RealLoadDriver:
         adapters = tuple(name.format(served=served, adapter=adapter) for adapter in lora.adapters)
         return ModelChoice(served, adapters, lora.base_share, self._settings.seed)
 
-    def _spec(self, sizing: Sizing) -> ClientSpec:
-        workload, features = self._settings.workload, self._target.features
+    def _spec(self, api: ServerApi) -> ClientSpec:
+        workload = self._settings.workload
         return ClientSpec(
             urls=tuple(self._target.urls),
             models=self._models(),
             headers=dict(self._target.headers),
             api=workload.api,
             body=self._body(),
-            ignore_eos=features.ignore_eos,
-            min_tokens=features.min_tokens,
+            ignore_eos=api.features.ignore_eos,
+            min_tokens=api.features.min_tokens,
             request_timeout_s=self._settings.request_timeout_s,
             seed=self._settings.seed,
             cold=workload.cache == "cold",
             sources=source_specs(workload),
             shared_prefix_tokens=workload.shared_prefix_tokens,
-            sizing=sizing,
+            sizing=api.sizing,
+            spans=self._spans(),
+            dialect=api.dialect,
+            insecure=self._target.insecure,
         )
+
+    def _spans(self) -> dict[str, Span]:
+        """Each level's share of a dataset. A server that others use too may know every prompt of it: none is new."""
+        if self._mix.prompts is None:
+            return {}
+        spans, first = {}, 0
+        for level in levels(self._settings.workload):
+            count = full_requests(self._settings.workload, level)
+            spans[str(level)] = Span(first, count if self._target.is_known else 0)
+            first += count
+        return spans
 
 
 def open_driver(target: Target, settings: DriverSettings) -> LoadDriver:
@@ -199,4 +235,8 @@ def _record(outcome: Outcome) -> RequestRecord:
         status=outcome.status,
         detail=outcome.detail,
         model=outcome.model,
+        asked_output_tokens=outcome.asked_output_tokens,
+        tokens_by=TokensBy(outcome.tokens_by) if outcome.tokens_by is not None else None,
+        first_visible_s=outcome.first_visible_s,
+        reasoning_tokens=outcome.reasoning_tokens,
     )

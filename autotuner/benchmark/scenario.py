@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from random import Random
@@ -25,17 +26,29 @@ _RULES = {
 
 @dataclass(frozen=True)
 class Shape:
-    """One request's size in tokens, or with ``content`` the very prompt or messages to send."""
+    """One request's size in tokens, or with ``content`` the very prompt or messages to send.
+
+    ``repeated``: the same content stands earlier in the workload's files.
+    """
 
     input_tokens: int
     output_tokens: int
     content: str | tuple[tuple[str, str], ...] | None = None
+    repeated: bool = False
 
 
 class Source(Protocol):
-    """Where request shapes come from. Pure: the same index and generator state, the same shape."""
+    """Where request shapes come from. Pure: the same numbers and generator state, the same shape.
 
-    def shape(self, rng: Random, index: int) -> Shape: ...
+    ``index`` numbers the requests of a load level, ``position`` those of all levels together.
+    """
+
+    def shape(self, rng: Random, index: int, position: int) -> Shape: ...
+
+    @property
+    def most_output_tokens(self) -> int:
+        """The output tokens of the longest answer that is as good as sure to be asked for."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,8 +56,12 @@ class Fixed:
     input_tokens: int
     output_tokens: int
 
-    def shape(self, rng: Random, index: int) -> Shape:
+    def shape(self, rng: Random, index: int, position: int) -> Shape:
         return Shape(self.input_tokens, self.output_tokens)
+
+    @property
+    def most_output_tokens(self) -> int:
+        return self.output_tokens
 
 
 @dataclass(frozen=True)
@@ -56,11 +73,15 @@ class Normal:
     output_mean: float
     output_sd: float
 
-    def shape(self, rng: Random, index: int) -> Shape:
+    def shape(self, rng: Random, index: int, position: int) -> Shape:
         return Shape(
             max(1, round(rng.gauss(self.input_mean, self.input_sd))),
             max(1, round(rng.gauss(self.output_mean, self.output_sd))),
         )
+
+    @property
+    def most_output_tokens(self) -> int:
+        return max(1, math.ceil(self.output_mean + 2 * self.output_sd))  # one in forty is longer
 
 
 @dataclass(frozen=True)
@@ -72,7 +93,11 @@ class Uniform:
     output_min: int
     output_max: int
 
-    def shape(self, rng: Random, index: int) -> Shape:
+    @property
+    def most_output_tokens(self) -> int:
+        return self.output_max
+
+    def shape(self, rng: Random, index: int, position: int) -> Shape:
         return Shape(rng.randint(self.input_min, self.input_max), rng.randint(self.output_min, self.output_max))
 
 

@@ -48,6 +48,10 @@ class RequestFeatures:
     # What a request calls an adapter of ``workload.lora`` as its ``model``; {served} is the served name.
     adapter_model: str = "{adapter}"
 
+    @property
+    def forces_length(self) -> bool:
+        return self.ignore_eos or self.min_tokens
+
 
 @dataclass(frozen=True)
 class FailureReport:

@@ -8,7 +8,7 @@ from autotuner.metrics.measure import measure
 from autotuner.metrics.measurement import FloatArray, MeasureContext, Measurement
 from autotuner.metrics.percentile import percentile, percentile_interval
 from autotuner.metrics.registry import LATENCY_METRICS, METRICS, STATISTICS, LatencyMetric, Metric, find_metric
-from autotuner.metrics.request import PointRun, RequestError, RequestRecord
+from autotuner.metrics.request import PointRun, RequestError, RequestRecord, TokensBy
 from autotuner.metrics.telemetry import Telemetry, TelemetrySample
 from autotuner.metrics.window import Window, find_window
 
@@ -29,6 +29,7 @@ __all__ = [
     "RequestRecord",
     "Telemetry",
     "TelemetrySample",
+    "TokensBy",
     "Window",
     "find_metric",
     "find_window",

@@ -15,7 +15,7 @@ from autotuner.metrics.window import Window
 
 @dataclass(frozen=True)
 class Amounts:
-    """Sums over windows; they add up over runs."""
+    """Sums over windows; they add up over runs. ``prompt_tokens`` is NaN where the server does not tell them."""
 
     seconds: float = 0.0
     output_tokens: float = 0.0
@@ -48,18 +48,19 @@ def amounts(
     return Amounts(
         seconds=window.length_s,
         output_tokens=float(np.sum(columns.output_tokens * _chunk_share(columns, window), where=ok)),
-        prompt_tokens=float(np.sum(columns.prompt_tokens * prefill, where=ok)),
+        prompt_tokens=float(np.sum(columns.prompt_tokens * prefill, where=ok & (prefill > 0))),
         requests=float(np.sum(life, where=ok)),
-        good_requests=float(np.sum(life, where=ok & _good(latencies, limits_ms, len(ok)))),
+        good_requests=float(np.sum(life, where=ok & _good(columns, latencies, limits_ms))),
     )
 
 
-def _good(latencies: RunLatencies, limits_ms: Mapping[str, float], n: int) -> BoolArray:
-    """A request that has no tpot (one token) can't break its limit."""
-    good = np.ones(n, dtype=np.bool_)
+def _good(columns: RequestColumns, latencies: RunLatencies, limits_ms: Mapping[str, float]) -> BoolArray:
+    """What has no value keeps no limit, but for the time between tokens of an answer that was to have one."""
+    good = np.ones(len(columns.ok), dtype=np.bool_)
     for metric, limit in limits_ms.items():
         values = latencies.per_request[metric]
-        good &= np.isnan(values) | (values <= limit)
+        kept = values <= limit
+        good &= kept | columns.one_asked if metric in ("tpot", "itl") else kept
     return good
 
 

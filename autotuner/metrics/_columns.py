@@ -21,7 +21,9 @@ class RequestColumns:
     """The requests of one run that count, warm-up included and cancelled ones left out.
 
     Times are seconds on the run's clock; ``since`` is where latency starts. An unknown time is NaN, an unknown
-    token count 0. ``chunk_s`` holds all requests' chunks end to end, ``chunks`` how many each has.
+    token count 0, but for ``prompt_tokens`` (NaN). ``gap`` is the mean time between streamed tokens, NaN where there is
+    none. ``one_asked``: no more than one token was asked for. ``chunk_s`` holds all requests' chunks end to end,
+    ``chunks`` how many each has.
     """
 
     measured: BoolArray
@@ -30,8 +32,11 @@ class RequestColumns:
     sent: FloatArray
     first: FloatArray
     last: FloatArray
+    visible: FloatArray
     prompt_tokens: FloatArray
     output_tokens: FloatArray
+    gap: FloatArray
+    one_asked: BoolArray
     chunks: IntArray
     chunk_s: FloatArray
 
@@ -51,8 +56,11 @@ class RequestColumns:
             sent=sent,
             first=np.where(np.isnan(first), last, first),
             last=last,
-            prompt_tokens=_floats([r.prompt_tokens or 0 for r in records]),
+            visible=_floats([r.first_visible_s for r in records]),
+            prompt_tokens=_floats([r.prompt_tokens for r in records]),
             output_tokens=_floats([r.output_tokens or 0 for r in records]),
+            gap=_floats([r.token_gap_s for r in records]),
+            one_asked=np.array([r.asked_output_tokens == 1 for r in records], dtype=np.bool_),
             chunks=np.array([len(r.chunk_s) for r in records], dtype=np.int64),
             chunk_s=_floats([t for r in records for t in r.chunk_s]),
         )

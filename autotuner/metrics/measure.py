@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from autotuner.metrics._amounts import Amounts, amounts
+from autotuner.metrics._answers import Answers
 from autotuner.metrics._columns import RequestColumns
 from autotuner.metrics._latency import RunLatencies, run_latencies
 from autotuner.metrics._telemetry_metrics import WatchedRun, telemetry_metrics
@@ -39,7 +40,8 @@ def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> 
             held = amounts(cols, lats, window, ctx.limits_ms)
         total += held
         watched.append(WatchedRun(run, window, held.output_tokens))
-    found = {**_statistics(samples), **_rates(total, ctx), **telemetry_metrics(watched)}
+    answers = Answers.of([r for run in runs for r in run.records])
+    found = {**_statistics(samples), **_rates(total, ctx), **answers.metrics(), **telemetry_metrics(watched)}
     if requests:
         found["error_rate"] = errors / requests
     if found.get("tpot_mean_ms", 0) > 0:
@@ -51,6 +53,8 @@ def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> 
         metrics={column: value for column, value in found.items() if math.isfinite(value)},
         samples=samples,
         stopped_early=next((run.stopped_early for run in reversed(runs) if run.stopped_early), None),
+        tokens_by=answers.tokens_by,
+        notes=(*answers.notes(), *dict.fromkeys(note for run in runs for note in run.notes)),
     )
 
 
@@ -60,15 +64,19 @@ def _samples(
     failed = sum(int((c.measured & ~c.ok).sum()) for c in columns)
     good = sum(int((c.measured & c.ok).sum()) for c in columns)
     samples: dict[str, FloatArray] = {}
-    for metric in ("ttft", "tpot", "e2e"):
+    for metric in ("ttft", "ttft_visible", "tpot", "e2e"):
         values = np.concatenate(
             [lat.per_request[metric][c.measured] for c, lat in zip(columns, latencies, strict=True)] or [np.empty(0)]
         )
-        samples[metric] = np.concatenate((values[~np.isnan(values)], np.full(failed, timeout_ms)))
+        values = values[~np.isnan(values)]
+        if good and not len(values):
+            samples[metric] = values  # no good request has one: the failed ones alone would stand for all
+            continue
+        samples[metric] = np.concatenate((values, np.full(failed, timeout_ms)))
     gaps = np.concatenate([lat.gaps for lat in latencies] or [np.empty(0)])
     # A failed request weighs as much as a good one, so it has as many gaps as those have on average.
     each = max(1, round(len(gaps) / good)) if good else 1
-    samples["itl"] = np.concatenate((gaps, np.full(failed * each, timeout_ms)))
+    samples["itl"] = gaps if good and not len(gaps) else np.concatenate((gaps, np.full(failed * each, timeout_ms)))
     return samples
 
 

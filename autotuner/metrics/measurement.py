@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotuner.metrics.load_level import LoadLevel
+from autotuner.metrics.request import TokensBy
 
 FloatArray = NDArray[np.float64]
 
@@ -35,7 +36,8 @@ class Measurement:
 
     ``metrics`` maps column names (``ttft_p90_ms``, ``output_tokens_per_s_per_gpu``, …) to finite
     floats; a metric that can't be had (cost without a price) is absent. ``samples`` maps each latency
-    metric to its per-request values in ms, failed requests counted as the request time-out.
+    metric to its per-request values in ms, failed requests counted as the request time-out. ``tokens_by`` is the least
+    sure way in which output tokens of a good request were counted, ``notes`` what a reader of the figures must know.
     """
 
     level: LoadLevel
@@ -44,3 +46,5 @@ class Measurement:
     metrics: Mapping[str, float]
     samples: Mapping[str, FloatArray] = field(default_factory=dict, repr=False, compare=False)
     stopped_early: str | None = None
+    tokens_by: TokensBy | None = None
+    notes: tuple[str, ...] = ()

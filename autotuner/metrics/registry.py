@@ -42,12 +42,19 @@ class LatencyMetric:
 LATENCY_METRICS: tuple[LatencyMetric, ...] = (
     LatencyMetric("ttft", "Time to first token", "first token − sent (open loop: − scheduled send)"),
     LatencyMetric(
-        "tpot", "Time per output token", "(e2e − ttft) / (output tokens − 1), of requests with 2 tokens or more"
+        "ttft_visible",
+        "Time to first visible token",
+        "first token that is no reasoning − sent (open loop: − scheduled send), of requests that have one",
+    ),
+    LatencyMetric(
+        "tpot",
+        "Time per output token",
+        "(e2e − ttft) / (streamed output tokens − 1), of requests whose tokens did not come at once",
     ),
     LatencyMetric(
         "itl",
         "Inter-token latency",
-        "gap between two streamed chunks × (chunks − 1) / (output tokens − 1): a chunk is not a token",
+        "gap between two streamed chunks × (chunks − 1) / (streamed output tokens − 1): a chunk is not a token",
     ),
     LatencyMetric("e2e", "End-to-end latency", "last token − sent (open loop: − scheduled send)"),
 )
@@ -145,6 +152,21 @@ METRICS: tuple[Metric, ...] = (
         Direction.MAX,
         "Goodput per unit of cost",
         "3600 × goodput_per_s / cost per hour",
+    ),
+    Metric("output_tokens_mean", "tokens", Direction.MAX, "Output tokens per answer", "mean over good requests"),
+    Metric(
+        "output_share",
+        "1",
+        Direction.MAX,
+        "Share of the forced length",
+        "output tokens / tokens that were forced, over the requests that were answered",
+    ),
+    Metric(
+        "reasoning_tokens_mean",
+        "tokens",
+        Direction.MIN,
+        "Reasoning tokens per answer",
+        "mean over good requests of what the server says was reasoning",
     ),
     Metric("error_rate", "1", Direction.MIN, "Error rate", "failed and wrong-length requests / measured requests"),
     *(Metric(*row) for row in _TELEMETRY),

@@ -10,6 +10,7 @@ from typing import Any
 from autotuner.errors import Failure
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.metrics.measurement import Measurement
+from autotuner.metrics.request import TokensBy
 from autotuner.results._score_json import decode_score, encode_score
 from autotuner.results.records import (
     FailureRecord,
@@ -24,6 +25,7 @@ from autotuner.results.records import (
 )
 
 _LOAD_KINDS = {kind.value: kind for kind in LoadKind}  # an enum's own call takes ten times as long
+_TOKENS_BY = {by.value: by for by in TokensBy}
 _TRIAL_COLUMNS = tuple(f.name for f in fields(TrialRecord) if f.name not in ("config", "usage"))
 
 
@@ -79,6 +81,8 @@ def measurement_rows(record: RungRecord) -> Iterator[dict[str, Any]]:
             "errors": measurement.errors,
             "stopped_early": measurement.stopped_early,
             "metrics": dict(measurement.metrics),
+            "tokens_by": measurement.tokens_by,
+            "notes": list(measurement.notes),
         }
 
 
@@ -88,7 +92,15 @@ def rung_records(rungs: Sequence[Any], measurements: Sequence[Any], failures: Se
     for row in measurements:
         level = LoadLevel(_LOAD_KINDS[row.load_kind], row.level)
         measured[row.trial_id, row.rung].append(
-            Measurement(level, row.requests, row.errors, row.metrics, stopped_early=row.stopped_early)
+            Measurement(
+                level,
+                row.requests,
+                row.errors,
+                row.metrics,
+                stopped_early=row.stopped_early,
+                tokens_by=_TOKENS_BY.get(row.tokens_by),
+                notes=tuple(row.notes or ()),
+            )
         )
     failed = defaultdict(list)
     for row in failures:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 SCHEMA_VERSION = 1
@@ -84,6 +86,8 @@ measurements = sa.Table(
     sa.Column("errors", sa.Integer, nullable=False),
     sa.Column("stopped_early", sa.Text),
     sa.Column("metrics", sa.JSON, nullable=False),
+    sa.Column("tokens_by", sa.String(20)),  # this and the next were added to version 1: see ``add_columns``
+    sa.Column("notes", sa.JSON),
 )
 
 failures = sa.Table(
@@ -109,3 +113,22 @@ quarantines = sa.Table(  # added to version 1: a store without it has none
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("at", sa.Double, nullable=False),
 )
+
+
+def add_columns(connection: sa.Connection) -> None:
+    """Columns that a store of this version made earlier lacks; they may all be empty."""
+    for table in metadata.sorted_tables:
+        for column in _missing(connection, table):
+            kind = column.type.compile(connection.dialect)
+            connection.execute(sa.text(f'ALTER TABLE {table.name} ADD COLUMN "{column.name}" {kind}'))
+
+
+def columns_there(connection: sa.Connection, table: sa.Table) -> sa.Select[Any]:
+    """All columns of a table that may be read alone; those that were added later are empty where it lacks them."""
+    missing = {column.name for column in _missing(connection, table)}
+    return sa.select(*(sa.null().label(c.name) if c.name in missing else c for c in table.columns))
+
+
+def _missing(connection: sa.Connection, table: sa.Table) -> list[sa.Column[Any]]:
+    there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+    return [column for column in table.columns if column.name not in there]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autotuner.metrics.load_level import LoadKind, LoadLevel
-from autotuner.metrics.request import PointRun, RequestError, RequestRecord
+from autotuner.metrics.request import PointRun, RequestError, RequestRecord, TokensBy
 from autotuner.results._parquet_file import write_parquet
 
 _RECORD_TYPES = {
@@ -31,6 +31,10 @@ _RECORD_TYPES = {
     "status": pa.int64(),
     "detail": pa.string(),
     "model": pa.string(),
+    "asked_output_tokens": pa.int64(),
+    "tokens_by": pa.string(),
+    "first_visible_s": pa.float64(),
+    "reasoning_tokens": pa.int64(),
 }
 _RUNS_KEY = b"autotuner.runs"
 
@@ -63,6 +67,7 @@ def read_requests(path: Path) -> list[PointRun]:
     columns = {n: table[n].to_pylist() if n in table.column_names else unknown for n in _RECORD_TYPES}
     columns["chunk_s"] = [tuple(chunks) for chunks in columns["chunk_s"]]
     columns["error"] = [error and RequestError(error) for error in columns["error"]]
+    columns["tokens_by"] = [by and TokensBy(by) for by in columns["tokens_by"]]
     names = [field.name for field in fields(RequestRecord)]
     rows = [RequestRecord(*values) for values in zip(*(columns[name] for name in names), strict=True)]
     runs = []
@@ -70,6 +75,7 @@ def read_requests(path: Path) -> list[PointRun]:
     for head in heads:
         kind, value = head.pop("level")
         count = head.pop("records")
+        head["notes"] = tuple(head.get("notes", ()))
         runs.append(PointRun(LoadLevel(LoadKind(kind), value), tuple(rows[start : start + count]), **head))
         start += count
     return runs
@@ -84,6 +90,7 @@ def _schema(runs: Sequence[PointRun]) -> Any:
             "saturated": run.saturated,
             "stopped_early": run.stopped_early,
             "started_at": run.started_at,
+            "notes": list(run.notes),
         }
         for run in runs
     ]

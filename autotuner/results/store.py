@@ -64,6 +64,7 @@ class Store:
         self._requests_dir.mkdir(parents=True, exist_ok=True)
         with self._transaction() as connection:
             _schema.metadata.create_all(connection)
+            _schema.add_columns(connection)
             versions = connection.execute(sa.select(_schema.schema_info.c.version)).scalars().all()
             if not versions:
                 connection.execute(_schema.schema_info.insert().values(version=_schema.SCHEMA_VERSION))
@@ -237,15 +238,16 @@ class Store:
     def rungs(self, trial_id: str | None = None) -> list[RungRecord]:
         """Ended rungs by trial and number, of one trial or of all: scores, measurements and failures, no requests."""
         found: list[list[Any]] = []
-        for table, order in (
-            (_schema.rungs, ()),
-            (_schema.measurements, (_schema.measurements.c.position,)),
-            (_schema.failures, (_schema.failures.c.id,)),
-        ):
-            query = sa.select(table).where(table.c.study_id == self._study_id)
-            if trial_id is not None:
-                query = query.where(table.c.trial_id == trial_id)
-            found.append(self._all(query.order_by(table.c.trial_id, table.c.rung, *order)))
+        with self._transaction() as connection:
+            for table, order in (
+                (_schema.rungs, ()),
+                (_schema.measurements, (_schema.measurements.c.position,)),
+                (_schema.failures, (_schema.failures.c.id,)),
+            ):
+                query = _schema.columns_there(connection, table).where(table.c.study_id == self._study_id)
+                if trial_id is not None:
+                    query = query.where(table.c.trial_id == trial_id)
+                found.append(list(connection.execute(query.order_by(table.c.trial_id, table.c.rung, *order)).all()))
         return _rows.rung_records(*found)
 
     def scores(self) -> list[RungRecord]:

@@ -72,6 +72,8 @@ MEASUREMENT_COLUMNS: tuple[str, ...] = (
     "feasible",
     "slo_met",
     "stopped_early",
+    "tokens_by",
+    "notes",
 )
 PARETO_COLUMNS: tuple[str, ...] = ("trial_id", "level", "load_kind", "slo_met")
 
@@ -136,6 +138,8 @@ def measurements_frame(trials: Sequence[TrialRecord], rungs: Rungs, objective: O
                     "feasible": point is not None and point.feasible,
                     "slo_met": point is not None and point.slo_met,
                     "stopped_early": measurement.stopped_early,
+                    "tokens_by": measurement.tokens_by,
+                    "notes": "; ".join(measurement.notes) or None,
                     **_metrics(measurement),
                 }
             )
@@ -260,7 +264,7 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
 _TEXT = frozenset(
     (
         *("trial_id", "phase", "state", "failure", "load_kind", "accelerator", "node", "launch_id"),
-        *("engine_version", "message", "stopped_early"),
+        *("engine_version", "message", "stopped_early", "tokens_by", "notes"),
     )
 )
 _FLAGS = frozenset(("feasible", "slo_met"))

@@ -14,16 +14,20 @@ from autotuner.scoring.slo import judge_slo
 from autotuner.scoring.values import infeasible_score, penalised
 from autotuner.study.model import Slo
 
+ENOUGH_OUTPUT = 0.9  # a server that answers with less of a forced length did not do the work
+
 
 def score_point(measurement: Measurement, slo: Slo, objective: Objective) -> PointScore:
     """One objective at one load point.
 
-    Infeasible: too many errors, an SLO term that fails hard, a point that was given up as hopeless (what
-    ended before says nothing about what was still waiting), or no value at all.
+    Infeasible: too many errors, answers without tokens or clearly shorter than they were forced to be, an SLO term
+    that fails hard or that nothing was measured for, a point that was given up as hopeless (what ended before says
+    nothing about what was still waiting), or no value at all.
     """
     verdict = judge_slo(measurement, slo)
     value = _finite(measurement.metrics.get(objective.column))
     reasons = [*_reasons(measurement, slo), *verdict.hard_reasons]
+    reasons += [f"{column} has no value, so that its SLO can't be said to hold" for column in verdict.unmeasured]
     if value is None:
         reasons.append(f"{objective.column} could not be had")
     feasible = not reasons
@@ -53,9 +57,16 @@ def _reasons(measurement: Measurement, slo: Slo) -> list[str]:
     reasons = []
     if not measurement.requests:
         reasons.append("no request ended")
+    elif measurement.errors == measurement.requests:
+        reasons.append("no request succeeded")
     elif measurement.errors / measurement.requests > slo.error_rate:
         rate = measurement.errors / measurement.requests
         reasons.append(f"error_rate is {rate:.1%}, more than {slo.error_rate:.1%}")
+    if measurement.metrics.get("output_tokens_mean") == 0:
+        reasons.append("the answers have no tokens")
+    share = measurement.metrics.get("output_share", 1.0)
+    if share < ENOUGH_OUTPUT:
+        reasons.append(f"answers have {share:.0%} of the tokens that were asked for, less than {ENOUGH_OUTPUT:.0%}")
     if measurement.stopped_early:
         reasons.append(f"stopped early: {measurement.stopped_early}")
     return reasons

@@ -19,21 +19,27 @@ _ROUNDING = 1e-12  # 1.2 over 1.0 is 20 %, though not in binary
 
 @dataclass(frozen=True)
 class SloVerdict:
-    """``penalty`` is P, the sum over violated terms; ``hard_reasons`` say why the load point is infeasible."""
+    """``penalty`` is P, the sum over violated terms; ``hard_reasons`` say why the load point is infeasible.
+
+    ``unmeasured`` are the columns of terms that the load point has no value for: whether they hold is not known.
+    """
 
     penalty: float
     violations: tuple[Violation, ...]
     hard_reasons: tuple[str, ...]
+    unmeasured: tuple[str, ...] = ()
 
 
 def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
-    """A metric that the load point does not have (tpot where every answer is one token) breaks nothing."""
+    """Each term is met, violated, or unmeasured (tpot where every answer came in one chunk)."""
     violations: list[Violation] = []
     reasons: list[str] = []
+    unmeasured: list[str] = []
     for metric, statistic, term in slo.terms():
         column = f"{metric}_{statistic}_ms"
         value = measurement.metrics.get(column)
         if value is None or math.isnan(value):
+            unmeasured.append(column)
             continue
         ratio = min((value - term.threshold_ms) / term.threshold_ms, 1e300)
         reason = _hard_reason(column, statistic, term, ratio, measurement.samples.get(metric)) if term.hard_fail else ""
@@ -44,7 +50,7 @@ def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
             tier = Tier.HARD if reason else violation_tier(ratio)
             violations.append(Violation(column, value, term.threshold_ms, ratio, penalty, tier))
     total = min(sum(v.penalty for v in violations), PENALTY_CAP)
-    return SloVerdict(total, tuple(violations), tuple(reasons))
+    return SloVerdict(total, tuple(violations), tuple(reasons), tuple(unmeasured))
 
 
 def term_penalty(ratio: float, weight: float, slo: Slo) -> float:

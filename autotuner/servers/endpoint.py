@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import http
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from autotuner.benchmark.http_question import STARTING, HttpAnswer, http_question
 from autotuner.errors import Failure, LaunchError
 from autotuner.servers._tail import TAIL_BYTES
 from autotuner.servers.launcher import Diagnose, LaunchRequest
-from autotuner.servers.readiness import Readiness, get_json_text, probe, wait_until_ready
+from autotuner.servers.readiness import Readiness, get_json_text, wait_until_ready
 
 _LONGEST_WAIT_S = 30.0
+_QUESTION_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,28 +52,50 @@ class EndpointServer:
 
 @dataclass(frozen=True)
 class EndpointLauncher:
-    """``url`` is the base URL without ``/v1``; ``headers`` go with every request and are secret."""
+    """``url`` is the base URL without ``/v1``; ``headers`` go with every request and are secret.
+
+    ``insecure``: the server's certificate is taken as it is.
+    """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    insecure: bool = False
 
     def launch(self, request: LaunchRequest, diagnose: Diagnose) -> EndpointServer:
         """Waits for an answer to the ready probe or to ``/v1/models``: not every gateway passes a probe on.
 
-        Raises LaunchError (INFRASTRUCTURE) when none came within the start time-out, 30 s at most.
+        A server that says that it is starting has the whole start time-out, one that is not there 30 s of it at most.
+        Raises LaunchError (INFRASTRUCTURE) when none came in time, or its certificate is refused.
         """
         base = self.url.rstrip("/").removesuffix("/v1")
         deployment = request.deployment
         started = time.monotonic()
+        last = HttpAnswer(0)
 
-        def answers() -> bool:
-            paths = (deployment.ready.path, "/v1/models")
-            return any(probe(base + path, self.headers) == 200 for path in paths)
+        def asked() -> bool:
+            nonlocal last
+            for path in (deployment.ready.path, "/v1/models"):
+                last = http_question(
+                    "GET", base + path, timeout_s=_QUESTION_S, headers=self.headers, insecure=self.insecure
+                )
+                if last.status == http.HTTPStatus.OK:
+                    return True
+            return False
 
-        outcome = wait_until_ready(answers, lambda: False, min(request.start_timeout_s, _LONGEST_WAIT_S))
-        if outcome is not Readiness.READY:
-            raise LaunchError(f"no server answers at {base}", Failure.INFRASTRUCTURE)
+        def is_in_vain() -> bool:
+            patience_s = _LONGEST_WAIT_S if last.status not in STARTING else request.start_timeout_s
+            return last.refused_certificate or time.monotonic() - started > patience_s
+
+        if wait_until_ready(asked, is_in_vain, request.start_timeout_s) is not Readiness.READY:
+            raise LaunchError(f"no server answers at {base}: {_told(last)}", Failure.INFRASTRUCTURE)
         version = None
         if deployment.version is not None:
-            version = get_json_text(base + deployment.version.path, deployment.version.key, self.headers)
+            probe = deployment.version
+            version = get_json_text(base + probe.path, probe.key, self.headers, insecure=self.insecure)
         return EndpointServer(base, time.monotonic() - started, version or deployment.engine_version)
+
+
+def _told(answer: HttpAnswer) -> str:
+    if answer.refused_certificate:
+        return f"{answer.reason} (launcher.insecure: true takes it as it is)"
+    return answer.reason or f"status {answer.status}: {answer.body[:200].decode(errors='replace')}"

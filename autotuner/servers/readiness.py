@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
+import http
 import json
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from urllib.parse import urlsplit
+
+from autotuner.benchmark.http_question import http_question
 
 _FIRST_WAIT_S = 0.02
 _LONGEST_WAIT_S = 0.5
 _PROBE_TIMEOUT_S = 5.0
-_MAX_BODY_BYTES = 1 << 20
 
 
 class Readiness(StrEnum):
@@ -39,40 +38,27 @@ def wait_until_ready(is_ready: Callable[[], bool], has_died: Callable[[], bool],
 
 
 def probe(
-    url: str, headers: Mapping[str, str] | None = None, *, timeout_s: float = _PROBE_TIMEOUT_S, method: str = "GET"
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    timeout_s: float = _PROBE_TIMEOUT_S,
+    method: str = "GET",
+    insecure: bool = False,
 ) -> int | None:
     """The HTTP status of a request without a body, or ``None`` when there was no answer."""
-    answer = _ask(method, url, headers, timeout_s)
-    return None if answer is None else answer[0]
+    return http_question(method, url, timeout_s=timeout_s, headers=headers, insecure=insecure).status or None
 
 
-def get_json_text(url: str, key: str, headers: Mapping[str, str] | None = None) -> str | None:
+def get_json_text(
+    url: str, key: str, headers: Mapping[str, str] | None = None, *, insecure: bool = False
+) -> str | None:
     """The text under ``key`` of the JSON object that a GET answers, or ``None`` when there is none."""
-    answer = _ask("GET", url, headers, _PROBE_TIMEOUT_S)
-    if answer is None or answer[0] != http.HTTPStatus.OK:
+    answer = http_question("GET", url, timeout_s=_PROBE_TIMEOUT_S, headers=headers, insecure=insecure)
+    if answer.status != http.HTTPStatus.OK:
         return None
     try:
-        document = json.loads(answer[1])
+        document = json.loads(answer.body)
     except ValueError:
         return None
     value = document.get(key) if isinstance(document, dict) else None
     return value if isinstance(value, str) and value else None
-
-
-def _ask(method: str, url: str, headers: Mapping[str, str] | None, timeout_s: float) -> tuple[int, bytes] | None:
-    parts = urlsplit(url)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        context = ssl.create_default_context()
-        connection = http.client.HTTPSConnection(parts.netloc, timeout=timeout_s, context=context)
-    else:
-        connection = http.client.HTTPConnection(parts.netloc, timeout=timeout_s)
-    try:
-        connection.request(method, target, headers={"Connection": "close", **(headers or {})})
-        response = connection.getresponse()
-        return response.status, response.read(_MAX_BODY_BYTES)
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()

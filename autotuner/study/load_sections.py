@@ -114,7 +114,10 @@ class Workload(Section):
     )
     requests: Annotated[Requests, Field(description="How many requests a load point has")] = Requests()
     lora: Annotated[Lora | None, Field(description="Adapters, spread evenly over the requests; default: none")] = None
-    cache: Annotated[Literal["cold", "warm"], Field(description="cold: no prompt is sent twice to one server")] = "cold"
+    cache: Annotated[
+        Literal["cold", "warm"],
+        Field(description="cold: caches emptied between load points, no whole prompt twice; warm: neither"),
+    ] = "cold"
 
 
 class Timeouts(Section):

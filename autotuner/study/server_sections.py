@@ -100,6 +100,7 @@ class EndpointLauncher(Section):
     headers: Annotated[
         dict[str, TextOrSecret], Field(description="Sent with every request; secrets as {from_env: VARIABLE}")
     ] = {}
+    insecure: Annotated[bool, Field(description="Whether its certificate is taken as it is")] = False
 
 
 def _launcher_kind(value: Any) -> str | None:

@@ -21,7 +21,7 @@ from autotuner.servers.near_cores import cores_near
 from autotuner.servers.prefetch import FetchOrder
 from autotuner.servers.share import LOOPBACK
 from autotuner.servers.telemetry import WatchTarget
-from autotuner.study.model import Study
+from autotuner.study.model import EndpointLauncher, Study
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.log_shipper import LogShipper
 from autotuner.tuning.rig import Rig
@@ -189,6 +189,7 @@ class TrialLaunch:
             headers=target.headers,
             gpu_ids=self._place.gpu_ids,
             gpus=deployment.gpus,
+            insecure=target.insecure,
         )
         return self._rig.watch(driver, watched)
 
@@ -196,11 +197,14 @@ class TrialLaunch:
         self, deployment: Deployment, server: RunningServer, cores: tuple[int, ...], launch_id: str
     ) -> tuple[Target, DriverSettings]:
         study = self._study
+        launcher = study.launcher
         target = Target(
             urls=server.urls,
             served_name=deployment.served_name,
             features=self._engine.features(self._own_study, self._own_config),
             headers=resolve_headers(study),
+            insecure=isinstance(launcher, EndpointLauncher) and launcher.insecure,
+            is_known=launcher.kind != "endpoint",
         )
         return target, DriverSettings(
             workload=study.workload,

@@ -26,6 +26,7 @@ _LOG = logging.getLogger(__name__)
 # Prompts are numbered; a point that the client itself spoiled is repeated with numbers no plan reaches.
 _REPEAT_OFFSET = 10_000_000
 _DEATH_IS_TOLD_WITHIN_S = 2.0
+_CACHE_STAYED = "a server's prefix cache could not be emptied before the load point"
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,10 @@ class RungRunner:
                 continue
             if not self._runs[point.level]:
                 point = _from_the_start(point, rung)
-            if self._cache_reset is not None and not reset_caches(server.urls, self._cache_reset):
-                _LOG.warning(
-                    "%s: %s: a server's prefix cache could not be emptied", self._assignment.trial_id, point.level
-                )
+            notes = self._empty_caches(server, point.level)
             try:
                 run = _run_point(driver, point, lambda: ends_at - clock.monotonic_s())
+                run = dataclasses.replace(run, notes=(*run.notes, *notes))
             except InfrastructureError as error:  # what was measured before it stays
                 died = PointFailure(str(point.level), Failure.INFRASTRUCTURE, error.message)
                 failures.append(died)
@@ -134,6 +133,13 @@ class RungRunner:
             self._remember(run, failure, hopeless)
             ended.append(PointOutcome(point, failed=failure is not None, hopeless=hopeless))
         return self._result(tuple(new_runs), failures, died, timed_out)
+
+    def _empty_caches(self, server: RunningServer, level: LoadLevel) -> tuple[str, ...]:
+        """Empties the servers' prefix caches where that is wanted and can be; what to note where it was in vain."""
+        if self._cache_reset is None or reset_caches(server.urls, self._cache_reset):
+            return ()
+        _LOG.warning("%s: %s: %s", self._assignment.trial_id, level, _CACHE_STAYED)
+        return (_CACHE_STAYED,)
 
     def _remember(self, run: PointRun, failure: PointFailure | None, hopeless: bool) -> None:
         """What later rungs must know: a failed level stays failed, unless it was the client's or a node's fault."""

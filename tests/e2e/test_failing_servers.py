@@ -64,6 +64,14 @@ def under_load(shared_place: Workplace) -> Failed:
     return run_study(shared_place, "flaky", faults, timeouts={"request_s": 1.5})
 
 
+@pytest.fixture(scope="module")
+def odd_ones(shared_place: Workplace) -> Failed:
+    """Servers that do less than the slow default, and would look better by what they leave out."""
+    others = ["odd:dead", "odd:error_object", "odd:finishes", "odd:one_chunk"]
+    slo = {"tpot": {"mean": {"threshold_ms": 50}}}
+    return run_study(shared_place, "", others, slo=slo, search={"confirm": 0}, name="odd-ones")
+
+
 # ── it does not come up ───────────────────────────────────────────────────────────────────────
 
 
@@ -159,6 +167,42 @@ def test_a_study_without_a_feasible_config_ends_with_code_1_and_tells_what_came_
     assert summary["closest"]["metrics"]["error_rate"] > 0.2
     assert "No Config is feasible. Trial 0000 came closest" in under_load.output
     assert not list(under_load.folder.glob("deploy/*"))
+
+
+# ── it answers, and does no work ──────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("odd:dead", "without any text and without tokens"),
+        ("odd:error_object", "the engine is dead"),
+        ("odd:finishes", "finish_reason 'abort'"),
+    ],
+)
+def test_answers_without_work_are_failures(odd_ones: Failed, fault: str, message: str) -> None:
+    trial = odd_ones.trials[fault]
+    assert (trial["state"], trial["failure"]) == ("failed", "BAD_RESPONSES")
+    assert message in trial["message"]
+    assert not trial["feasible"]
+
+
+def test_an_slo_that_could_not_be_measured_is_not_met(odd_ones: Failed) -> None:
+    trial = odd_ones.trials["odd:one_chunk"]
+    assert (trial["state"], trial["feasible"], trial["slo_met"]) == ("completed", False, False)
+    for row in odd_ones.measured("odd:one_chunk").to_dict("records"):
+        assert row["errors"] == 0
+        assert not row["slo_met"]
+        assert pd.isna(row["tpot_mean_ms"])
+        assert row["tokens_by"] == "usage"
+        assert "came at once" in row["notes"]
+
+
+def test_only_who_did_the_work_is_best(odd_ones: Failed) -> None:
+    assert odd_ones.code == 0
+    best = odd_ones.summary["best"]
+    assert best["trial_id"] == "0000"
+    assert best["metrics"]["output_tokens_per_s"] > 0
 
 
 def test_no_server_is_left_running(shared_place: Workplace, never_up: Failed, under_load: Failed) -> None:

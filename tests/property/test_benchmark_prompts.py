@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+import json
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autotuner.benchmark.arrivals import due_times, poisson_gaps, trace_gaps
 from autotuner.benchmark.mix import Mix, SourceSpec, open_mix
-from autotuner.benchmark.prompts import PromptWriter
+from autotuner.benchmark.prompts import PromptWriter, Span
 from autotuner.benchmark.sizing import WORDS, Sizing, TextSizing, TokenIdSizing
 
 IDS = TokenIdSizing(3, 259)
@@ -75,6 +78,85 @@ def test_shared_prefix_is_the_same_in_every_prompt_and_part_of_its_length() -> N
     assert {len(p) for p in prompts} == {50}
     assert len({str(p[:40]) for p in prompts}) == 1
     assert len({str(p[40:]) for p in prompts}) == 40
+
+
+def dataset(tmp_path: Path, texts: list[str]) -> Mix:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"prompt": text, "output_tokens": 4}) + "\n" for text in texts))
+    return open_mix([SourceSpec("dataset", str(path))], 0)
+
+
+LEVELS = ("concurrency 1", "concurrency 8", "rate 2")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    size=st.integers(1, 30),
+    doubles=st.integers(0, 3),
+    spans=st.lists(st.integers(0, 40), min_size=3, max_size=3),
+    seed=st.integers(0, 3),
+)
+def test_what_a_datasets_prompts_share_stays(
+    tmp_path: Path, size: int, doubles: int, spans: list[int], seed: int
+) -> None:
+    """A prompt that is new goes out as it is; one that was sent before differs at its end alone."""
+    texts = [f"the system prompt of all; question {n}" for n in range(size)]
+    mix = dataset(tmp_path, texts + texts[:doubles])
+    starts = [sum(spans[:n]) for n in range(3)]
+    writer = PromptWriter(
+        mix,
+        IDS,
+        seed,
+        spans={level: Span(*span) for level, span in zip(LEVELS, zip(starts, spans, strict=True), strict=True)},
+    )
+    sent = [writer.measured(level, n).content for level in LEVELS for n in (*range(40), 10_000_000, 20_000_000)]
+    sent += [writer.warmup(level, first, slot).content for level in LEVELS for first in (0, 7) for slot in range(8)]
+    assert len(set(map(str, sent))) == len(sent)
+    assert all(any(str(content).startswith(text) for text in texts) for content in sent)
+    known = min(size, sum(spans))  # each prompt of the file goes out once as it stands there
+    assert sum(content in texts for content in sent[: 3 * 42]) <= known
+    if doubles == 0 and spans[0] >= size:
+        assert set(texts) <= set(map(str, sent))
+
+
+def test_the_levels_share_a_dataset_out(tmp_path: Path) -> None:
+    writer = PromptWriter(
+        dataset(tmp_path, [f"q{n}" for n in range(12)]),
+        IDS,
+        0,
+        spans={"concurrency 1": Span(0, 5), "concurrency 2": Span(5, 7)},
+    )
+    sent = [writer.measured("concurrency 1", n).content for n in range(5)]
+    sent += [writer.measured("concurrency 2", n).content for n in range(7)]
+    assert sorted(map(str, sent)) == sorted(f"q{n}" for n in range(12))
+
+
+def test_messages_are_marked_at_their_end(tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}]
+    path.write_text(json.dumps({"messages": messages, "output_tokens": 2}))
+    mix = open_mix([SourceSpec("dataset", str(path))], 0)
+    writer = PromptWriter(mix, IDS, 0, spans={"rate 1": Span(0, 9)})
+    assert writer.measured("rate 1", 0).content == (("system", "be brief"), ("user", "hello"))
+    again = writer.measured("rate 1", 1).content
+    assert isinstance(again, tuple)
+    assert again[0] == ("system", "be brief")
+    assert again[1][1].startswith("hello [")
+
+
+def test_no_prompt_is_new_to_a_server_that_others_use(tmp_path: Path) -> None:
+    writer = PromptWriter(dataset(tmp_path, ["a", "b"]), IDS, 0, spans={"rate 1": Span(0, 0)})
+    assert all(str(writer.measured("rate 1", n).content)[1:3] == " [" for n in range(2))
+
+
+def test_one_prompt_in_two_datasets_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(json.dumps({"prompt": "alone", "output_tokens": 4}))
+    mix = open_mix([SourceSpec("dataset", str(path))] * 2, 0)
+    writer = PromptWriter(mix, IDS, 0, spans={"rate 1": Span(0, 50)})
+    sent = [str(writer.measured("rate 1", n).content) for n in range(20)]
+    assert len(set(sent)) == len(sent)
+    assert all(text.startswith("alone") for text in sent)
 
 
 def test_warm_prompts_repeat_over_levels_and_are_warmed_up() -> None:

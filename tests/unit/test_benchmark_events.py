@@ -31,7 +31,7 @@ def test_pieces_do_not_matter(size: int) -> None:
         stream.feed(COMPLETION[start : start + size], float(start))
     assert len(stream.chunks) == 2
     assert (stream.prompt_tokens, stream.output_tokens) == (7, 3)
-    assert stream.finished
+    assert stream.finish == "length"
     assert stream.ended
     assert stream.error is None
 
@@ -53,9 +53,118 @@ def test_the_role_alone_is_no_token() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [event(error={"message": "out of memory"}), b'error: {"message": "out of memory"}\n\n', b"data: {oops\n\n"]
+    "data",
+    [
+        event(error={"message": "out of memory"}),
+        event(error="out of memory"),
+        event(error=True),
+        event(object="error", message="the engine is dead", code=500),
+        event(type="error", message="overloaded"),
+        event(choices=[{"index": 0, "text": "", "error": {"message": "out of memory"}}]),
+        event(choices=[{"delta": {"content": "", "error": "x"}}]),
+        event(x_groq={"id": "1", "error": "over capacity"}),
+        event(data=[{"error": 503}]),
+        b'error: {"message": "out of memory"}\n\n',
+        b"event: error\ndata: {}\n\n",
+        b'event: error\ndata: {"message": "out of memory"}\n\n',
+        b"data: {oops\n\n",
+    ],
 )
 def test_errors_in_the_stream(data: bytes) -> None:
     stream = StreamReader()
     stream.feed(data, 0.0)
     assert stream.error
+    assert stream.chunks == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"choices": [{"text": "an error: error, object: error"}], "error": None},
+        {"choices": [{"text": "x", "logprobs": {"top_logprobs": [{"error": -0.5}]}}]},
+        {"choices": [{"delta": {"tool_calls": [{"function": {"arguments": {"error": "x"}}}]}}]},
+        {"choices": [{"text": "x", "error": {}}], "error": ""},
+    ],
+)
+def test_a_word_is_no_error(content: dict[str, object]) -> None:
+    stream = StreamReader()
+    stream.feed(event(**content), 0.0)
+    assert stream.error is None
+    assert stream.chunks == [0.0]
+
+
+@pytest.mark.parametrize("reason", ["abort", "aborted", "error", "cancelled", "content_filter", "timeout", "whatever"])
+def test_an_answer_that_was_broken_off(reason: str) -> None:
+    stream = StreamReader()
+    stream.feed(event(choices=[{"text": "a"}]) + event(choices=[{"text": "", "finish_reason": reason}]), 0.0)
+    assert stream.defect() == ("aborted", f"finish_reason {reason!r} after 1 chunks")
+
+
+@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "eos_token", "stop_sequence", None])
+def test_an_answer_that_is_whole(reason: str | None) -> None:
+    stream = StreamReader()
+    stream.feed(event(choices=[{"text": "a", "finish_reason": reason}]), 0.0)
+    assert stream.defect() is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        event(choices=[{"text": "", "finish_reason": "stop"}]),
+        event(choices=[], usage={"prompt_tokens": 4, "completion_tokens": 0}),
+        event(choices=[{"delta": {"role": "assistant"}}]),
+        event(detail="the engine is dead"),
+        event(choices=None, usage=None),
+        event(choices="none", usage=[]),
+        event(choices=[], usage={"completion_tokens": "many"}),
+        b"data: []\n\n",
+    ],
+)
+def test_neither_text_nor_tokens_is_no_answer(data: bytes) -> None:
+    stream = StreamReader()
+    stream.feed(data + b"data: [DONE]\n\n", 0.0)
+    defect = stream.defect()
+    assert stream.ended
+    assert defect is not None
+    assert defect[0] == "empty"
+    if b"engine is dead" in data:
+        assert "engine is dead" in defect[1]
+
+
+def test_tokens_without_text_are_an_answer() -> None:
+    stream = StreamReader()
+    stream.feed(event(choices=[{"text": "", "finish_reason": "length"}], usage={"completion_tokens": 3}), 0.0)
+    assert stream.defect() is None
+
+
+def test_an_end_without_a_line_end() -> None:
+    stream = StreamReader()
+    stream.feed(event(choices=[{"text": "a"}]) + b"data: [DONE]", 0.0)
+    assert not stream.ended
+    stream.close(1.0)
+    assert stream.ended
+
+
+def test_reasoning_is_told_from_what_is_visible() -> None:
+    stream = StreamReader()
+    stream.feed(event(choices=[{"delta": {"reasoning_content": "hm"}}]), 1.0)
+    stream.feed(event(choices=[{"delta": {"reasoning": "hm"}}]), 2.0)
+    before = stream.first_visible_s
+    stream.feed(event(choices=[{"delta": {"content": "so"}}]), 3.0)
+    stream.feed(event(choices=[{"delta": {"content": "it is"}}]), 4.0)
+    assert (stream.chunks, before, stream.first_visible_s) == ([1.0, 2.0, 3.0, 4.0], None, 3.0)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 5}},
+        {"completion_tokens": 9, "reasoning_tokens": 5},
+        {"completion_tokens": 9, "reasoning_tokens": 5, "completion_tokens_details": None},
+    ],
+)
+def test_reasoning_tokens_are_kept(usage: dict[str, object]) -> None:
+    stream = StreamReader()
+    stream.feed(event(choices=[], usage=usage), 0.0)
+    assert (stream.output_tokens, stream.reasoning_tokens) == (9, 5)

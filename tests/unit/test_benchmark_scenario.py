@@ -56,13 +56,13 @@ def test_bad_scenario_names_key_value_and_rule(text: str, rule: str, nearest: st
 
 def test_distributions_keep_their_parameters() -> None:
     rng = Random(1)
-    normal = [parse_scenario("N(100,10)/(50,5)").shape(rng, i) for i in range(4000)]
+    normal = [parse_scenario("N(100,10)/(50,5)").shape(rng, i, i) for i in range(4000)]
     assert sum(s.input_tokens for s in normal) / 4000 == pytest.approx(100, rel=0.02)
     assert sum(s.output_tokens for s in normal) / 4000 == pytest.approx(50, rel=0.02)
-    uniform = [parse_scenario("U(3,5)/(7,8)").shape(rng, i) for i in range(200)]
+    uniform = [parse_scenario("U(3,5)/(7,8)").shape(rng, i, i) for i in range(200)]
     assert {s.input_tokens for s in uniform} == {3, 4, 5}
     assert {s.output_tokens for s in uniform} == {7, 8}
-    wide = [parse_scenario("N(2,50)/(2,50)").shape(rng, i) for i in range(200)]
+    wide = [parse_scenario("N(2,50)/(2,50)").shape(rng, i, i) for i in range(200)]
     assert min(s.input_tokens for s in wide) == min(s.output_tokens for s in wide) == 1
 
 
@@ -78,7 +78,7 @@ def test_dataset_order_is_the_seeds(tmp_path: Path) -> None:
     assert one == again
     assert one != other
     assert {shape.content for shape in other.shapes} == {f"p{i}" for i in range(20)}
-    assert one.shape(Random(0), 0) == one.shape(Random(0), 20)
+    assert one.shape(Random(0), 0, 0) == one.shape(Random(0), 0, 20)
 
 
 @pytest.mark.parametrize(

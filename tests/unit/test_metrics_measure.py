@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from autotuner.metrics import (
     RequestRecord,
     Telemetry,
     TelemetrySample,
+    TokensBy,
     find_metric,
     goodput_limits,
     measure,
@@ -35,6 +37,7 @@ def request(
     warmup: bool = False,
     scheduled: float | None = None,
     error: RequestError | None = None,
+    reasoning: int | None = 0,
 ) -> RequestRecord:
     """Sent at ``sent``; the first token after ``ttft``, the last after ``(tokens − 1) × gap`` more."""
     last = sent + ttft + (tokens - 1) * gap
@@ -52,6 +55,10 @@ def request(
         expected_output_tokens=tokens,
         chunk_s=tuple(times),
         error=error,
+        asked_output_tokens=tokens,
+        tokens_by=TokensBy.USAGE,
+        first_visible_s=sent + ttft,
+        reasoning_tokens=reasoning,
     )
 
 
@@ -182,6 +189,121 @@ def test_one_token_answers_have_no_tpot() -> None:
     metrics = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).metrics
     assert metrics["ttft_mean_ms"] == pytest.approx(100)
     assert not any(column.startswith(("tpot", "itl")) or column == "tokens_per_s_per_user" for column in metrics)
+
+
+def test_what_comes_in_one_chunk_has_no_time_between_its_tokens() -> None:
+    records = tuple(request(n * 1.1, gap=0.0) for n in range(3))
+    context = replace(CONTEXT, limits_ms={"tpot": 1000.0})
+    measured = measure(LEVEL, [PointRun(LEVEL, records)], context)
+    assert not [column for column in measured.metrics if column.startswith(("tpot", "itl", "tokens_per_s_per_user"))]
+    assert measured.metrics["goodput_per_s"] == 0
+    assert measured.metrics["output_tokens_per_s"] > 0
+
+
+def test_failures_do_not_stand_in_for_a_value_that_no_good_request_has() -> None:
+    records = (request(0, gap=0.0), request(1.1, error=RequestError.CUT))
+    measured = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT)
+    assert "tpot_mean_ms" not in measured.metrics
+    assert measured.metrics["ttft_mean_ms"] == pytest.approx((100 + 60_000) / 2)
+
+
+@pytest.mark.parametrize(("gap_s", "timed"), [(1.1e-4, True), (0.9e-4, False)])
+def test_what_comes_faster_than_anything_makes_tokens_was_held_back(gap_s: float, timed: bool) -> None:
+    records = tuple(request(n * 1.1, gap=gap_s) for n in range(3))
+    assert ("tpot_mean_ms" in measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).metrics) is timed
+
+
+def test_some_answers_in_one_chunk_are_told_of() -> None:
+    records = (*back_to_back(3), request(3.3, gap=0.0))
+    measured = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT)
+    assert measured.metrics["tpot_mean_ms"] == pytest.approx(100)
+    (note,) = measured.notes
+    assert note.startswith("1 of 4 answers came at once")
+
+
+@pytest.mark.parametrize(("asked", "good"), [(1, True), (11, False), (None, False)])
+def test_only_where_one_token_was_asked_for_has_tpot_no_limit(asked: int | None, good: bool) -> None:
+    records = tuple(replace(request(n * 0.1, tokens=1), asked_output_tokens=asked) for n in range(3))
+    measured = measure(LEVEL, [PointRun(LEVEL, records)], replace(CONTEXT, limits_ms={"tpot": 5.0}))
+    assert (measured.metrics["goodput_per_s"] > 0) is good
+    measured = measure(LEVEL, [PointRun(LEVEL, records)], replace(CONTEXT, limits_ms={"ttft": 5.0}))
+    assert measured.metrics["goodput_per_s"] == 0
+
+
+def test_prompt_tokens_that_are_not_told_are_not_nothing() -> None:
+    records = tuple(replace(r, prompt_tokens=None) for r in back_to_back(3))
+    metrics = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).metrics
+    assert "output_tokens_per_s" in metrics
+    assert "total_tokens_per_s" not in metrics
+
+
+def test_the_least_sure_count_is_named() -> None:
+    ways = (TokensBy.USAGE, TokensBy.CHUNKS, TokensBy.FORCED)
+    records = tuple(replace(r, tokens_by=way) for r, way in zip(back_to_back(3), ways, strict=True))
+    measured = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT)
+    assert measured.tokens_by is TokensBy.CHUNKS
+    assert "each taken for a token" in measured.notes[0]
+    assert measure(LEVEL, [PointRun(LEVEL, back_to_back(3))], CONTEXT).tokens_by is TokensBy.USAGE
+
+
+def test_the_share_of_a_forced_length_is_of_all_that_were_answered() -> None:
+    short = replace(request(1.1, error=RequestError.WRONG_LENGTH), output_tokens=2)
+    nothing = replace(request(2.2, error=RequestError.EMPTY), output_tokens=None)
+    refused = replace(request(3.3, error=RequestError.REFUSED), output_tokens=None)
+    metrics = measure(LEVEL, [PointRun(LEVEL, (request(0), short, nothing, refused))], CONTEXT).metrics
+    assert metrics["output_share"] == pytest.approx((11 + 2 + 0) / 33)
+    assert metrics["output_tokens_mean"] == 11
+    free = replace(request(0), expected_output_tokens=None)
+    assert "output_share" not in measure(LEVEL, [PointRun(LEVEL, (free,))], CONTEXT).metrics
+
+
+def test_answers_of_their_own_length_are_told_of() -> None:
+    records = tuple(replace(r, expected_output_tokens=None, asked_output_tokens=22) for r in back_to_back(2))
+    assert measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).notes == (
+        "the length of answers is the server's own: 11.0 tokens on average of 22.0 asked for",
+    )
+
+
+def test_unseen_reasoning_is_no_part_of_the_time_between_tokens() -> None:
+    """Eleven tokens, six of them reasoned in silence: five visible ones, four gaps of 0.1 s."""
+    seen = replace(request(0, ttft=0.7, gap=0.1, tokens=5), output_tokens=11, reasoning_tokens=6)
+    measured = measure(LEVEL, [PointRun(LEVEL, (seen, replace(seen, sent_s=1.1, index=1)))], CONTEXT)
+    assert measured.metrics["tpot_mean_ms"] == pytest.approx(100)
+    assert measured.metrics["reasoning_tokens_mean"] == 6
+    assert measured.metrics["output_tokens_mean"] == 11
+    assert "2 of 2 answers reasoned unseen (6 tokens on average)" in measured.notes[0]
+
+
+def test_the_first_visible_token_stands_beside_the_first() -> None:
+    shown = replace(request(0, ttft=0.1), first_visible_s=0.4, reasoning_tokens=3)
+    measured = measure(LEVEL, [PointRun(LEVEL, (shown,))], CONTEXT)
+    assert measured.metrics["ttft_mean_ms"] == pytest.approx(100)
+    assert measured.metrics["ttft_visible_mean_ms"] == pytest.approx(400)
+    assert measured.metrics["tpot_mean_ms"] == pytest.approx(100)
+    assert measured.notes == ("1 of 1 answers began with reasoning: ttft_visible is the first token after it",)
+    never = replace(shown, first_visible_s=None)
+    measured = measure(LEVEL, [PointRun(LEVEL, (shown, never))], CONTEXT)
+    assert measured.metrics["ttft_visible_mean_ms"] == pytest.approx(400)
+    assert "1 of 2 answers were reasoning alone" in measured.notes[1]
+
+
+def test_a_burst_after_a_silence_is_told_of() -> None:
+    burst = request(0, ttft=2.0, gap=0.001, tokens=32, chunks=4)
+    assert "in few chunks after a long silence" in measure(LEVEL, [PointRun(LEVEL, (burst,))], CONTEXT).notes[0]
+    steady = request(0, ttft=2.0, gap=0.1, tokens=32, chunks=8)  # four tokens a chunk, all the while
+    short = request(0, ttft=2.0, gap=0.01, tokens=8)  # little to say after a long prompt
+    assert measure(LEVEL, [PointRun(LEVEL, (steady,))], CONTEXT).notes == ()
+    assert measure(LEVEL, [PointRun(LEVEL, (short,))], CONTEXT).notes == ()
+
+
+def test_one_odd_answer_in_many_is_no_note() -> None:
+    records = (*back_to_back(39), request(39 * 1.1, gap=0.0))
+    assert measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).notes == ()
+
+
+def test_notes_of_runs_are_kept_once() -> None:
+    runs = [PointRun(LEVEL, back_to_back(1), notes=("the cache stayed",)) for _ in range(2)]
+    assert measure(LEVEL, runs, CONTEXT).notes == ("the cache stayed",)
 
 
 @pytest.mark.parametrize("records", [(), (request(0, warmup=True),), (request(0, error=RequestError.CANCELLED),)])

@@ -149,6 +149,39 @@ def test_errors_stops_and_missing_values_are_infeasible() -> None:
         assert score.reason
 
 
+@pytest.mark.parametrize("metrics", [{}, {"tpot_mean_ms": math.nan}])
+def test_an_slo_that_nothing_was_measured_for_is_not_met(metrics: dict[str, float]) -> None:
+    limits = slo(tpot={"mean": {"threshold_ms": 0.5}}, ttft={"p90": {"threshold_ms": 100}})
+    measured = Measurement(level(1), 100, 0, {"output_tokens_per_s": 9, "ttft_p90_ms": 50, **metrics})
+    assert judge_slo(measured, limits).unmeasured == ("tpot_mean_ms",)
+    score = score_point(measured, limits, THROUGHPUT)
+    assert (score.feasible, score.slo_met, score.violations) == (False, False, ())
+    assert score.reason == "tpot_mean_ms has no value, so that its SLO can't be said to hold"
+    assert not score_rung([measured], [], limits, [THROUGHPUT]).slo_met
+
+
+def test_what_all_failed_is_infeasible_whatever_is_allowed() -> None:
+    score = score_point(point(errors=100, output_tokens_per_s=0), slo(error_rate=1.0), THROUGHPUT)
+    assert (score.feasible, score.reason) == (False, "no request succeeded")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "feasible"),
+    [
+        ({"output_tokens_mean": 0.0}, False),
+        ({"output_tokens_mean": 0.5}, True),
+        ({"output_tokens_mean": 1.0, "output_share": 0.89}, False),
+        ({"output_tokens_mean": 1.0, "output_share": 0.9}, True),
+    ],
+)
+def test_who_does_not_do_the_work_is_infeasible(metrics: dict[str, float], feasible: bool) -> None:
+    """However few tokens a second, and however many errors are allowed."""
+    measured = Measurement(level(1), 100, 50, {"output_tokens_per_s": 9, **metrics})
+    score = score_point(measured, slo(error_rate=1.0), THROUGHPUT)
+    assert (score.feasible, score.slo_met) == (feasible, feasible)
+    assert ("tokens" in score.reason) is not feasible
+
+
 def test_throughput_takes_the_best_feasible_level_and_names_it() -> None:
     points = [
         point(1, output_tokens_per_s=10),

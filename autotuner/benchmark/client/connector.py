@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from autotuner.benchmark.client.exchange import Exchange
+from autotuner.benchmark.http_question import client_tls
 from autotuner.errors import WorkloadError
 
 
@@ -24,13 +25,16 @@ class Address:
     tls: ssl.SSLContext | None
 
     @staticmethod
-    def of(url: str) -> Address:
-        """Looks a base URL up. Raises WorkloadError for what is no http(s) URL, OSError for an unknown host."""
+    def of(url: str, *, insecure: bool = False) -> Address:
+        """Looks a base URL up. Raises WorkloadError for what is no http(s) URL, OSError for an unknown host.
+
+        ``insecure``: whatever certificate it has is taken.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise WorkloadError(f"url: {url!r}: http:// or https:// and a host", key="url", value=url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        tls = ssl.create_default_context() if parts.scheme == "https" else None
+        tls = client_tls(insecure=insecure) if parts.scheme == "https" else None
         ip = _reachable(parts.hostname, port)
         return Address(ip, port, parts.netloc.rpartition("@")[2], parts.hostname, parts.path.rstrip("/"), tls)
 

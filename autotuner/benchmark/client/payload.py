@@ -10,8 +10,8 @@ from autotuner.benchmark.prompts import Prompt
 
 
 def body(spec: ClientSpec, model: str, prompt: Prompt, output_tokens: int) -> dict[str, Any]:
-    """The JSON body of a streamed request; the study's own keys win over ours."""
-    asked: dict[str, Any] = {"model": model, "max_tokens": output_tokens}
+    """The JSON body of a streamed request; the study's own keys win over what forces the length."""
+    asked: dict[str, Any] = {"model": model}
     if spec.api == "chat":
         asked["messages"] = _messages(prompt)
     else:
@@ -20,7 +20,7 @@ def body(spec: ClientSpec, model: str, prompt: Prompt, output_tokens: int) -> di
         asked["ignore_eos"] = True
     if spec.min_tokens:
         asked["min_tokens"] = output_tokens
-    return {**asked, **spec.body, "stream": True, "stream_options": {"include_usage": True}}
+    return {**asked, **spec.body, **spec.dialect.keys(output_tokens, stream=True)}
 
 
 def http_request(path: str, host: str, headers: dict[str, str], content: bytes) -> bytes:
@@ -33,6 +33,7 @@ def http_request(path: str, host: str, headers: dict[str, str], content: bytes) 
         f"Host: {host}",
         "Content-Type: application/json",
         "Accept: text/event-stream",
+        "Accept-Encoding: identity",
         f"Content-Length: {len(content)}",
         "Connection: close",
         *(f"{name}: {value}" for name, value in headers.items()),

@@ -13,6 +13,7 @@ from autotuner.benchmark.client.connector import Connector
 from autotuner.benchmark.client.exchange import Exchange
 from autotuner.benchmark.client.lag import LagMonitor
 from autotuner.benchmark.client.tickets import Ticket, TicketOffice
+from autotuner.benchmark.client.token_count import count_tokens
 from autotuner.benchmark.client.wire import Job, Outcome, PointResult
 from autotuner.benchmark.hopeless import Progress, all_failing, hopeless
 
@@ -116,15 +117,16 @@ class PointRun:
             self.stop(reason)
 
     def _outcome(self, ticket: Ticket, scheduled_s: float, exchange: Exchange) -> Outcome:
-        stream = exchange.stream
+        stream, start_s = exchange.stream, self._start_s
         times = stream.chunks
         if not times and exchange.error is None and stream.last_choice_s is not None:
             times = [stream.last_choice_s]  # tokens that make no text still came
         expected = ticket.output_tokens if self._forced else None
+        count = count_tokens(stream, expected, self._office.tokens_per_chunk)
         error, detail = exchange.error, exchange.detail
-        if error is None and expected is not None and stream.output_tokens not in (None, expected):
-            error, detail = "wrong_length", f"{stream.output_tokens} output tokens, {expected} were asked for"
-        start_s = self._start_s
+        if error is None and expected is not None and (wrong := count.wrong_length(expected)):
+            error, detail = "wrong_length", wrong
+        visible_s = stream.first_visible_s
         return Outcome(
             index=ticket.index,
             warmup=ticket.warmup,
@@ -134,12 +136,16 @@ class PointRun:
             first_token_s=times[0] - start_s if times else None,
             last_token_s=times[-1] - start_s if times else None,
             prompt_tokens=stream.prompt_tokens,
-            output_tokens=stream.output_tokens,
+            output_tokens=count.tokens,
             expected_output_tokens=expected,
             error=error,
             status=exchange.status,
             detail=detail,
             model=ticket.model,
+            asked_output_tokens=ticket.output_tokens,
+            tokens_by=count.by,
+            first_visible_s=visible_s - start_s if visible_s is not None else None,
+            reasoning_tokens=stream.reasoning_tokens,
             chunk_s=array("d", [at - start_s for at in stream.chunks]),
         )
 

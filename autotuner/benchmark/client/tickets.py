@@ -37,6 +37,7 @@ class TicketOffice:
         self._spec = spec
         self._writer = writer
         self._connector = connector
+        self.tokens_per_chunk = spec.dialect.tokens_per_chunk
         self._path = "/v1/chat/completions" if spec.api == "chat" else "/v1/completions"
 
     def closed_loop(self, job: Job) -> tuple[list[Ticket], list[Ticket]]:

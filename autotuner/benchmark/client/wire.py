@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autotuner.benchmark.adapters import ModelChoice
+from autotuner.benchmark.dialect import Dialect
 from autotuner.benchmark.mix import SourceSpec
+from autotuner.benchmark.prompts import Span
 from autotuner.benchmark.sizing import Sizing, TextSizing, TokenIdSizing
 
 
@@ -35,6 +37,9 @@ class ClientSpec:
     sources: tuple[SourceSpec, ...]
     shared_prefix_tokens: int
     sizing: Sizing
+    spans: Mapping[str, Span]
+    dialect: Dialect
+    insecure: bool
 
     @property
     def forces_length(self) -> bool:
@@ -52,6 +57,8 @@ class ClientSpec:
             "models": ModelChoice(**{**data["models"], "adapters": tuple(data["models"]["adapters"])}),
             "sources": tuple(SourceSpec(**source) for source in data["sources"]),
             "sizing": kind(**sizing),
+            "dialect": Dialect(**data["dialect"]),
+            "spans": {level: Span(**span) for level, span in data["spans"].items()},
         }
         return ClientSpec(**{**data, **changed})
 
@@ -91,6 +98,10 @@ class Outcome:
     status: int | None = None
     detail: str = ""
     model: str | None = None
+    asked_output_tokens: int | None = None
+    tokens_by: str | None = None
+    first_visible_s: float | None = None
+    reasoning_tokens: int | None = None
     chunk_s: array[float] = field(default_factory=lambda: array("d"))
 
     def to_json(self) -> list[Any]:

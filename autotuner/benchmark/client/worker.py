@@ -37,9 +37,11 @@ class Worker:
         hearing = asyncio.create_task(self._hear())
         try:
             spec = ClientSpec.from_json(await self._next("spec"))
-            connector = Connector(tuple(Address.of(url) for url in spec.urls), spec.request_timeout_s)
+            connector = Connector(
+                tuple(Address.of(url, insecure=spec.insecure) for url in spec.urls), spec.request_timeout_s
+            )
             mix = open_mix(spec.sources, spec.seed)
-            writer = PromptWriter(mix, spec.sizing, spec.seed, spec.cold, spec.shared_prefix_tokens)
+            writer = PromptWriter(mix, spec.sizing, spec.seed, spec.cold, spec.shared_prefix_tokens, spec.spans)
             office = TicketOffice(spec, writer, connector)
             _say("ready")
             while True:

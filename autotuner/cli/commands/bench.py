@@ -2,13 +2,18 @@
 
 autotuner bench http://127.0.0.1:8000 --scenario 'D(512,128)' --concurrency 1,8,32
 autotuner bench http://127.0.0.1:8000 --scenario 'N(1000,200)/(200,50)' --rate 2,4 --per-level-s 30
+autotuner bench https://gateway --header 'Authorization: Bearer …' --api chat --extra-body '{"temperature": 0}'
+
+It knows nothing about the server, and first finds out what that takes: token ids or text, a forced length, token
+counts in its streams. What it could not have, and what the figures therefore are not, it says.
+Exit code 1: no measured request succeeded.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import secrets
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,7 +23,6 @@ from autotuner.errors import InputError
 
 if TYPE_CHECKING:
     from autotuner.api.benching import BenchResult
-    from autotuner.metrics.request import PointRun
 
 NAME = "bench"
 HELP = "measure a server that already runs"
@@ -61,6 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="same seed, same requests; a server that has seen them answers from its cache (default: a new one, told)",
     )
     parser.add_argument("--request-timeout-s", type=float, default=120.0)
+    parser.add_argument("--extra-body", metavar="JSON", help="keys sent with every request, as workload.extra_body")
+    parser.add_argument("--insecure", action="store_true", help="take the server's certificate as it is")
+    parser.add_argument(
+        "--wait-s",
+        type=float,
+        default=0.0,
+        help="wait so long for a server that is not there yet (one that answers 503 while it starts: 60 s at least)",
+    )
 
 
 def handle(arguments: argparse.Namespace) -> int:
@@ -73,6 +85,9 @@ def handle(arguments: argparse.Namespace) -> int:
         requests=arguments.requests,
         seed=seed,
         request_timeout_s=arguments.request_timeout_s,
+        wait_s=arguments.wait_s,
+        insecure=arguments.insecure,
+        waiting=note,
         progress=lambda level, run: note(f"{level} …") if run is None else None,
     )
     note(f"seed {seed}")
@@ -87,23 +102,17 @@ def handle(arguments: argparse.Namespace) -> int:
             note(f"{result.measurement.level}: the load driver itself was late; the figures are its own")
         if result.run.stopped_early:
             note(f"{result.measurement.level}: stopped early: {result.run.stopped_early}")
-        for cause, count in _causes(result.run).most_common(3):
-            note(f"{result.measurement.level}: {count} requests failed: {cause}")
+        for failure in result.failures[:3]:
+            note(f"{result.measurement.level}: {failure}")
+        for text in result.measurement.notes:
+            note(f"{result.measurement.level}: {text}")
     print_table(("load", *_COLUMNS.values()), rows)
     return _exit_code(results)
 
 
 def _exit_code(results: Sequence[BenchResult]) -> int:
-    """1 when no request at all succeeded."""
-    return 0 if any(record.ok for result in results for record in result.run.records) else 1
-
-
-def _causes(run: PointRun) -> Counter[str]:
-    """Why requests failed, in the server's own words where it had any."""
-    from autotuner.metrics.request import RequestError  # here: --help must not load numpy
-
-    failed = [record for record in run.records if record.error not in (None, RequestError.CANCELLED)]
-    return Counter(" ".join(str(part) for part in (r.error, r.status, r.detail[:200]) if part) for r in failed)
+    """1 when no measured request succeeded: what warm-up got counts nowhere."""
+    return 0 if any(r.ok and not r.warmup for result in results for r in result.run.records) else 1
 
 
 def _workload(arguments: argparse.Namespace) -> at.Workload:
@@ -122,10 +131,23 @@ def _workload(arguments: argparse.Namespace) -> at.Workload:
             "scenario": scenario,
             "load": load,
             "api": arguments.api,
+            "extra_body": _extra_body(arguments.extra_body),
             "shared_prefix_tokens": arguments.shared_prefix_tokens,
             "requests": {"per_level_s": arguments.per_level_s},
         }
     )
+
+
+def _extra_body(text: str | None) -> dict[str, object]:
+    try:
+        body = json.loads(text or "{}")
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise InputError(
+            f"--extra-body: {text!r} is no JSON object", key="extra_body", value=text, rule="a JSON object"
+        )
+    return body
 
 
 def _numbers(name: str, text: str, kind: type[int] | type[float]) -> list[float]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from autotuner.benchmark.http_question import client_tls
 from autotuner.engines.server_metrics import MetricSource, ServerMetric
 from autotuner.servers.telemetry.prometheus_page import read_page, together
 
@@ -24,11 +24,12 @@ class ServerMeter:
     urls: Sequence[str]
     sources: Mapping[ServerMetric, MetricSource]
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    insecure: bool = False
 
     def read(self) -> Mapping[str, float] | None:
         answers = []
         for url in self.urls:
-            page = get_page(url, self.headers, deadline_s=_DEADLINE_S)
+            page = get_page(url, self.headers, deadline_s=_DEADLINE_S, insecure=self.insecure)
             if page is None:
                 return None
             try:
@@ -41,14 +42,15 @@ class ServerMeter:
         """Nothing is held between two readings."""
 
 
-def get_page(url: str, headers: Mapping[str, str], *, deadline_s: float) -> str | None:
+def get_page(url: str, headers: Mapping[str, str], *, deadline_s: float, insecure: bool = False) -> str | None:
     """The text that a GET answers with status 200, ``None`` where it does not within ``deadline_s``."""
     ends_s = time.monotonic() + deadline_s
     parts = urlsplit(url)
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
-        context = ssl.create_default_context()
-        connection = http.client.HTTPSConnection(parts.netloc, timeout=deadline_s, context=context)
+        connection = http.client.HTTPSConnection(
+            parts.netloc, timeout=deadline_s, context=client_tls(insecure=insecure)
+        )
     else:
         connection = http.client.HTTPConnection(parts.netloc, timeout=deadline_s)
     try:

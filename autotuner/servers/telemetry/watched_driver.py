@@ -32,6 +32,7 @@ class WatchTarget:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     gpu_ids: Sequence[str] = ()
     gpus: int = 0
+    insecure: bool = False  # certificates are taken as they are
 
 
 def watch_driver(driver: LoadDriver, target: WatchTarget) -> LoadDriver:
@@ -39,7 +40,7 @@ def watch_driver(driver: LoadDriver, target: WatchTarget) -> LoadDriver:
     meters: list[Meter] = []
     if target.metrics is not None and target.sources:
         pages = [url.rstrip("/") + target.metrics.path for url in target.urls]
-        meters.append(ServerMeter(pages, target.sources, target.headers))
+        meters.append(ServerMeter(pages, target.sources, target.headers, target.insecure))
     if target.gpu_ids and target.gpus:
         meters.append(GpuMeter(target.gpu_ids, target.gpus))
     return WatchedDriver(driver, meters) if meters else driver

@@ -2,8 +2,8 @@
 
 ``dies``, ``refuses``, ``never_ready``: it does not come up. ``crash``, ``exhausted``: it ends as soon as more than
 a few requests are answered at a time. ``500``, ``cut``, ``hang``: each streamed answer fails so; ``flaky``: every
-second one. Otherwise it answers well; TTFT_MS sets its time to the first token, and one that ``lingers`` takes two
-seconds to end.
+second one. ``odd:MODE``: it has that habit of ``autotuner.benchmark.odd_server``. Otherwise it answers well; TTFT_MS
+sets its time to the first token, and one that ``lingers`` takes two seconds to end.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, linger)
         subprocess.run([sys.executable, __file__, *sys.argv[1:]], env={**os.environ, "FAULT": ""}, check=False)
         signal.pause()
+    elif fault.startswith("odd:"):
+        run("odd_server", "--mode", fault.removeprefix("odd:"), "--host", given.host, "--port", str(given.port))
     elif fault in ("crash", "exhausted"):
         asyncio.run(serve_a_few(given.host, given.port, fault))
     else:
@@ -51,7 +53,7 @@ def main() -> None:
         every = "2" if fault == "flaky" else "1"
         kind = "500" if fault == "flaky" else fault
         listen = ["--host", given.host, "--port", str(given.port)]
-        run_mock(*listen, *pace, "--fault", kind, "--fault-every", every)
+        run("mock_server", *listen, *pace, "--fault", kind, "--fault-every", every)
 
 
 def die(fault: str) -> NoReturn:
@@ -66,8 +68,8 @@ def linger(*_: object) -> NoReturn:
     sys.exit()
 
 
-def run_mock(*options: str) -> NoReturn:
-    os.execv(sys.executable, [sys.executable, "-m", "autotuner.benchmark.mock_server", *options])
+def run(server: str, *options: str) -> NoReturn:
+    os.execv(sys.executable, [sys.executable, "-m", f"autotuner.benchmark.{server}", *options])
 
 
 class Loading(http.server.BaseHTTPRequestHandler):
