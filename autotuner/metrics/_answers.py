@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -12,14 +13,19 @@ from autotuner.metrics.request import RequestError, RequestRecord, TokensBy
 _BURST_TOKENS = 8
 _BURST_TOKENS_PER_CHUNK = 4
 _BURST_SHARE_OF_TIME = 0.1
+_CAUSES = 2
+_DETAIL_CHARS = 80
 _FEW = 0.05  # so few answers change no figure by much
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The measured requests of a load point: ``good`` ones, and ``forced``, the answered ones of a forced length."""
+    """The measured requests of a load point: ``good`` and ``failed`` ones, and ``forced``, the answered ones of a
+    forced length.
+    """
 
     good: tuple[RequestRecord, ...]
+    failed: tuple[RequestRecord, ...]
     forced: tuple[RequestRecord, ...]
 
     @staticmethod
@@ -28,6 +34,7 @@ class Answers:
         answered = (None, RequestError.WRONG_LENGTH, RequestError.EMPTY)
         return Answers(
             good=tuple(r for r in measured if r.ok),
+            failed=tuple(r for r in measured if r.error not in (None, RequestError.CANCELLED)),
             forced=tuple(r for r in measured if r.error in answered and r.expected_output_tokens is not None),
         )
 
@@ -52,6 +59,10 @@ class Answers:
     def notes(self) -> Iterator[str]:
         """Sentences on what the figures are not, where they may be taken for more than they are."""
         total = len(self.good)
+        causes = Counter(_cause(r) for r in self.failed)
+        if causes:
+            told = "; ".join(f"{count} × {cause}" for cause, count in causes.most_common(_CAUSES))
+            yield f"{len(self.failed)} of {total + len(self.failed)} requests failed: {told}"
         if self.tokens_by not in (None, TokensBy.USAGE):
             yield f"output tokens are counted {self.tokens_by.words}"
         free = [r for r in self.good if r.expected_output_tokens is None and r.asked_output_tokens]
@@ -84,6 +95,11 @@ class Answers:
                 f"{len(bursts)} of {total} answers came in few chunks after a long silence: if that was reasoning that"
                 " is not shown, their TTFT is the first visible token's, and their TPOT too small"
             )
+
+
+def _cause(record: RequestRecord) -> str:
+    """Why it failed, in the server's own words where it had any."""
+    return " ".join(str(part) for part in (record.error, record.status, record.detail[:_DETAIL_CHARS]) if part)
 
 
 def _reasoning_shown(record: RequestRecord) -> bool:

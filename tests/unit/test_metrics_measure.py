@@ -301,6 +301,13 @@ def test_one_odd_answer_in_many_is_no_note() -> None:
     assert measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).notes == ()
 
 
+def test_why_requests_failed_is_told() -> None:
+    failed = [replace(request(n, error=RequestError.HTTP_STATUS), status=500, detail="out of luck") for n in range(2)]
+    records = (*back_to_back(2), *failed, request(5, error=RequestError.CUT), request(6, error=RequestError.CANCELLED))
+    (note,) = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).notes
+    assert note == "3 of 5 requests failed: 2 × http_status 500 out of luck; 1 × cut"
+
+
 def test_notes_of_runs_are_kept_once() -> None:
     runs = [PointRun(LEVEL, back_to_back(1), notes=("the cache stayed",)) for _ in range(2)]
     assert measure(LEVEL, runs, CONTEXT).notes == ("the cache stayed",)
