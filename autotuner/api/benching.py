@@ -24,10 +24,6 @@ class FailedRequests:
     detail: str
     count: int
 
-    def __str__(self) -> str:
-        cause = " ".join(str(part) for part in (self.error, self.status, self.detail) if part)
-        return f"{self.count} requests failed: {cause}"
-
 
 @dataclass(frozen=True)
 class BenchResult:

@@ -14,7 +14,7 @@ _BURST_TOKENS = 8
 _BURST_TOKENS_PER_CHUNK = 4
 _BURST_SHARE_OF_TIME = 0.1
 _CAUSES = 2
-_DETAIL_CHARS = 80
+_DETAIL_CHARS = 120
 _FEW = 0.05  # so few answers change no figure by much
 
 

@@ -69,15 +69,24 @@ def _samples(
             [lat.per_request[metric][c.measured] for c, lat in zip(columns, latencies, strict=True)] or [np.empty(0)]
         )
         values = values[~np.isnan(values)]
-        if good and not len(values):
-            samples[metric] = values  # no good request has one: the failed ones alone would stand for all
-            continue
         samples[metric] = np.concatenate((values, np.full(failed, timeout_ms)))
     gaps = np.concatenate([lat.gaps for lat in latencies] or [np.empty(0)])
     # A failed request weighs as much as a good one, so it has as many gaps as those have on average.
     each = max(1, round(len(gaps) / good)) if good else 1
-    samples["itl"] = gaps if good and not len(gaps) else np.concatenate((gaps, np.full(failed * each, timeout_ms)))
-    return samples
+    samples["itl"] = np.concatenate((gaps, np.full(failed * each, timeout_ms)))
+    if good and not _most_have_gaps(columns):
+        samples |= {"tpot": np.empty(0), "itl": np.empty(0)}
+    return {metric: values for metric, values in samples.items() if len(values) > failed or not good}
+
+
+def _most_have_gaps(columns: Sequence[RequestColumns]) -> bool:
+    """Whether most good answers of several tokens have a time between them.
+
+    Where most came at once, the few that seem not to have, and those that failed, stand for nothing.
+    """
+    several = sum(int((c.measured & c.ok & (c.output_tokens >= 2)).sum()) for c in columns)
+    timed = sum(int((c.measured & c.ok & ~np.isnan(c.gap)).sum()) for c in columns)
+    return timed > 0 and 2 * timed >= several
 
 
 def _statistics(samples: Mapping[str, FloatArray]) -> dict[str, float]:

@@ -207,10 +207,22 @@ def test_failures_do_not_stand_in_for_a_value_that_no_good_request_has() -> None
     assert measured.metrics["ttft_mean_ms"] == pytest.approx((100 + 60_000) / 2)
 
 
-@pytest.mark.parametrize(("gap_s", "timed"), [(1.1e-4, True), (0.9e-4, False)])
+@pytest.mark.parametrize(("gap_s", "timed"), [(2.1e-4, True), (1.9e-4, False)])
 def test_what_comes_faster_than_anything_makes_tokens_was_held_back(gap_s: float, timed: bool) -> None:
     records = tuple(request(n * 1.1, gap=gap_s) for n in range(3))
     assert ("tpot_mean_ms" in measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).metrics) is timed
+
+
+@pytest.mark.parametrize(("at_once", "has_value"), [(2, True), (3, False)])
+def test_where_most_came_at_once_the_others_stand_for_nothing(at_once: int, has_value: bool) -> None:
+    records = (*back_to_back(2), *(request(2.2 + n * 1.1, gap=0.0) for n in range(at_once)))
+    metrics = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).metrics
+    assert ("tpot_mean_ms" in metrics, "itl_p99_ms" in metrics) == (has_value, has_value)
+
+
+def test_answers_of_one_token_are_not_those_that_came_at_once() -> None:
+    records = (*back_to_back(1), *(request(1.1 + n * 0.1, tokens=1) for n in range(9)))
+    assert measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT).metrics["tpot_mean_ms"] == pytest.approx(100)
 
 
 def test_some_answers_in_one_chunk_are_told_of() -> None:

@@ -102,8 +102,6 @@ def handle(arguments: argparse.Namespace) -> int:
             note(f"{result.measurement.level}: the load driver itself was late; the figures are its own")
         if result.run.stopped_early:
             note(f"{result.measurement.level}: stopped early: {result.run.stopped_early}")
-        for failure in result.failures[:3]:
-            note(f"{result.measurement.level}: {failure}")
         for text in result.measurement.notes:
             note(f"{result.measurement.level}: {text}")
     print_table(("load", *_COLUMNS.values()), rows)
