@@ -22,6 +22,7 @@ from autotuner.metrics import (
     RequestRecord,
     Telemetry,
     TelemetrySample,
+    TokensBy,
 )
 from autotuner.results import (
     OutputFolder,
@@ -52,7 +53,9 @@ SCORE = Score(
     points=(PointScore(LEVEL, "throughput", 13.0, 12.5, True, False, 2.718, (VIOLATION,), ""),),
 )
 RECORDS = (
-    RequestRecord(0, True, 0.0, 0.001, 0.1, 0.5, 0.51, 10, 5, 5, (0.1, 0.3, 0.5)),
+    RequestRecord(
+        0, True, 0.0, 0.001, 0.1, 0.5, 0.51, 10, 5, 5, (0.1, 0.3, 0.5), None, 200, "", "poet", 6, TokensBy.PROBE, 0.3, 2
+    ),
     RequestRecord(
         1, False, 0.5, 0.52, None, None, 0.9, None, None, 5, (), RequestError.HTTP_STATUS, 503, "busy — ü", "poet"
     ),
@@ -67,7 +70,7 @@ TELEMETRY = Telemetry(
 RUNS = (
     PointRun(LEVEL, RECORDS, lag_p99_ms=1.5, started_at=1.7e9 + 0.125, telemetry=TELEMETRY),
     PointRun(LoadLevel(LoadKind.RATE, 2.5), (), saturated=True, stopped_early="the queue grows"),
-    PointRun(LEVEL, RECORDS[1:], telemetry=Telemetry(missed=7)),
+    PointRun(LEVEL, RECORDS[1:], telemetry=Telemetry(missed=7), notes=("the cache stayed",)),
 )
 
 
@@ -77,7 +80,9 @@ def rung(number: int = 0, trial_id: str = "0000", runs: tuple[PointRun, ...] = R
         rung=number,
         launch_id=f"{trial_id}-l1",
         score=SCORE,
-        measurements=(Measurement(LEVEL, 2, 1, {"ttft_p90_ms": 0.1 + 0.2}, stopped_early=None),),
+        measurements=(
+            Measurement(LEVEL, 2, 1, {"ttft_p90_ms": 0.1 + 0.2}, tokens_by=TokensBy.PROBE, notes=("one", "two ü")),
+        ),
         ended_at=1000.5,
         usage=Usage(10, 4, 5),
         runs=runs,
@@ -270,6 +275,26 @@ def test_another_schema_is_refused(folder: OutputFolder) -> None:
         open_store(folder)
     with pytest.raises(FolderError, match="schema version 99"):
         Store(folder.database_url, folder.requests).read_study()
+
+
+def test_a_store_that_lacks_what_was_added_since_is_read_and_goes_on(
+    store: Store, folder: OutputFolder, url: str
+) -> None:
+    store.add_trial(trial())
+    store.add_rung(rung(0))
+    store.close()
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        for column in ("tokens_by", "notes"):
+            connection.exec_driver_sql(f"ALTER TABLE measurements DROP COLUMN {column}")
+    engine.dispose()
+    before = dataclasses.replace(rung(0).measurements[0], tokens_by=None, notes=())
+    with Store(url, folder.requests, read_only=True) as reader:
+        reader.read_study()
+        assert [r.measurements for r in reader.rungs()] == [(before,)]
+    with open_store(folder, url=url) as again:
+        again.add_rung(rung(1))
+        assert [r.measurements for r in again.rungs()] == [(before,), rung(1).measurements]
 
 
 def test_no_database_is_told(tmp_path: Path) -> None:
