@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from random import Random
 
+# Prompts of a load point that is measured once more have numbers that no plan reaches: a multiple of this higher.
+REPEAT_OFFSET = 10_000_000
+
 
 def constant_gaps(rate_per_s: float, count: int) -> list[float]:
     """Seconds before each of ``count`` requests, evenly spaced."""
@@ -17,10 +20,14 @@ def constant_gaps(rate_per_s: float, count: int) -> list[float]:
 
 
 def poisson_gaps(rate_per_s: float, first_index: int, count: int, seed: str) -> list[float]:
-    """Seconds before requests ``first_index`` … of a Poisson process: exponential gaps."""
-    rng = Random(f"{seed} arrivals")  # noqa: S311
-    gaps = [rng.expovariate(rate_per_s) for _ in range(first_index + count)]
-    return gaps[first_index:]
+    """Seconds before requests ``first_index`` … of a Poisson process: exponential gaps.
+
+    Prompts that are far apart (a load point that is measured once more) are of processes of their own.
+    """
+    process, first = divmod(first_index, REPEAT_OFFSET)
+    rng = Random(f"{seed} arrivals {process}" if process else f"{seed} arrivals")  # noqa: S311
+    gaps = [rng.expovariate(rate_per_s) for _ in range(first + count)]
+    return gaps[first:]
 
 
 def trace_gaps(timestamps_s: Sequence[float], speed: float, first_index: int, count: int) -> list[float]:

@@ -38,9 +38,12 @@ class Answer:
         except (KeyError, IndexError, TypeError):
             return False
 
+    @property
+    def text(self) -> str:
+        return self.content if isinstance(self.content, str) else json.dumps(self.content)
+
     def __str__(self) -> str:
-        text = self.content if isinstance(self.content, str) else json.dumps(self.content)
-        return f"status {self.status}: {text[:300]}" if self.status else text[:300]
+        return f"status {self.status}: {self.text[:300]}" if self.status else self.text[:300]
 
 
 @dataclass(frozen=True)

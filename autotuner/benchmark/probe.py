@@ -91,7 +91,7 @@ def find_dialect(prober: Prober) -> tuple[Answer, Dialect]:
     """
     dialect = Dialect()
     answer, stream = prober.stream(WORDS[0], _PROBE_TOKENS, dialect)
-    while answer.status in (400, 422) and (other := _as_asked(dialect, str(answer))) is not None:
+    while answer.status in (400, 422) and (other := _as_asked(dialect, answer.text)) is not None:
         dialect = other
         answer, stream = prober.stream(WORDS[0], _PROBE_TOKENS, dialect)
     if answer.status == 200 and stream.chunks and not stream.output_tokens:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from autotuner.benchmark.adapters import ModelChoice
+from autotuner.benchmark.arrivals import REPEAT_OFFSET
 from autotuner.benchmark.ask import Prober
 from autotuner.benchmark.client.wire import ClientSpec, Job, Outcome, PointResult
 from autotuner.benchmark.driver import DriverSettings, LoadDriver, Target
@@ -26,7 +27,7 @@ from autotuner.study.model import RateLoad
 SATURATED_LAG_MS = 5.0  # a client this late, at the 99th percentile …
 SATURATED_SHARE_OF_TTFT = 0.05  # … or by this share of the median TTFT, measures itself
 
-_UNFORCED_OFFSET = 100_000_000  # prompts of a point that is measured again without forced lengths
+_UNFORCED_OFFSET = 10 * REPEAT_OFFSET  # for a point that is measured again without forced lengths
 _START_S = 30.0
 _MAKE_REQUESTS_S = 120.0
 _GRACE_S = 30.0  # for a worker to hand its records over

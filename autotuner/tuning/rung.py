@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autotuner.benchmark import LoadDriver, LoadPoint, PointOutcome, levels, make_plan
+from autotuner.benchmark.arrivals import REPEAT_OFFSET
 from autotuner.engines.deployment import Deployment, HttpCall
 from autotuner.engines.engine import FailureReport
 from autotuner.errors import Failure, InfrastructureError
@@ -23,8 +24,6 @@ from autotuner.tuning.point_failure import point_failure
 from autotuner.tuning.rig import Clock
 
 _LOG = logging.getLogger(__name__)
-# Prompts are numbered; a point that the client itself spoiled is repeated with numbers no plan reaches.
-_REPEAT_OFFSET = 10_000_000
 _DEATH_IS_TOLD_WITHIN_S = 2.0
 _CACHE_STAYED = "a server's prefix cache could not be emptied before the load point"
 
@@ -202,7 +201,7 @@ def _from_the_start(point: LoadPoint, rung: int) -> LoadPoint:
     if point.first_index == 0:
         return point
     requests = point.first_index + point.requests
-    return dataclasses.replace(point, requests=requests, first_index=(rung + 1) * 2 * _REPEAT_OFFSET)
+    return dataclasses.replace(point, requests=requests, first_index=(rung + 1) * 2 * REPEAT_OFFSET)
 
 
 def _run_point(driver: LoadDriver, point: LoadPoint, left_s: Callable[[], float]) -> PointRun:
@@ -214,7 +213,7 @@ def _run_point(driver: LoadDriver, point: LoadPoint, left_s: Callable[[], float]
     except InfrastructureError:
         if left_s() <= 0:
             raise
-    again = dataclasses.replace(point, first_index=point.first_index + _REPEAT_OFFSET)
+    again = dataclasses.replace(point, first_index=point.first_index + REPEAT_OFFSET)
     return driver.run(again, deadline_s=left_s())
 
 

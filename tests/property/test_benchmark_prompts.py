@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autotuner.benchmark.arrivals import due_times, poisson_gaps, trace_gaps
+from autotuner.benchmark.arrivals import REPEAT_OFFSET, due_times, poisson_gaps, trace_gaps
 from autotuner.benchmark.mix import Mix, SourceSpec, open_mix
 from autotuner.benchmark.prompts import PromptWriter, Span
 from autotuner.benchmark.sizing import WORDS, Sizing, TextSizing, TokenIdSizing
@@ -178,6 +178,12 @@ def test_rungs_continue_one_poisson_process(rate: float, first: int, count: int)
     whole = poisson_gaps(rate, 0, first + count, "s")
     assert poisson_gaps(rate, first, count, "s") == whole[first:]
     assert all(gap >= 0 for gap in whole)
+
+
+def test_a_repeated_point_has_arrivals_of_its_own_at_once() -> None:
+    once, again = (poisson_gaps(2.0, first, 50, "s") for first in (0, 11 * REPEAT_OFFSET))
+    assert once != again
+    assert poisson_gaps(2.0, 11 * REPEAT_OFFSET + 20, 30, "s") == again[20:]
 
 
 def test_poisson_rate() -> None:
