@@ -20,7 +20,7 @@ class CheckReport:
     """A valid study's plan. ``ranks`` are the processes of the baseline's server, ``{host}`` and ``{port}`` still open.
 
     ``needs`` are what the baseline's trial reserves, ``needs_range`` the least and the most of any. ``facts`` are the
-    model's, where its files are on this machine.
+    model's, by its files on this machine or as registered.
     """
 
     study: Study
@@ -106,6 +106,7 @@ def _told(facts: ModelFacts) -> str:
     if facts.is_moe:
         parts.append(f"{facts.active_experts} of {facts.experts} experts")
     parts.append(facts.weight_format.text if facts.weight_format else facts.dtype or "")
+    parts.append("known by its id" if facts.stated_by else "")
     return ", ".join(part for part in parts if part)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autotuner.api.baseline_check import baseline_problem
 from autotuner.api.check_report import CheckReport
+from autotuner.api.unchecked import unchecked_models
 from autotuner.api.versions import with_installed_versions
 from autotuner.benchmark import check_workload
 from autotuner.benchmark.measurable import workload_problems
@@ -70,6 +71,7 @@ def check(
     told += _refuse([*variant_problems(study, models.variants), *adapter_problems(study)])
     told += _refuse([model_problem(study), secret_problem(study), *_executables(study, ranks, address, starts_here)])
     told += _refuse([prefetch_problem(study)] if address is None else [])
+    told += unchecked_models(study, models)
     told += _refuse([_budget_problem(study, needs), energy_problem(study, needs.get("GPU", 0))])
     fits: int | None = None
     misfits: list[str] = []

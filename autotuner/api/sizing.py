@@ -13,6 +13,7 @@ from autotuner.space.memory import GIB, LEAST_OVERHEAD_GIB, kv_bytes_per_token_p
 from autotuner.space.parallelism import Parallelism
 from autotuner.study.hardware_profiles import HardwareProfile, find_profile, hardware_profiles, profile_of_device
 from autotuner.study.model_facts import ModelFacts, find_model_facts
+from autotuner.study.registered_models import nearest_registered
 
 _LLAMACPP = "llamacpp"
 # Shares of a GPU's memory. Engines take about 0.9 of it by default.
@@ -43,7 +44,7 @@ def size_up(engine: str, model: str, gpus: int | None, accelerator: str | None, 
     if engine == _LLAMACPP:  # on the CPU unless GPUs are asked for
         return Sizing(gpus or 0, _names(profile) if gpus else ())
     facts = find_model_facts(model, Path.cwd())
-    about = _about(facts)
+    about = _about(facts, model)
     found = _found(address) if gpus is None or profile is None else Found()
     if gpus is None:
         gpus = found.count
@@ -148,9 +149,11 @@ def _context(facts: ModelFacts | None, profile: HardwareProfile | None, tp: int)
     return max(_LEAST_CONTEXT, 1 << int(math.log2(max(1.0, room / token))))
 
 
-def _about(facts: ModelFacts | None) -> str:
+def _about(facts: ModelFacts | None, model: str) -> str:
     if facts is None:
-        return "its files are not on this machine: nothing is known of its size"
+        nearest = nearest_registered(model)
+        hint = f"; the nearest that is known is {nearest}" if nearest else ""
+        return f"its files are not on this machine: nothing is known of its size{hint}"
     parts = [facts.family]
     if facts.parameters:
         parts.append(f"{facts.parameters / 1e9:.3g} billion parameters")

@@ -27,6 +27,7 @@ _FAMILIES = {
     "llama": _Family(),
     "mistral": _Family(),
     "ministral": _Family(),
+    "ministral3": _Family(),
     "mixtral": _Family(),
     "phi3": _Family(),
     "qwen2": _Family(qkv_bias=True),
@@ -40,7 +41,11 @@ _FAMILIES = {
     "glm4_moe": _Family(qkv_bias=True),
     "deepseek_v2": _Family(),
     "deepseek_v3": _Family(),
+    # With sparse attention, whose indexers (about 0.1 % of the weights) are left out.
+    "deepseek_v32": _Family(),
+    "glm_moe_dsa": _Family(),
     "kimi_k2": _Family(),
+    "minimax_m2": _Family(),
 }
 
 

@@ -1,9 +1,11 @@
-"""ModelFacts: what a model's own files say about it. Never the network."""
+"""ModelFacts: what a model's own files say about it, or what is registered of it. Never the network."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from autotuner.study._paths import is_local_model
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class ModelFacts:
     text. ``positions`` is the longest context that its rotary embedding is made for, in tokens, as vLLM reckons it,
     ``default_positions`` what an engine takes when it is told nothing. ``full_attention_layers`` keep the whole
     context, the others are windowed or linear. ``counts`` are there for families whose shapes are known;
-    ``exact_parameters`` and ``weight_bytes`` where the weights' own files are.
+    ``exact_parameters`` and ``weight_bytes`` where the weights' own files are. ``stated_by`` is the public source of
+    what is registered (search_spaces/model/known), ``None`` for what the model's own files say.
     """
 
     family: str
@@ -83,6 +86,7 @@ class ModelFacts:
     counts: ParameterCounts | None = None
     exact_parameters: int | None = None
     weight_bytes: int | None = None
+    stated_by: str | None = None
 
     @property
     def is_moe(self) -> bool:
@@ -107,7 +111,7 @@ class ModelFacts:
 
 
 def find_model_facts(model_id: str, folder: Path | None = None) -> ModelFacts | None:
-    """The facts of a model on this machine, ``None`` where its files are not here.
+    """The facts of a model: by its files on this machine, else by what is registered of its id, else ``None``.
 
     ``model_id`` is a folder with config.json (its weights may be missing), a .gguf file (both relative to
     ``folder``, by default the working folder), or an id whose config.json is in the Hugging Face hub's cache
@@ -116,9 +120,10 @@ def find_model_facts(model_id: str, folder: Path | None = None) -> ModelFacts | 
     """
     from autotuner.study import _gguf, _model_config, _model_files  # they build ModelFacts
 
-    place = _model_files.find_model(model_id, folder or Path.cwd())
+    folder = folder or Path.cwd()
+    place = _model_files.find_model(model_id, folder)
     if place is None:
-        return None
+        return None if is_local_model(model_id, folder) else _registered_facts(model_id)
     if place.is_file():
         return _gguf.read_facts(place)
     config = _model_files.read_json(place / "config.json")
@@ -126,3 +131,13 @@ def find_model_facts(model_id: str, folder: Path | None = None) -> ModelFacts | 
     told = _model_files.read_json(quantization) if quantization.is_file() else None
     facts = _model_config.facts_of_config(config, told, str(place / "config.json"))
     return _model_files.with_weights(facts, place)
+
+
+def _registered_facts(model_id: str) -> ModelFacts | None:
+    from autotuner.study import _model_config, registered_models
+
+    model = registered_models.registered_model(model_id)
+    if model is None:
+        return None
+    facts = _model_config.facts_of_config(model.config, source=f"{model_id}, as registered")
+    return replace(facts, stated_by=model.source)
