@@ -14,7 +14,7 @@ from autotuner.space.parallelism import PARALLELISM_NAMES
 from autotuner.space.quantization import PREFIX, QUANTIZATION_NAMES
 from autotuner.study.model import Study
 
-_AT_MOST = re.compile(r"[\w.]+ <= (\d+)")
+_LIMIT = re.compile(r"(?:[\w.]+ <= 0 or )?[\w.]+ [<>]= (\d+)")
 _DIVIDES = re.compile(r"(\d+) % \w+ == 0")
 
 
@@ -58,7 +58,7 @@ def _written(study: Study, name: str) -> tuple[str, Any] | None:
 
 def _nearest(rule: str, value: Any) -> str | None:
     """A value that the rule allows, for the forms of rule that tell one."""
-    bound = _AT_MOST.fullmatch(rule)
+    bound = _LIMIT.fullmatch(rule)
     if bound is not None:
         return bound[1]
     divided = _DIVIDES.fullmatch(rule)

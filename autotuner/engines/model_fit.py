@@ -25,12 +25,13 @@ from autotuner.study.model_facts import ModelFacts
 def model_constraints(
     study: Study,
     space: SearchSpace,
-    facts: ModelFacts,
+    facts: ModelFacts | None,
     variants: Mapping[str, ModelFacts | None],
     request_tokens: int | None,
 ) -> tuple[Constraint, ...]:
     """What the model, its checkpoints (``model.variants``) and the GPUs forbid of ``space``, for ``build_space``.
 
+    ``facts``: ``None`` where nothing is known of the model; what its requests ask for is known all the same.
     ``request_tokens``: input and output of the longest request that is sure to be sent, ``None`` where not known.
     """
     found: dict[str, Constraint] = {}
@@ -47,7 +48,11 @@ def model_constraints(
         )
         when = _when(name if names.several else None, accelerator)
         traits = engine.traits(own)
-        more = _rules_of_unset_length(engine, own, names, known, facts) if traits.holds_longest else ()
+        more = (
+            _rules_of_unset_length(engine, own, names, known, facts)
+            if traits.holds_longest and facts is not None
+            else ()
+        )
         found |= {rule.text: rule for rule in model_rules(facts, known, traits, when=when, more=more)}
     return tuple(found.values())
 

@@ -65,26 +65,25 @@ def possible_values(parameters: Iterable[Parameter], fixed: Mapping[str, Any]) -
 
 
 def model_rules(
-    facts: ModelFacts,
+    facts: ModelFacts | None,
     known: Known,
     traits: ServerTraits | None = None,
     *,
     when: str = "",
     more: Iterable[Constraint] = (),
 ) -> list[Constraint]:
-    """The rules that some Config of the space may break, the simplest first, then those of ``more``.
+    """The rules that some Config of the space may break, the simplest first, with those of ``more``.
 
+    Where nothing is known of the model (``facts`` is ``None``) those of the requests alone.
     ``when`` is an expression under which they hold, for a space of several engines: ``engine == 'vllm'``.
     """
     traits = traits or ServerTraits()
     terms = Terms(known.values, known.concepts)
-    rules = [
-        *_divisions(facts, traits, terms),
-        *_blocks(facts, terms, traits),
-        *_lengths(facts, known, traits),
-        *MemoryRules(facts, terms, traits, known.gpu_memory_gib, known.request_tokens, known.variants).rules(),
-        *more,
-    ]
+    rules = [*_rooms(known, traits), *more]
+    if facts is not None:
+        memory = MemoryRules(facts, terms, traits, known.gpu_memory_gib, known.request_tokens, known.variants)
+        shapes = [*_divisions(facts, traits, terms), *_blocks(facts, terms, traits), *_positions(facts, known, traits)]
+        rules = [*shapes, *rules, *memory.rules()]
     kept = [rule for rule in rules if _can_fail(rule.text, known.values)]
     if not when:
         return kept
@@ -140,23 +139,35 @@ def _blocks(facts: ModelFacts, terms: Terms, traits: ServerTraits) -> Iterator[C
 # ── lengths ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _lengths(facts: ModelFacts, known: Known, traits: ServerTraits) -> Iterator[Constraint]:
+def _positions(facts: ModelFacts, known: Known, traits: ServerTraits) -> Iterator[Constraint]:
     length = known.concepts.get("max_model_len")
-    if length is not None and facts.positions is not None and traits.limits_positions:
+    if facts.positions is None or not traits.limits_positions:
+        return
+    if length is not None:
         reason = f"the model is made for {facts.positions} tokens of context"
         yield _rule(f"{length} <= {facts.positions}", reason)
-    tokens = known.request_tokens
+    if known.request_tokens is not None and known.request_tokens > facts.positions:
+        reason = f"{_asked(known.request_tokens)}; the model is made for {facts.positions}"
+        yield _rule(f"{known.request_tokens} <= {facts.positions}", reason)
+
+
+def _rooms(known: Known, traits: ServerTraits) -> Iterator[Constraint]:
+    """What a server is told of lengths must have room for the requests, whatever its model."""
+    tokens, length = known.request_tokens, known.concepts.get("max_model_len")
     if tokens is None:
         return
-    reason = f"a request of the workload has {tokens} tokens, input and output together"
     if traits.request_room is not None:
-        yield _rule(traits.request_room.format(tokens=tokens), f"{reason}: that is more than one slot holds")
+        yield _rule(traits.request_room.format(tokens=tokens), f"{_asked(tokens)}: that is more than one slot holds")
     elif length is not None:
         text = f"{length} >= {tokens}"
         at_most_none = any(isinstance(v, int) and v <= 0 for v in known.values.get(length, ()))
-        yield _rule(f"{length} <= 0 or {text}" if at_most_none else text, reason)  # 0 and -1: as long as possible
-    if facts.positions is not None and tokens > facts.positions and traits.limits_positions:
-        yield _rule(f"{tokens} <= {facts.positions}", f"{reason}; the model is made for {facts.positions}")
+        yield _rule(
+            f"{length} <= 0 or {text}" if at_most_none else text, _asked(tokens)
+        )  # 0 and -1: as long as possible
+
+
+def _asked(tokens: int) -> str:
+    return f"a request of the workload has {tokens} tokens, input and output together"
 
 
 def _rule(text: str, reason: str) -> Constraint:

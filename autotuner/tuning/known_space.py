@@ -11,14 +11,14 @@ from autotuner.study.model import Study
 
 
 def known_space(study: Study, models: KnownModels) -> SearchSpace:
-    """The space; that of the engines alone where nothing is known of the model.
+    """The space. Of a model that is not known its requests still rule out what is too short for them.
 
     Raises SpaceError where no Config can be, with the constraint that forbids most, and StudyError.
     """
     space = build_space(study)
-    if models.facts is None:
+    if study.launcher.kind == "endpoint":
         return space
-    tokens = longest_request_tokens(study.workload)
+    tokens = longest_request_tokens(study.workload, study.slo.error_rate)
     rules = model_constraints(study, space, models.facts, models.variants, tokens)
     try:
         return build_space(study, rules) if rules else space

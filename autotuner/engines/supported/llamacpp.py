@@ -61,7 +61,9 @@ _RULES = (
 )
 
 # ctx-size is shared out among the slots, unless they have one buffer together.
-_REQUEST_ROOM = "ctx_size <= 0 or parallel < 1 or kv_unified == true or ctx_size / parallel >= {tokens}"
+_REQUEST_ROOM = (
+    "ctx_size <= 0 or ctx_size >= {tokens} and (parallel < 1 or kv_unified == true or ctx_size / parallel >= {tokens})"
+)
 
 _PRESETS: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
     {"single-gpu": {}, "large-model-tp": {"tp": (2, 4, 8)}, "large-model-pp": {"pp": (2, 4, 8)}}
