@@ -81,7 +81,7 @@ def check(
         study=study,
         count=count,
         ranks=ranks,
-        warnings=(*map(_text, told), *misfits, *_warnings(study, count)),
+        warnings=(*map(_text, told), *mix.told, *misfits, *_warnings(study, count)),
         needs=needs,
         needs_range=needs_range(study, space, needs),
         facts=facts,

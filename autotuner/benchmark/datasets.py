@@ -1,23 +1,27 @@
-"""JSONL files of real prompts (dataset) and of timestamped request sizes (trace)."""
+"""Files of real prompts (dataset) and of timestamped request sizes (trace)."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Any
 
+from autotuner.benchmark.record_file import Record, RecordFile
+from autotuner.benchmark.record_forms import own_records
 from autotuner.benchmark.scenario import Shape
-from autotuner.errors import WorkloadError
+
+_LATEST_S = 1e11  # the year 5138: a larger number is milliseconds, or less, since 1970
 
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts of a dataset, in an order drawn from the seed; after the last one the first comes again."""
+    """Prompts of a dataset, in an order drawn from the seed; after the last one the first comes again.
+
+    ``told``: what people must know of how they were read.
+    """
 
     shapes: tuple[Shape, ...]
+    told: tuple[str, ...] = ()
 
     def shape(self, rng: Random, index: int, position: int) -> Shape:
         return self.shapes[position % len(self.shapes)]
@@ -29,10 +33,11 @@ class PromptSet:
 
 @dataclass(frozen=True)
 class SizeTrace:
-    """Request sizes and times (seconds, ascending) in the order of a trace."""
+    """Request sizes and times in the order of a trace; seconds since the first, ascending. ``told`` as of PromptSet."""
 
     timestamps_s: tuple[float, ...]
     shapes: tuple[Shape, ...]
+    told: tuple[str, ...] = ()
 
     def shape(self, rng: Random, index: int, position: int) -> Shape:
         return self.shapes[index % len(self.shapes)]
@@ -43,64 +48,53 @@ class SizeTrace:
 
 
 def read_dataset(path: str, seed: int, key: str = "workload.scenario.dataset") -> PromptSet:
-    """Reads ``{"prompt": …}`` or ``{"messages": [{role, content}, …]}`` with ``output_tokens``, a line each.
+    """Reads ``{"prompt": …}`` or ``{"messages": [{role, content}, …]}`` with ``output_tokens``, a line each, or
+    another form that ``record_forms`` knows.
 
-    Raises WorkloadError with the line's number.
+    Raises WorkloadError with the file, the line and what was found.
     """
-    shapes = [_prompt_shape(line, f"{key} line {number}") for number, line in _lines(path, key)]
+    file = RecordFile(path, key)
+    own = own_records(file, "dataset")
+    shapes = [_prompt_shape(record, file) for record in own.records]
     Random(f"{seed} dataset").shuffle(shapes)  # noqa: S311
-    return PromptSet(tuple(shapes))
+    return PromptSet(tuple(shapes), own.told)
 
 
 def read_trace(path: str, key: str = "workload.scenario.trace") -> SizeTrace:
-    """Reads ``{"timestamp_s": …, "input_tokens": …, "output_tokens": …}``, a line each.
+    """Reads ``{"timestamp_s": …, "input_tokens": …, "output_tokens": …}``, a line each, or another form that
+    ``record_forms`` knows. Times are relative to the first, which may be seconds since 1970.
 
-    Raises WorkloadError with the line's number.
+    Raises WorkloadError with the file, the line and what was found.
     """
-    times: list[float] = []
-    shapes = []
-    for number, line in _lines(path, key):
-        where = f"{key} line {number}"
-        at = line.get("timestamp_s")
-        if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < float("inf"):
-            raise _error(where, at, "timestamp_s is a number of seconds from 0")
-        if times and at < times[-1]:
-            raise _error(where, at, "timestamp_s never falls")
-        times.append(float(at))
-        shapes.append(Shape(_count(line, "input_tokens", where), _count(line, "output_tokens", where)))
-    return SizeTrace(tuple(times), tuple(shapes))
+    file = RecordFile(path, key)
+    own = own_records(file, "trace")
+    times = [_time(record, file) for record in own.records]
+    for record, before, at in zip(own.records[1:], times, times[1:], strict=False):
+        if at < before:
+            raise file.error(record.place, at, f"timestamp_s never falls, and the line before has {before:g}: sort it")
+    shapes = [Shape(_count(one, "input_tokens", file), _count(one, "output_tokens", file)) for one in own.records]
+    return SizeTrace(tuple(at - times[0] for at in times), tuple(shapes), own.told)
 
 
-def _lines(path: str, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise _error(key, path, f"a JSONL file that can be read ({reason})") from error
-    found = False
-    for number, raw in enumerate(text.splitlines(), start=1):
-        if not raw.strip():
-            continue
-        found = True
-        try:
-            line = json.loads(raw)
-        except json.JSONDecodeError as error:
-            raise _error(f"{key} line {number}", raw[:80], f"one JSON object a line ({error.msg})") from error
-        if not isinstance(line, dict):
-            raise _error(f"{key} line {number}", raw[:80], "one JSON object a line")
-        yield number, line
-    if not found:
-        raise _error(key, path, "a JSONL file with at least one line")
+def _time(record: Record, file: RecordFile) -> float:
+    at = record.values.get("timestamp_s")
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < float("inf"):
+        raise file.error(record.place, at, "timestamp_s is a number of seconds from 0")
+    if at > _LATEST_S:
+        raise file.error(record.place, at, f"timestamp_s is in seconds: divide it by 1000, as {at / 1000:.3f}")
+    return float(at)
 
 
-def _prompt_shape(line: dict[str, Any], where: str) -> Shape:
-    output_tokens = _count(line, "output_tokens", where)
-    prompt, messages = line.get("prompt"), line.get("messages")
+def _prompt_shape(record: Record, file: RecordFile) -> Shape:
+    values = record.values
+    output_tokens = _count(record, "output_tokens", file)
+    prompt, messages = values.get("prompt"), values.get("messages")
     if isinstance(prompt, str) and prompt and messages is None:
         return Shape(0, output_tokens, prompt)
     if prompt is None and isinstance(messages, list) and messages and all(_is_message(m) for m in messages):
         return Shape(0, output_tokens, tuple((m["role"], m["content"]) for m in messages))
-    raise _error(where, sorted(line), "either prompt (text) or messages (a list of {role, content})")
+    rule = "either prompt (text) or messages (a list of {role, content})"
+    raise file.error(record.place, f"keys {', '.join(sorted(values))}", rule)
 
 
 def _is_message(message: object) -> bool:
@@ -109,12 +103,8 @@ def _is_message(message: object) -> bool:
     )
 
 
-def _count(line: dict[str, Any], name: str, where: str) -> int:
-    value = line.get(name)
+def _count(record: Record, name: str, file: RecordFile) -> int:
+    value: Any = record.values.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _error(where, value, f"{name} is a whole number from 1")
+        raise file.error(record.place, value, f"{name} is a whole number from 1")
     return value
-
-
-def _error(key: str, value: object, rule: str) -> WorkloadError:
-    return WorkloadError(f"{key}: {value!r}: {rule}", key=key, value=value, rule=rule)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from autotuner.benchmark.datasets import PromptSet, read_dataset, read_trace
+from autotuner.benchmark.datasets import PromptSet, SizeTrace, read_dataset, read_trace
 from autotuner.benchmark.scenario import Shape, Source, parse_scenario
 
 
@@ -33,6 +33,11 @@ class Mix:
 
     sources: tuple[Source, ...]
     weights: tuple[float, ...]
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What people must know of how its files were read."""
+        return tuple(text for one in self.sources if isinstance(one, PromptSet | SizeTrace) for text in one.told)
 
     def shape(self, rng: Random, index: int, position: int) -> Shape:
         if len(self.sources) == 1:
@@ -69,4 +74,4 @@ def _told_apart(prompts: PromptSet, seen: set[object]) -> PromptSet:
     for shape in prompts.shapes:
         shapes.append(replace(shape, repeated=shape.content in seen))
         seen.add(shape.content)
-    return PromptSet(tuple(shapes))
+    return replace(prompts, shapes=tuple(shapes))

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def _experiment(folder: Path) -> dict[str, Any]:
 
 
 def _columns(file: Path) -> dict[str, list[str]]:
-    rows = list(csv.reader(read_text(file).splitlines()))
+    rows = list(csv.reader(io.StringIO(read_text(file), newline="")))
     if not rows:
         return {}
     return {name: [row[n] for row in rows[1:] if n < len(row)] for n, name in enumerate(rows[0])}

@@ -12,14 +12,22 @@ from autotuner.study._forms import Section, by_key, form
 class Dataset(Section):
     """Requests from a file of prompts."""
 
-    dataset: Annotated[str, Field(min_length=1, description="JSONL file: prompt or messages, output_tokens a line")]
+    dataset: Annotated[
+        str,
+        Field(min_length=1, description="JSONL, JSON or CSV file: prompt or messages, output_tokens a line; ShareGPT"),
+    ]
 
 
 class Trace(Section):
     """Requests with the sizes and times of a file."""
 
     trace: Annotated[
-        str, Field(min_length=1, description="JSONL file: timestamp_s, input_tokens, output_tokens a line")
+        str,
+        Field(
+            min_length=1,
+            description="JSONL, JSON or CSV file: timestamp_s, input_tokens, output_tokens a line; "
+            "traces of Mooncake, BurstGPT, Azure, Vidur",
+        ),
     ]
 
 

@@ -44,8 +44,12 @@ _COLUMNS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", help="base URL of an OpenAI-compatible server, without /v1")
     parser.add_argument("--scenario", default="D(128,64)", help="D(in,out), N(mean,sd)/(mean,sd), U(min,max)/(min,max)")
-    parser.add_argument("--dataset", metavar="FILE", help="JSONL of prompts, instead of a scenario")
-    parser.add_argument("--trace", metavar="FILE", help="JSONL of timestamped requests, instead of a scenario")
+    parser.add_argument("--dataset", metavar="FILE", help="prompts (JSONL, ShareGPT, …), instead of a scenario")
+    parser.add_argument(
+        "--trace",
+        metavar="FILE",
+        help="timestamped requests (JSONL, Mooncake, BurstGPT, Azure, …), instead of a scenario",
+    )
     load = parser.add_mutually_exclusive_group()
     load.add_argument("--concurrency", default="1,8", help="closed loop: levels (default: %(default)s)")
     load.add_argument("--rate", help="open loop: levels in requests/s")
@@ -76,10 +80,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def handle(arguments: argparse.Namespace) -> int:
+    from autotuner.benchmark import check_workload  # here: --help must not load it
+
     seed = secrets.randbelow(2**31) if arguments.seed is None else arguments.seed
+    workload = _workload(arguments)
+    for text in check_workload(workload, seed).told:
+        note(text)
     results = at.bench(
         arguments.url.rstrip("/"),
-        _workload(arguments),
+        workload,
         model=arguments.model,
         headers=_headers(arguments.header),
         requests=arguments.requests,

@@ -85,7 +85,7 @@ def _samples(page: str, wanted: Iterable[str]) -> dict[str, list[_Sample]]:
     spelled = {spelling: name for name in wanted for spelling in (name, f"{name}_total")}
     starts = tuple(spelled)
     # Pages are hundreds of kilobytes of histograms: the parser gets the few lines that matter.
-    lines = [line for line in page.splitlines() if line.startswith(starts)]
+    lines = [line.rstrip("\r") for line in page.split("\n") if line.startswith(starts)]
     found: dict[str, list[_Sample]] = defaultdict(list)
     try:
         for family in text_string_to_metric_families("\n".join(lines) + "\n"):
