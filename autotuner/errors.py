@@ -15,8 +15,10 @@ AutotunerError
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from copy import copy
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class Failure(StrEnum):
@@ -46,7 +48,8 @@ class AutotunerError(Exception):
     """The root of every error this package raises on purpose.
 
     ``key`` names the field, ``value`` is what it got, ``rule`` is what must hold and ``nearest``
-    the closest valid choice, each ``None`` where it does not apply.
+    the closest valid choice, each ``None`` where it does not apply. Of several ``problems`` (the same four fields of
+    each) the first is the error's own.
     """
 
     exit_code: ClassVar[int] = 1
@@ -60,6 +63,7 @@ class AutotunerError(Exception):
         value: Any = None,
         rule: str | None = None,
         nearest: str | None = None,
+        problems: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -67,17 +71,19 @@ class AutotunerError(Exception):
         self.value = value
         self.rule = rule
         self.nearest = nearest
+        self.problems = tuple(problems)
+
+    def with_message(self, message: str) -> Self:
+        """The same error in other words."""
+        other = copy(self)
+        other.message, other.args = message, (message,)
+        return other
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as ``--json`` prints it: ``{code, message, key, value, rule, nearest}``."""
-        return {
-            "code": self.code,
-            "message": self.message,
-            "key": self.key,
-            "value": self.value,
-            "rule": self.rule,
-            "nearest": self.nearest,
-        }
+        """The error as ``--json`` prints it: ``{code, message, key, value, rule, nearest, problems}``."""
+        own = {"key": self.key, "value": self.value, "rule": self.rule, "nearest": self.nearest}
+        problems = [dict(problem) for problem in self.problems] or [own]
+        return {"code": self.code, "message": self.message, **own, "problems": problems}
 
 
 class InputError(AutotunerError):

@@ -14,13 +14,14 @@ from autotuner.benchmark import check_workload
 from autotuner.benchmark.measurable import workload_problems
 from autotuner.engines import Problem, one_engine, random_token_problems, requantization_problems, study_problems
 from autotuner.engines.deployment import Rank
-from autotuner.errors import StudyError
 from autotuner.scoring import parse_objective
 from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problem, variant_problems
 from autotuner.servers.prefetch import prefetch_problem
 from autotuner.servers.telemetry import energy_problem
 from autotuner.space import Config, Count, SearchSpace
 from autotuner.study import load_study as load_study_file
+from autotuner.study._problem import Problem as StudyProblem
+from autotuner.study._problem import study_error
 from autotuner.study.known_models import KnownModels, find_known_models
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config
@@ -136,15 +137,12 @@ def _refuse(found: Iterable[Problem | None]) -> list[Problem]:
     problems = list(known.values())[::-1]
     fatal = [problem for problem in problems if problem.fatal]
     if fatal:
-        first = fatal[0]
-        lines = "\n".join(map(_text, fatal[:5]))
-        raise StudyError(lines, key=first.key, value=first.value, rule=first.rule, nearest=first.nearest)
+        raise study_error([StudyProblem(one.key, one.value, one.rule, one.nearest) for one in fatal])
     return problems
 
 
 def _text(problem: Problem) -> str:
-    hint = f"; did you mean {problem.nearest!r}?" if problem.nearest and problem.fatal else ""
-    return f"{problem.key}: {problem.value!r}: {problem.rule}{hint}"
+    return f"{problem.key}: {problem.value!r}: {problem.rule}"
 
 
 def _warnings(study: Study, count: Count) -> Iterator[str]:

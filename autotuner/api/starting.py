@@ -18,7 +18,7 @@ from autotuner.benchmark import check_workload
 from autotuner.engines import get_engine
 from autotuner.engines.catalogue import load_catalogue
 from autotuner.scoring import parse_objective
-from autotuner.study import Study, load_study_text, read_slos, shipped_space_names
+from autotuner.study import Study, load_study_text, read_slos, shipped_space_names, yaml_scalar
 
 _LLAMACPP = "llamacpp"
 _DEFAULT_PROFILE = "slo/balanced"
@@ -179,5 +179,4 @@ def _flow(value: Any) -> str:
         return "[" + ", ".join(map(_flow, value)) + "]"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    is_plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_/-]*", value)
-    return str(value) if is_plain and value not in ("true", "false", "null") else json.dumps(value)
+    return yaml_scalar(value)

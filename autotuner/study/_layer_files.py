@@ -33,6 +33,16 @@ class _File(Section):
     layers: Annotated[list[LayerPart], Field(description="Each laid over the one before it")] = []  # noqa: RUF012
 
 
+class _StudyPart(Section):
+    study: Study
+
+
+class _Content(_StudyPart):
+    """What a layer file's study keys are, for its texts."""
+
+    layers: list[_StudyPart]
+
+
 def profile_names() -> list[str]:
     return [f"{_PROFILES}/{file.stem}" for file in sorted((shipped_spaces() / _PROFILES).glob("*.yaml"))]
 
@@ -113,7 +123,7 @@ def _profile(name: str, key: str, folder: Path) -> Path:
 
 def _read(file: Path, source: str) -> dict[str, Any]:
     try:
-        data = parse_yaml(file.read_text(encoding="utf-8"), str(file))
+        data = parse_yaml(file.read_text(encoding="utf-8"), str(file), kinds=(_Content,))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         rule = f"a YAML file that can be read ({file}: {reason})"

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autotuner.errors import StudyError
+from autotuner.study._written import kinds_at
 from autotuner.study._yaml import parse_yaml
+from autotuner.study.model import Study
 
 _ENV = "env."  # parameters of the environment have a dot in their names
 
@@ -29,7 +31,7 @@ def apply_override(data: dict[str, Any], override: str) -> tuple[dict[str, Any],
     if not sign or not all(keys):
         rule = "key.path=value, as search.trials=20"
         raise StudyError(f"--set {override}: {rule}", key=path, value=override, rule=rule)
-    value = parse_yaml(text, f"--set {override}", path.strip())
+    value = parse_yaml(text, f"--set {override}", path.strip(), kinds_at((Study,), keys))
     changed: dict[str, Any] = _with(data, keys, value, override, "")
     return changed, tuple(_place(data, keys, ""))
 

@@ -29,15 +29,17 @@ class Problem:
         hint = f"; did you mean {self.nearest!r}?" if self.nearest is not None else ""
         return f"{self.key}:{shown} {self.rule}{hint}"
 
+    def as_dict(self) -> dict[str, Any]:
+        value = self.value if self.shows_value else None
+        return {"key": self.key, "value": value, "rule": self.rule, "nearest": self.nearest}
+
 
 def study_error(problems: Sequence[Problem]) -> StudyError:
-    """One error for all of them: the first one's fields, a line each for up to five."""
-    first = problems[0]
+    """One error for all of them: the first one's fields, a line each for up to five, and how many more there are."""
     lines = [problem.text for problem in problems[:_MOST_SHOWN]]
     if len(problems) > _MOST_SHOWN:
-        lines[-1] += f" (and {len(problems) - _MOST_SHOWN} more)"
-    value = first.value if first.shows_value else None
-    return StudyError("\n".join(lines), key=first.key, value=value, rule=first.rule, nearest=first.nearest)
+        lines[-1] += f" (and {len(problems) - _MOST_SHOWN} more: --json tells all)"
+    return StudyError("\n".join(lines), **problems[0].as_dict(), problems=[problem.as_dict() for problem in problems])
 
 
 def nearest_name(name: object, known: Iterable[str], cutoff: float = 0.5) -> str | None:

@@ -73,7 +73,7 @@ def _read(name: str, index: int, folder: Path, engines: tuple[str, ...]) -> Spac
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise _error(key, name, f"a YAML file that can be read ({file}: {reason})") from None
-    data = parse_yaml(text, str(file))
+    data = parse_yaml(text, str(file), kinds=(Space,))
     if not isinstance(data, dict):
         raise _error(key, name, "a map with parameters, conditions, constraints")
     space = validate(Space, data, prefix=f"{key} ({name})")

@@ -1,7 +1,8 @@
 """YAML in and out: texts stay texts, no key twice, errors with the line.
 
 Booleans are true and false alone and 1e3 is a number, as YAML 1.2 has it: flags that take ``on`` and ``off``
-are common, and dates and base-60 numbers are never meant. What is written can be read by either rule.
+are common, and dates and base-60 numbers are never meant. Keys are texts, and so is what would be a number beyond all
+that computers have, as 57e93014, a commit's hash. What is written can be read by either rule.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import yaml
 
 from autotuner.errors import StudyError
 from autotuner.study._problem import short
+from autotuner.study._written import Kinds, as_written
 
 _BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _INT = re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$")
@@ -22,6 +24,11 @@ _FLOAT = re.compile(
 )
 _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _DIGITS = list("-+0123456789")
+_TEXT = "tag:yaml.org,2002:str"
+_MOST_DIGITS = 400  # of a number's size: the largest has 308
+# What YAML 1.2's core schema takes for an integer, and 1.1's for a truth that PyYAML leaves a text.
+_CORE_INT = re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")
+_OLD_BOOL = re.compile(r"^[yYnN]$")
 
 
 class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc]
@@ -32,12 +39,22 @@ class _Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge" or not isinstance(key_node, yaml.ScalarNode):
                 continue
+            key_node.tag = _TEXT
             key = self.construct_object(key_node)
             line = key_node.start_mark.line + 1
             if key in seen:
                 raise _RepeatedKeyError(str(key), seen[key], line)
             seen[key] = line
         found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return found
+
+    def construct_float(self, node: yaml.ScalarNode) -> float | str:
+        """A float, or the text of what is too large or too small for one."""
+        text: str = node.value
+        exponent = text.lower().partition("e")[2]
+        if exponent and (len(exponent) > 4 or abs(int(exponent)) > _MOST_DIGITS or math.isinf(float(text))):
+            return text
+        found: float = super().construct_yaml_float(node)
         return found
 
 
@@ -56,6 +73,7 @@ _resolve("int", _INT, _DIGITS)
 _resolve("float", _FLOAT, [*_DIGITS, "."])
 _resolve("null", _NULL, ["~", "n", "N", ""])
 _resolve("merge", re.compile(r"^<<$"), ["<"])
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_float)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -72,15 +90,18 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 _Dumper.add_representer(str, _represent_text)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, [*_DIGITS, "."])
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:int", _CORE_INT, _DIGITS)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", _OLD_BOOL, list("yYnN"))
 
 
-def parse_yaml(text: str, source: str, key: str = "") -> Any:
+def parse_yaml(text: str, source: str, key: str = "", kinds: Kinds = ()) -> Any:
     """Plain data: maps with text keys, lists, texts, finite numbers, true, false, null.
 
-    Raises StudyError that names ``source`` and the line, or the place of a value under ``key``.
+    ``kinds`` are the types that the whole may have: where they have a text, it is the one that was written. Raises
+    StudyError that names ``source`` and the line, or the place of a value under ``key``.
     """
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
+        data, node = _load(text)
     except _RepeatedKeyError as error:
         rule = f"a key stands once; it stands in line {error.first_line} too"
         where = f"{source}, line {error.line}"
@@ -93,7 +114,16 @@ def parse_yaml(text: str, source: str, key: str = "") -> Any:
         reason = " ".join(str(error).split())
         raise StudyError(f"{source}: not YAML: {reason}", value=source, rule="YAML") from None
     _check_plain(data, key, ())
-    return data
+    return data if node is None else as_written(kinds, data, node)
+
+
+def _load(text: str) -> tuple[Any, yaml.Node | None]:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        return (None if node is None else loader.construct_document(node)), node
+    finally:
+        loader.dispose()
 
 
 def dump_yaml(data: Any) -> str:
@@ -113,8 +143,6 @@ def _check_plain(data: Any, key: str, above: tuple[int, ...]) -> None:
     if isinstance(data, dict):
         for name, value in data.items():
             path = f"{key}.{name}" if key else str(name)
-            if not isinstance(name, str):
-                raise _not_plain(path, name, f'keys are text: put it in quotes, "{name}"')
             _check_plain(value, path, (*above, id(data)))
     elif isinstance(data, list):
         for index, value in enumerate(data):

@@ -45,7 +45,7 @@ def load_study_text(
     text: str, folder: Path, overrides: Sequence[str] = (), source: str = "the command line"
 ) -> LoadedStudy:
     """As ``load_study``, for a study that is in no file yet: its paths are relative to ``folder``."""
-    data = _as_map(parse_yaml(text, source), source)
+    data = _as_map(parse_yaml(text, source, kinds=(Study,)), source)
     stack, layers = stacked(data, source, overrides, folder)
     study = _validated(stack)
     included = included_spaces(study, folder)
@@ -61,7 +61,7 @@ def load_study_text(
 
 def parse_study(text: str, source: str = "the study") -> Study:
     """A study from YAML that needs no other file, as ``dump_study`` writes it: no layers. Raises StudyError."""
-    study = validate(Study, _as_map(parse_yaml(text, source), source))
+    study = validate(Study, _as_map(parse_yaml(text, source, kinds=(Study,)), source))
     if study.profiles:
         rule = "a resolved study has its layers merged"
         raise StudyError(f"profiles: {rule}", key="profiles", value=study.profiles, rule=rule)
@@ -76,7 +76,7 @@ def load_slo(path: str | Path) -> Slo:
 
     Raises StudyError.
     """
-    data = parse_yaml(_read(Path(path).expanduser()), str(path))
+    data = parse_yaml(_read(Path(path).expanduser()), str(path), kinds=(Slo, Study))
     if not isinstance(data, dict):
         rule = "SLOs are a map: ttft, tpot, itl, e2e, …, or a study with the key slo"
         raise StudyError(f"{path}: {short(data)}: {rule}", value=data, rule=rule)
@@ -110,8 +110,7 @@ def _validated(stack: LayerStack) -> Study:
         if origin.kind.is_the_users or origin.kind is LayerKind.DEFAULT:
             raise
         first, *rest = error.message.splitlines()
-        message = "\n".join([f"{first} ({origin})", *rest])
-        raise StudyError(message, key=error.key, value=error.value, rule=error.rule, nearest=error.nearest) from None
+        raise error.with_message("\n".join([f"{first} ({origin})", *rest])) from None
 
 
 def _checked(study: Study) -> Study:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +32,20 @@ AWKWARD = st.sampled_from(
         "#",
         "=",
         "1_0",
+        "57e93014",
+        "12e5",
+        "1e-999",
+        "0o17",
+        "08",
+        "+12",
+        ".5",
+        "1.",
+        "y",
+        "N",
+        "True",
+        "-.inf",
+        ".NaN",
+        "<<",
     ]
 )
 SCALAR = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT | AWKWARD
@@ -90,6 +106,22 @@ def test_one_value_stands_anywhere_in_a_file(value: Any) -> None:
     written = yaml_scalar(value)
     assert "\n" not in written
     assert same(parse_yaml(f"a: {{b: [{written}]}}\nc: {written}", "test"), {"a": {"b": [value]}, "c": value})
+
+
+# YAML 1.2.2, 10.3.2: what its core schema takes for something else than a text.
+CORE = re.compile(
+    r"null|Null|NULL|~||true|True|TRUE|false|False|FALSE|[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
+    r"|[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?(\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN"
+)
+
+
+@given(TEXT | AWKWARD | st.from_regex(r"[-+]?[0-9.]{0,3}[eExXo_:-]?[-+]?[0-9a-f]{0,3}", fullmatch=True))
+def test_a_text_is_one_to_readers_of_yaml_1_1_and_1_2_alike(text: str) -> None:
+    written = yaml_scalar(text)
+    assert yaml.safe_load(written) == text  # 1.1
+    is_plain = written == text
+    assert not (is_plain and CORE.fullmatch(text))
+    assert not (is_plain and text in ("y", "Y", "n", "N"))  # booleans of 1.1 that PyYAML does not take for such
 
 
 def same(left: Any, right: Any) -> bool:
