@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import autotuner
 from autotuner.cli.commands import COMMANDS
@@ -21,8 +22,18 @@ from autotuner.errors import AutotunerError, InputError
 class _Parser(argparse.ArgumentParser):
     """Bad usage is an InputError, so that it is told like any other (``--json`` too)."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._negative_number_matcher = _A_VALUE  # argparse's own takes -1,2 and -inf for options
+
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see '{self.prog} --help'", rule=message)
+        option = _OPTION.match(message)
+        key = option[1].rpartition("/")[2].lstrip("-") if option else None
+        raise InputError(f"{message}; see '{self.prog} --help'", key=key, rule=message)
+
+
+_A_VALUE = re.compile(r"-(\.?\d|inf|nan)", re.IGNORECASE)
+_OPTION = re.compile(r"argument (\S+): ")
 
 
 class _InternalError(AutotunerError):

@@ -26,6 +26,7 @@ _NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
 _DIGITS = list("-+0123456789")
 _TEXT = "tag:yaml.org,2002:str"
 _MOST_DIGITS = 400  # of a number's size: the largest has 308
+_MOST_WHOLE = 2**63
 # What YAML 1.2's core schema takes for an integer, and 1.1's for a truth that PyYAML leaves a text.
 _CORE_INT = re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")
 _OLD_BOOL = re.compile(r"^[yYnN]$")
@@ -149,6 +150,8 @@ def _check_plain(data: Any, key: str, above: tuple[int, ...]) -> None:
             _check_plain(value, f"{key}.{index}", (*above, id(data)))
     elif isinstance(data, float) and not math.isfinite(data):
         raise _not_plain(key, data, "a finite number")
+    elif isinstance(data, int) and abs(data) >= _MOST_WHOLE:
+        raise _not_plain(key, data, "a number that fits into 64 bits")
     elif data is not None and not isinstance(data, bool | int | float | str):
         raise _not_plain(key, data, "text, a number, true, false, null, a list or a map")
 

@@ -8,6 +8,8 @@ from pydantic import Field, Tag
 
 from autotuner.study._forms import Section, by_key, form
 
+_MOST = 1_000_000  # requests in flight, or a second
+
 
 class Dataset(Section):
     """Requests from a file of prompts."""
@@ -54,14 +56,16 @@ class ConcurrencyLoad(Section):
     """Closed loop: each level keeps so many requests in flight."""
 
     concurrency: Annotated[
-        list[Annotated[int, Field(ge=1)]], Field(min_length=1, description="Requests in flight, a level each")
+        list[Annotated[int, Field(ge=1, le=_MOST)]], Field(min_length=1, description="Requests in flight, a level each")
     ]
 
 
 class RateLoad(Section):
     """Open loop: each level sends so many requests a second, whatever the server does."""
 
-    rate: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, description="Requests per second")]
+    rate: Annotated[
+        list[Annotated[float, Field(gt=0, le=_MOST)]], Field(min_length=1, description="Requests per second")
+    ]
     arrival: Annotated[Literal["poisson", "constant"], Field(description="How requests are spread over time")] = (
         "poisson"
     )
@@ -71,7 +75,7 @@ class TraceLoad(Section):
     """Open loop from a trace's own timestamps, at each speed."""
 
     speed: Annotated[
-        list[Annotated[float, Field(gt=0)]],
+        list[Annotated[float, Field(gt=0, le=_MOST)]],
         Field(min_length=1, description="How many times as fast as the trace's timestamps, a level each"),
     ]
 

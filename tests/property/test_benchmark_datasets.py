@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autotuner.benchmark.datasets import read_dataset
@@ -14,7 +14,6 @@ from autotuner.benchmark.datasets import read_dataset
 TEXTS = st.lists(st.text(min_size=1), min_size=1, max_size=5, unique=True)
 
 
-@settings(deadline=None)
 @given(texts=TEXTS, escaped=st.booleans(), between=st.sampled_from(["\n", "\r\n", "\n\n"]))
 def test_texts_come_back_as_they_were_written(texts: list[str], escaped: bool, between: str) -> None:
     lines = [json.dumps({"prompt": text, "output_tokens": 1}, ensure_ascii=escaped) for text in texts]

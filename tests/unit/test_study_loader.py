@@ -292,6 +292,20 @@ def test_keys_are_texts(load: Load) -> None:
     assert study.space.parameters == {"x": {"choices": {"1": "a", "0.50": "b", "true": "c"}}}
 
 
+@pytest.mark.parametrize(
+    ("override", "rule"),
+    [
+        ("search.trials=" + "9" * 30, "a number that fits into 64 bits"),
+        ("engine.args.x=" + "9" * 30, "a number that fits into 64 bits"),
+        ("workload.load={concurrency: [2000000]}", "at most 1000000"),
+        ("workload.load={rate: [1e300]}", "at most 1000000"),
+        ("workload.load={concurrency: [1e3]}", "a whole number"),
+    ],
+)
+def test_a_number_beyond_all_use_is_refused(load: Load, override: str, rule: str) -> None:
+    assert refused(load, override).rule == rule
+
+
 @pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "[1, .inf]", "{a: .NaN}"])
 @pytest.mark.parametrize("key", ["slo.steepness", "engine.args.x", "workload.extra_body.x", "space.parameters.x"])
 def test_no_number_is_endless(load: Load, key: str, value: str) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import autotuner as at
+from autotuner.cli.numbers import above_zero, several_above_zero, several_whole, whole, zero_or_more
 from autotuner.cli.output import note, print_json, print_table
 from autotuner.errors import InputError
 
@@ -51,30 +52,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="timestamped requests (JSONL, Mooncake, BurstGPT, Azure, …), instead of a scenario",
     )
     load = parser.add_mutually_exclusive_group()
-    load.add_argument("--concurrency", default="1,8", help="closed loop: levels (default: %(default)s)")
-    load.add_argument("--rate", help="open loop: levels in requests/s")
-    load.add_argument("--speed", help="a trace's own timestamps, so many times faster")
+    load.add_argument(
+        "--concurrency",
+        type=several_whole("--concurrency"),
+        default="1,8",
+        metavar="N,N,…",
+        help="closed loop: levels (default: %(default)s)",
+    )
+    load.add_argument(
+        "--rate", type=several_above_zero("--rate"), metavar="N,N,…", help="open loop: levels in requests/s"
+    )
+    load.add_argument(
+        "--speed",
+        type=several_above_zero("--speed"),
+        metavar="N,N,…",
+        help="a trace's own timestamps, so many times faster",
+    )
     parser.add_argument("--arrival", choices=("poisson", "constant"), default="poisson", help="of --rate")
-    parser.add_argument("--requests", type=int, metavar="N", help="requests a level (default: 8 a slot, 64 at least)")
     parser.add_argument(
-        "--per-level-s", type=float, default=60.0, help="length of a --rate level (default: %(default)g)"
+        "--requests",
+        type=whole("--requests"),
+        metavar="N",
+        help="requests a level (default: 8 a slot, 64 at least)",
+    )
+    parser.add_argument(
+        "--per-level-s",
+        type=above_zero("--per-level-s"),
+        default=60.0,
+        metavar="SECONDS",
+        help="length of a --rate level (default: %(default)g)",
     )
     parser.add_argument("--api", choices=("completions", "chat"), default="completions")
     parser.add_argument("--model", help="name in requests (default: the first that the server serves)")
-    parser.add_argument("--shared-prefix-tokens", type=int, default=0)
+    parser.add_argument("--shared-prefix-tokens", type=whole("--shared-prefix-tokens", least=0), default=0, metavar="N")
     parser.add_argument("--header", action="append", default=[], metavar="NAME:VALUE", help="may be repeated")
     parser.add_argument(
         "--seed",
-        type=int,
+        type=whole("--seed", least=0, most=2**32 - 1),
+        metavar="N",
         help="same seed, same requests; a server that has seen them answers from its cache (default: a new one, told)",
     )
-    parser.add_argument("--request-timeout-s", type=float, default=120.0)
+    parser.add_argument("--request-timeout-s", type=above_zero("--request-timeout-s"), default=120.0, metavar="SECONDS")
     parser.add_argument("--extra-body", metavar="JSON", help="keys sent with every request, as workload.extra_body")
     parser.add_argument("--insecure", action="store_true", help="take the server's certificate as it is")
     parser.add_argument(
         "--wait-s",
-        type=float,
+        type=zero_or_more("--wait-s"),
         default=0.0,
+        metavar="SECONDS",
         help="wait so long for a server that is not there yet (one that answers 503 while it starts: 60 s at least)",
     )
 
@@ -128,11 +153,11 @@ def _workload(arguments: argparse.Namespace) -> at.Workload:
         scenario = {"dataset": arguments.dataset}
     elif arguments.trace:
         scenario = {"trace": arguments.trace}
-    load: dict[str, object] = {"concurrency": _numbers("concurrency", arguments.concurrency, int)}
+    load: dict[str, object] = {"concurrency": arguments.concurrency}
     if arguments.rate:
-        load = {"rate": _numbers("rate", arguments.rate, float), "arrival": arguments.arrival}
+        load = {"rate": arguments.rate, "arrival": arguments.arrival}
     elif arguments.speed or arguments.trace:
-        load = {"speed": _numbers("speed", arguments.speed or "1", float)}
+        load = {"speed": arguments.speed or [1.0]}
     return at.Workload.model_validate(
         {
             "scenario": scenario,
@@ -155,21 +180,6 @@ def _extra_body(text: str | None) -> dict[str, object]:
             f"--extra-body: {text!r} is no JSON object", key="extra_body", value=text, rule="a JSON object"
         )
     return body
-
-
-def _numbers(name: str, text: str, kind: type[int] | type[float]) -> list[float]:
-    try:
-        numbers = [kind(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) <= 0:
-        raise InputError(
-            f"--{name}: {text!r} is not a list of positive numbers",
-            key=name,
-            value=text,
-            rule="positive numbers with commas between them",
-        )
-    return numbers
 
 
 def _headers(texts: list[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import autotuner as at
 from autotuner.cli.commands.study_arguments import add_folder
+from autotuner.cli.numbers import whole
 from autotuner.cli.output import print_json
 
 NAME = "export"
@@ -22,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_folder(parser)
     parser.add_argument("--target", required=True, help="shell, compose, kubernetes, or table (the measurements)")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--top", type=int, default=1, metavar="N", help="the N best Configs (default: %(default)s)")
+    which.add_argument(
+        "--top", type=whole("--top"), default=1, metavar="N", help="the N best Configs (default: %(default)s)"
+    )
     which.add_argument("--trial", metavar="ID", help="the Config of this trial")
     parser.add_argument("--out", type=Path, help="folder to write into (default: DIR/deploy)")
 

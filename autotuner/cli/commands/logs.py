@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import autotuner as at
 from autotuner.cli.commands.study_arguments import add_database, add_folder
+from autotuner.cli.numbers import whole
 from autotuner.cli.output import note, print_json
 from autotuner.errors import InputError
 
@@ -29,8 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_folder(parser)
     parser.add_argument("trial", metavar="TRIAL", help="id of the trial, as 0003 or 0003-c1")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what is added, until the trial ends")
-    parser.add_argument("--launch", type=int, metavar="N", help="of this launch alone, from 1 (default: all)")
-    parser.add_argument("--rank", type=int, metavar="N", help="of this rank alone, from 0 (default: all)")
+    parser.add_argument(
+        "--launch", type=whole("--launch"), metavar="N", help="of this launch alone, from 1 (default: all)"
+    )
+    parser.add_argument(
+        "--rank", type=whole("--rank", least=0), metavar="N", help="of this rank alone, from 0 (default: all)"
+    )
     add_database(parser)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from autotuner.cli.numbers import several_whole, whole
 from autotuner.errors import InputError
 
 # option → field of Wish; each is None or empty where it is not given
@@ -30,7 +31,7 @@ def add_start(parser: argparse.ArgumentParser, title: str) -> None:
     group.add_argument("--model", metavar="ID", help="hub id or local path")
     group.add_argument(
         "--gpus",
-        type=int,
+        type=whole("--gpus", least=0),
         metavar="N",
         help="GPUs that one server may use; 0: it runs on the CPU (default: those of this machine, or with --address "
         "of the largest node; llamacpp: none)",
@@ -55,13 +56,16 @@ def add_start(parser: argparse.ArgumentParser, title: str) -> None:
     )
     group.add_argument(
         "--shared-prefix",
-        type=int,
+        type=whole("--shared-prefix", least=0, key="workload.shared_prefix_tokens"),
         metavar="TOKENS",
         help="tokens at the start of every prompt that are the same in all, as of a system prompt; only then is the "
         "prefix cache searched over (default: none)",
     )
     group.add_argument(
-        "--concurrency", type=_levels, metavar="N,N,…", help="requests in flight, a load level each, as 1,8,32"
+        "--concurrency",
+        type=several_whole("--concurrency"),
+        metavar="N,N,…",
+        help="requests in flight, a load level each, as 1,8,32",
     )
     group.add_argument(
         "--objective",
@@ -69,7 +73,9 @@ def add_start(parser: argparse.ArgumentParser, title: str) -> None:
         metavar="NAME",
         help="what is optimised, as goodput_per_gpu; up to four, with commas",
     )
-    group.add_argument("--trials", type=int, metavar="N", help="trials of the study (default: 40)")
+    group.add_argument(
+        "--trials", type=whole("--trials", key="search.trials"), metavar="N", help="trials of the study (default: 40)"
+    )
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -85,14 +91,6 @@ def refuse_beside_a_file(arguments: argparse.Namespace) -> None:
         if value is not None:
             rule = "a study file has it already: change its keys with --set, or leave the file out"
             raise InputError(f"{option}: {rule}", key=option.lstrip("-"), value=value, rule=rule)
-
-
-def _levels(text: str) -> list[int]:
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) for word in words):
-        rule = "whole numbers above 0 with commas between them, as 1,8,32"
-        raise InputError(f"--concurrency {text}: {rule}", key="concurrency", value=text, rule=rule)
-    return [int(word) for word in words]
 
 
 def _names(text: str) -> list[str]:

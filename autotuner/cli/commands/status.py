@@ -13,6 +13,7 @@ import time
 
 import autotuner as at
 from autotuner.cli.commands.study_arguments import add_database, add_folder
+from autotuner.cli.numbers import above_zero
 from autotuner.cli.output import console, print_json
 from autotuner.errors import InputError
 
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_database(parser)
     parser.add_argument(
         "--watch",
-        type=_seconds,
+        type=above_zero("--watch", 0.1, 3600),
         nargs="?",
         const=_WATCH_S,
         metavar="SECONDS",
@@ -67,13 +68,3 @@ def _watch(arguments: argparse.Namespace) -> int:
             if not progress.standing.goes_on:
                 return 0
             time.sleep(arguments.watch)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.1 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 3600")
-    return value
