@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from autotuner.api.plan_cost import PlanCost
 from autotuner.api.shown_rank import shown_rank
 from autotuner.benchmark import full_requests, levels
 from autotuner.engines import load_catalogue, study_of
@@ -30,11 +31,16 @@ class CheckReport:
     needs: dict[str, float]
     needs_range: dict[str, tuple[float, float]]
     facts: ModelFacts | None
+    nodes: int  # that the default's trial is laid over
     fits: int | None  # trials at a time on the cluster, where one was asked
 
     @property
     def argv(self) -> tuple[tuple[str, ...], ...]:
         return tuple(rank.argv for rank in self.ranks)
+
+    @property
+    def cost(self) -> PlanCost:
+        return PlanCost.of(self.study, self.needs, self.needs_range, self.count.number, self.fits)
 
     def baseline_lines(self) -> list[str]:
         """The baseline's commands, each with its environment and its files."""
@@ -54,6 +60,8 @@ class CheckReport:
             ("SLO", ", ".join(_slo_texts(study)) or "none"),
             ("confirmation", f"{study.search.confirm} rounds of best and default"),
             ("a trial reserves", _reserved(self.needs, self.needs_range)),
+            ("nodes", f"{self.nodes} for the default" + ("" if self.nodes == 1 else ", a rank on each")),
+            *self.cost.rows(),
         ]
         if self.fits is not None:
             rows.append(("trials at a time", str(self.fits)))
@@ -68,7 +76,9 @@ class CheckReport:
             "baseline": [shown_rank(rank).as_dict() for rank in self.ranks],
             "needs": self.needs,
             "needs_range": {name: list(ends) for name, ends in self.needs_range.items()},
+            "nodes": self.nodes,
             "fits": self.fits,
+            "cost": self.cost.as_dict(),
             "engines": dict(_versions(self.study)),
             "model": asdict(self.facts) if self.facts else None,
             "warnings": list(self.warnings),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from autotuner.api.baseline_check import baseline_problem
+from autotuner.api.budget_check import budget_problems
 from autotuner.api.check_report import CheckReport
 from autotuner.api.unchecked import unchecked_models
 from autotuner.api.versions import with_installed_versions
@@ -41,12 +42,14 @@ def check(
     address: str | None = None,
     *,
     starts_here: bool = False,
+    begins: bool = True,
     models: KnownModels | None = None,
 ) -> CheckReport:
     """Validates a study. With ``address`` also whether a trial fits the cluster's nodes.
 
     ``starts_here``: its servers are about to be started on this machine, so their executables must be there; else
-    one that is missing is only told. ``models``: what was known when the study began; by default what this machine
+    one that is missing is only told. ``begins``: it has measured nothing yet, so that its budgets must hold all of it.
+    ``models``: what was known when the study began; by default what this machine
     knows now. The report's study has the versions that ``auto`` stands for on this machine.
     Raises InputError for what is wrong, CapacityError when no node holds a trial.
     """
@@ -73,7 +76,10 @@ def check(
     told += _refuse([model_problem(study), secret_problem(study), *_executables(study, ranks, address, starts_here)])
     told += _refuse([prefetch_problem(study)] if address is None else [])
     told += unchecked_models(study, models)
-    told += _refuse([_budget_problem(study, needs), energy_problem(study, needs.get("GPU", 0))])
+    ends = needs_range(study, space, needs)
+    if begins:
+        told += _refuse(budget_problems(study, needs, ends, count.number))
+    told += _refuse([energy_problem(study, needs.get("GPU", 0))])
     fits: int | None = None
     misfits: list[str] = []
     if address is not None:
@@ -84,7 +90,8 @@ def check(
         ranks=ranks,
         warnings=(*map(_text, told), *mix.told, *misfits, *_warnings(study, count)),
         needs=needs,
-        needs_range=needs_range(study, space, needs),
+        needs_range=ends,
+        nodes=len(need_of(study, baseline).shares),
         facts=facts,
         fits=fits,
     )
@@ -105,12 +112,6 @@ def _fit_on_cluster(study: Study, space: SearchSpace, address: str) -> tuple[int
     baseline = baseline_config(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
     fits = check_capacity(need_of(study, baseline), nodes)
     return fits, [f"{text}; such Configs are left out" for text in misfit_values(study, space, baseline, nodes)]
-
-
-def _budget_problem(study: Study, needs: Mapping[str, float]) -> Problem | None:
-    if study.budget.gpu_hours is None or needs.get("GPU"):
-        return None
-    return Problem("budget.gpu_hours", study.budget.gpu_hours, "never runs out without a GPU: use budget.wall_clock_h")
 
 
 def _executables(

@@ -31,7 +31,11 @@ def run(
     ``progress`` shows it on standard error. Raises InputError for a bad study or a folder that holds
     another study, InfrastructureError when Ray can't be reached or no node holds a trial.
     """
-    study = check(study, starts_here=address is None).study
+    report = check(study, starts_here=address is None)
+    study = report.study
+    if progress:
+        for _name, _text in report.cost.rows():
+            pass
     folder = OutputFolder(Path(out) if out is not None else Path("studies") / study.name)
     with open_folder(folder, study):
         try:
@@ -51,7 +55,7 @@ def resume(
     """Goes on with a study after any death: ended rungs are taken from its store, never measured again."""
     folder = OutputFolder(Path(path))
     with resume_folder(folder) as study:
-        check(study, starts_here=address is None, models=folder.known_models())
+        check(study, starts_here=address is None, begins=False, models=folder.known_models())
         return _run(study, folder, address, progress, observers)
 
 

@@ -1,0 +1,110 @@
+"""What a study takes at the least and at the most, told before it starts. Pure arithmetic on its own numbers.
+
+The least is a lower bound: open-loop load takes as long as it is asked for, closed-loop load and a server's start as
+little as any could. The most is every wait to its end. What lies between is for measurement, or prediction, to say.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from autotuner.benchmark import full_requests, levels
+from autotuner.benchmark.workload import trace_timestamps
+from autotuner.engines import ModelFormat, get_engine
+from autotuner.metrics.load_level import LoadKind, LoadLevel
+from autotuner.study.model import RateLoad, Study
+from autotuner.tuning.budget import Spent
+
+# A process, its readiness, a load driver's own process, warm-up and end: no launch takes less.
+_LEAST_LAUNCH_S = 1.0
+# vLLM, SGLang and TensorRT-LLM import PyTorch, start workers, load weights and warm up: a real vLLM with a tiny model
+# and no graphs is ready in 35 to 50 s on two slow cores.
+_LEAST_LARGE_LAUNCH_S = 10.0
+_SIGMAS = 4.0  # by which a Poisson process may be faster than its rate
+
+
+@dataclass(frozen=True)
+class Launches:
+    """How many times servers are launched: the default and those searched, then for each round both again."""
+
+    searched: int
+    confirming: int
+
+    @property
+    def total(self) -> int:
+        return self.searched + self.confirming
+
+
+def fewest_launches(study: Study) -> Launches:
+    """Those without which nothing can be recommended: the default, one other, and their confirmation."""
+    if study.launcher.kind == "endpoint" or study.search.trials == 1:
+        return Launches(1, 0)
+    return Launches(2, 2 * study.search.confirm)
+
+
+def most_launches(study: Study, configs: int | None) -> Launches:
+    """``configs``: how many there are, where that is known; the default may be one more."""
+    trials = study.search.trials if configs is None else min(study.search.trials, configs + 1)
+    return Launches(trials, 0 if study.launcher.kind == "endpoint" else 2 * study.search.confirm)
+
+
+def least_launch_s(study: Study) -> float:
+    """One launch with every load point in full."""
+    return _least_start_s(study) + sum(_least_point_s(study, level) for level in levels(study.workload))
+
+
+def fewest_in_a_row(study: Study) -> int:
+    """Of the fewest launches those that come one after another: the default and the other may run side by side."""
+    launches = fewest_launches(study)
+    return 1 + launches.confirming
+
+
+def least_spent(study: Study, gpus: tuple[float, float]) -> Spent:
+    """Of the study with the fewest launches. ``gpus``: the default's, and the fewest that any Config has."""
+    launches, each_s = fewest_launches(study).total, least_launch_s(study)
+    by_default, by_other = (launches + 1) // 2, launches // 2
+    return Spent(wall_s=fewest_in_a_row(study) * each_s, gpu_s=(by_default * gpus[0] + by_other * gpus[1]) * each_s)
+
+
+def most_spent(study: Study, gpus: float, configs: int | None, at_a_time: int | None = None) -> Spent:
+    """Every wait to its end, on ``gpus`` a trial; a budget cuts it. Repeats after failures come on top.
+
+    ``configs``: how many there are, ``None`` where that is endless; ``at_a_time``: trials, ``None`` where not known:
+    the wall clock is then that of one after another.
+    """
+    launches, limits = most_launches(study, configs), study.timeouts
+    start_s = 0.0 if study.launcher.kind == "endpoint" else limits.start_s
+    longest_s = limits.trial_s if limits.trial_s is not None else math.inf
+    trial_s = min(start_s + study.fidelity.rungs * limits.rung_s, longest_s)
+    round_s = min(start_s + limits.rung_s, longest_s)
+    in_a_row = math.ceil(launches.searched / (at_a_time or 1))
+    wall_s, gpu_s = (n * trial_s + launches.confirming * round_s for n in (in_a_row, launches.searched))
+    gpu_s *= gpus
+    budget = study.budget
+    if budget.wall_clock_h is not None:
+        wall_s = min(wall_s, budget.wall_clock_h * 3600)
+        gpu_s = gpu_s if at_a_time is None else min(gpu_s, wall_s * at_a_time * gpus)
+    return Spent(wall_s, gpu_s if budget.gpu_hours is None else min(gpu_s, budget.gpu_hours * 3600))
+
+
+def _least_start_s(study: Study) -> float:
+    if study.launcher.kind == "endpoint":
+        return 0.0
+    commands = [study.engine.command, *(own.command for own in study.engine.per_engine.values())]
+    large = all(get_engine(name).model_format is ModelFormat.HUB for name in study.engine.names)
+    return _LEAST_LARGE_LAUNCH_S if large and not any(commands) else _LEAST_LAUNCH_S
+
+
+def _least_point_s(study: Study, level: LoadLevel) -> float:
+    """Until the last request is sent in open loop; how fast a server answers in closed loop is not known."""
+    workload = study.workload
+    if level.kind is LoadKind.CONCURRENCY:
+        return 0.0
+    count = full_requests(workload, level)
+    if level.kind is LoadKind.SPEED:
+        times = trace_timestamps(workload)[:count]
+        return (times[-1] - times[0]) / level.value
+    is_random = isinstance(workload.load, RateLoad) and workload.load.arrival == "poisson"
+    spread = _SIGMAS * math.sqrt(count) if is_random else 0.0
+    return max(0.0, count - 1 - spread) / level.value
