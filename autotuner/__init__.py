@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from autotuner.results.progress import StudyProgress
     from autotuner.study.model import Study, Workload
     from autotuner.study.origins import Explanation
+    from autotuner.study.slo_doubts import doubtful_limits
 
 _HOMES = {
     "CheckReport": "autotuner.api.check_report",
@@ -45,6 +46,7 @@ _HOMES = {
     "check": "autotuner.api.checking",
     "compare": "autotuner.api.comparing",
     "doctor": "autotuner.api.diagnosing",
+    "doubtful_limits": "autotuner.study.slo_doubts",
     "explain": "autotuner.api.explaining",
     "fetch": "autotuner.api.fetching",
     "import_study": "autotuner.api.importing",
@@ -75,6 +77,7 @@ __all__ = [
     "check",
     "compare",
     "doctor",
+    "doubtful_limits",
     "explain",
     "fetch",
     "import_study",

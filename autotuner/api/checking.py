@@ -20,6 +20,7 @@ from autotuner.servers import adapter_problems, executable_problem, model_proble
 from autotuner.servers.prefetch import prefetch_problem
 from autotuner.servers.telemetry import energy_problem
 from autotuner.space import Config, Count, SearchSpace
+from autotuner.study import doubtful_limits
 from autotuner.study import load_study as load_study_file
 from autotuner.study._problem import Problem as StudyProblem
 from autotuner.study._problem import study_error
@@ -88,7 +89,7 @@ def check(
         study=study,
         count=count,
         ranks=ranks,
-        warnings=(*map(_text, told), *mix.told, *misfits, *_warnings(study, count)),
+        warnings=(*map(_text, told), *doubtful_limits(study.slo), *mix.told, *misfits, *_warnings(study, count)),
         needs=needs,
         needs_range=ends,
         nodes=len(need_of(study, baseline).shares),

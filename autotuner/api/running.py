@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autotuner.api.check_report import CheckReport
 from autotuner.api.checking import check
 from autotuner.api.result import Result, write_outputs
 from autotuner.errors import AutotunerError
@@ -25,17 +26,18 @@ def run(
     *,
     progress: bool = False,
     observers: Sequence[Observer] = (),
+    checked: Callable[[CheckReport], None] | None = None,
 ) -> Result:
     """Runs a study to its end and writes its output folder (default ``./studies/NAME``).
 
-    ``progress`` shows it on standard error. Raises InputError for a bad study or a folder that holds
-    another study, InfrastructureError when Ray can't be reached or no node holds a trial.
+    ``progress`` shows it on standard error; ``checked`` is told the plan before anything starts. Raises InputError for
+    a bad study or a folder that holds another study, InfrastructureError when Ray can't be reached or no node holds a
+    trial.
     """
     report = check(study, starts_here=address is None)
     study = report.study
-    if progress:
-        for _name, _text in report.cost.rows():
-            pass
+    if checked is not None:
+        checked(report)
     folder = OutputFolder(Path(out) if out is not None else Path("studies") / study.name)
     with open_folder(folder, study):
         try:

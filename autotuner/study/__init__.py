@@ -3,19 +3,22 @@
 from autotuner.study._space_files import shipped_space_names
 from autotuner.study._yaml import yaml_scalar
 from autotuner.study.dump import dump_study, study_id
-from autotuner.study.loader import LoadedStudy, load_slo, load_study, load_study_text, parse_study
+from autotuner.study.loader import LoadedStudy, load_slo, load_slos, load_study, load_study_text, parse_study
 from autotuner.study.model import Study
 from autotuner.study.origins import Explanation, Origin
 from autotuner.study.quick_slo import read_slos
 from autotuner.study.schema import study_schema
+from autotuner.study.slo_doubts import doubtful_limits
 
 __all__ = [
     "Explanation",
     "LoadedStudy",
     "Origin",
     "Study",
+    "doubtful_limits",
     "dump_study",
     "load_slo",
+    "load_slos",
     "load_study",
     "load_study_text",
     "parse_study",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from autotuner.study._overrides import apply_override
+from autotuner.study._spelled_out import spelled_out
 from autotuner.study.origins import Origin, Origins, Path, Setting
 
 _ANY = "*"
@@ -46,7 +47,7 @@ class LayerStack:
 
     def patch(self, layer: Mapping[str, Any], origin: Origin) -> None:
         """Lays a map over what is there: maps are merged, all else is replaced, lists too."""
-        for path, value in leaves(layer):
+        for path, value in leaves(spelled_out(layer)):
             self._set(path, value, origin)
 
     def replace(self, layer: Mapping[str, Any], origin: Origin) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from autotuner.errors import StudyError
+from autotuner.study._spelled_out import spelled_out_override
 from autotuner.study._written import kinds_at
 from autotuner.study._yaml import parse_yaml
 from autotuner.study.model import Study
@@ -32,6 +33,7 @@ def apply_override(data: dict[str, Any], override: str) -> tuple[dict[str, Any],
         rule = "key.path=value, as search.trials=20"
         raise StudyError(f"--set {override}: {rule}", key=path, value=override, rule=rule)
     value = parse_yaml(text, f"--set {override}", path.strip(), kinds_at((Study,), keys))
+    keys, value = spelled_out_override(keys, value)
     changed: dict[str, Any] = _with(data, keys, value, override, "")
     return changed, tuple(_place(data, keys, ""))
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from autotuner.study._problem import Problem, nearest_name, study_error
+from autotuner.study.durations import UnitError, read_milliseconds
 
 Section = TypeVar("Section", bound=BaseModel)
 _MAY_BE_SECRET = frozenset({"env", "headers"})  # maps whose values are in no message
@@ -69,6 +70,8 @@ def _problem(kind: type[BaseModel], details: Mapping[str, Any], prefix: str) -> 
             return _unknown_key(kind, place, key, value)
         case "missing":
             return Problem(key, None, _RULES["missing"], shows_value=False)
+        case "unit":
+            return Problem(key, value, details["msg"], details["ctx"]["nearest"])
         case "form":
             return _wrong_form(kind, place, key, value, details["msg"])
         case "string_type":
@@ -76,9 +79,18 @@ def _problem(kind: type[BaseModel], details: Mapping[str, Any], prefix: str) -> 
             return Problem(key, value, "text" + quote)
         case "literal_error":
             return _wrong_choice(key, value, details["ctx"]["expected"])
+    if details["type"] == "float_type" and key.endswith("_ms") and isinstance(value, str):
+        return Problem(key, value, "a number of milliseconds", _in_milliseconds(value))
     rule = _RULES.get(details["type"])
     bounds = {name: _plain(bound) for name, bound in details.get("ctx", {}).items()}
     return Problem(key, value, rule.format(**bounds) if rule else details["msg"])
+
+
+def _in_milliseconds(text: str) -> str | None:
+    try:
+        return f"{read_milliseconds(text):g}"
+    except UnitError:
+        return None
 
 
 def _plain(bound: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autotuner.errors import StudyError
+from autotuner.errors import InputError, StudyError
 from autotuner.study._layer_stack import LayerStack
 from autotuner.study._layers import give_way, stacked, with_profile_names
 from autotuner.study._paths import with_absolute_paths
@@ -18,6 +18,7 @@ from autotuner.study._validate import validate
 from autotuner.study._yaml import parse_yaml
 from autotuner.study.model import Slo, Study
 from autotuner.study.origins import LayerKind, Origin, Origins
+from autotuner.study.quick_slo import read_slos
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,19 @@ def load_slo(path: str | Path) -> Slo:
         raise StudyError(f"{path}: {short(data)}: {rule}", value=data, rule=rule)
     is_study = any(key in Study.model_fields for key in data)
     return validate(Slo, data.get("slo", {}), "slo") if is_study else validate(Slo, data)
+
+
+def load_slos(given: Sequence[str | Path]) -> Slo:
+    """SLOs as the command line has them: texts such as ``ttft.p90=300ms``, or one file as ``load_slo`` reads it.
+
+    Raises InputError.
+    """
+    texts = [str(one) for one in given]
+    files = [text for text in texts if "=" not in text or Path(text).expanduser().is_file()]
+    if files and len(texts) > 1:
+        rule = "limits such as ttft.p90=300ms, or one file"
+        raise InputError(f"--slo {files[0]}: {rule}", key="slo", value=texts, rule=rule)
+    return load_slo(files[0]) if files else validate(Slo, read_slos(texts), "slo")
 
 
 def _read(file: Path) -> str:

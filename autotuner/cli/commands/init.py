@@ -38,6 +38,8 @@ def handle(arguments: argparse.Namespace) -> int:
     text = at.study_text(wish, beside=out.parent)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
+    for doubt in at.doubtful_limits(at.load_study(out).slo):
+        note(f"warning: {doubt}")
     if arguments.json:
         print_json({"study": str(out)})
     else:

@@ -38,7 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def handle(arguments: argparse.Namespace) -> int:
     study = _from_file(arguments) if arguments.study is not None else _from_options(arguments)
-    return tell_ending(at.run(study, address=arguments.address, out=arguments.out, progress=True), arguments.json)
+    result = at.run(study, address=arguments.address, out=arguments.out, progress=True, checked=_tell_plan)
+    return tell_ending(result, arguments.json)
+
+
+def _tell_plan(report: at.CheckReport) -> None:
+    """What it may take, and what ``check`` would warn of."""
+    for name, text in report.cost.rows():
+        note(f"{name}: {text}")
+    for warning in report.warnings:
+        note(f"warning: {warning}")
 
 
 def _from_file(arguments: argparse.Namespace) -> at.Study:
