@@ -16,7 +16,7 @@ from autotuner.benchmark.measurable import workload_problems
 from autotuner.engines import Problem, one_engine, random_token_problems, requantization_problems, study_problems
 from autotuner.engines.deployment import Rank
 from autotuner.scoring import parse_objective
-from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problem, variant_problems
+from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problems, variant_problems
 from autotuner.servers.prefetch import prefetch_problem
 from autotuner.servers.telemetry import energy_problem
 from autotuner.space import Config, Count, SearchSpace
@@ -74,7 +74,8 @@ def check(
     ranks = _ranks(study, baseline)
     needs = bundle(study, baseline)
     told += _refuse([*variant_problems(study, models.variants), *adapter_problems(study)])
-    told += _refuse([model_problem(study), secret_problem(study), *_executables(study, ranks, address, starts_here)])
+    told += _refuse([model_problem(study), *_executables(study, ranks, address, starts_here)])
+    told += _refuse(secret_problems(study, starts_here=starts_here) if address is None else [])
     told += _refuse([prefetch_problem(study)] if address is None else [])
     told += unchecked_models(study, models)
     ends = needs_range(study, space, needs)
@@ -104,15 +105,17 @@ def _fit_on_cluster(study: Study, space: SearchSpace, address: str) -> tuple[int
     Raises CapacityError where no baseline fits and StudyError for a launcher that the nodes have no use for.
     """
     from autotuner.tuning.cluster import Cluster
-    from autotuner.tuning.cluster_checks import refuse_docker_in_pods
+    from autotuner.tuning.cluster_checks import nodes_without_secrets, refuse_docker_in_pods
     from autotuner.tuning.session import ray_session
 
     with ray_session(address):
         refuse_docker_in_pods(study)
+        lacking = nodes_without_secrets(study)
         nodes = Cluster().nodes()
     baseline = baseline_config(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
     fits = check_capacity(need_of(study, baseline), nodes)
-    return fits, [f"{text}; such Configs are left out" for text in misfit_values(study, space, baseline, nodes)]
+    left_out = [f"{text}; such Configs are left out" for text in misfit_values(study, space, baseline, nodes)]
+    return fits, [*lacking, *left_out]
 
 
 def _executables(

@@ -36,10 +36,10 @@ def run(
     """
     report = check(study, starts_here=address is None)
     study = report.study
-    if checked is not None:
-        checked(report)
     folder = OutputFolder(Path(out) if out is not None else Path("studies") / study.name)
     with open_folder(folder, study):
+        if checked is not None:
+            checked(report)
         try:
             return _run(study, folder, address, progress, observers)
         except AutotunerError:

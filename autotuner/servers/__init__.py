@@ -13,7 +13,7 @@ from autotuner.servers.preflight import (
     adapter_problems,
     executable_problem,
     model_problem,
-    secret_problem,
+    secret_problems,
     variant_problems,
 )
 from autotuner.servers.process import ProcessLauncher
@@ -45,7 +45,7 @@ __all__ = [
     "reset_caches",
     "resolve_argv",
     "resolve_headers",
-    "secret_problem",
+    "secret_problems",
     "tags",
     "variant_problems",
 ]

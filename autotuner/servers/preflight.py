@@ -11,7 +11,7 @@ from autotuner.engines import ModelFormat, Problem, get_engine
 from autotuner.errors import InfrastructureError, InputError
 from autotuner.servers.docker.client import runtimes
 from autotuner.servers.executables import resolve_argv
-from autotuner.servers.secrets import resolve_headers, resolve_secrets
+from autotuner.servers.secrets import needed_variables, unset_variables
 from autotuner.study.model import DockerLauncher, EndpointLauncher, Study
 from autotuner.study.model_facts import ModelFacts, WeightFormat
 
@@ -106,15 +106,15 @@ def _docker_problem() -> Problem | None:
     return None
 
 
-def secret_problem(study: Study) -> Problem | None:
-    """An environment variable that the study refers to and that is not set."""
-    try:
-        resolve_headers(study)
-        if not isinstance(study.launcher, EndpointLauncher):
-            resolve_secrets("engine.env", study.engine.env)
-    except InputError as error:
-        return Problem(error.key or "", error.value, error.message)
-    return None
+def secret_problems(study: Study, *, starts_here: bool) -> list[Problem]:
+    """Environment variables that the study refers to and that are not set here: fatal where its servers start here."""
+    needed = needed_variables(study)
+    where = "" if starts_here else " on this machine: it must be where servers start"
+    return [
+        Problem(key, variable, f"the environment variable {variable} is not set{where}", fatal=starts_here)
+        for key, variable in needed.items()
+        if unset_variables([variable])
+    ]
 
 
 def _nearest_file(path: Path) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from autotuner.errors import StudyError
 from autotuner.study.model import EndpointLauncher, SecretRef, Study
@@ -22,6 +22,26 @@ def resolve_secrets(key: str, values: Mapping[str, str | SecretRef]) -> dict[str
         name: read_variable(f"{key}.{name}", value.from_env) if isinstance(value, SecretRef) else value
         for name, value in values.items()
     }
+
+
+def needed_variables(study: Study) -> dict[str, str]:
+    """Key → variable of every secret that a study's servers and requests need where they start."""
+    if isinstance(study.launcher, EndpointLauncher):
+        sections: dict[str, Mapping[str, str | SecretRef]] = {"launcher.headers": study.launcher.headers}
+    else:
+        sections = {"engine.env": study.engine.env}
+        sections |= {f"engine.per_engine.{name}.env": own.env for name, own in study.engine.per_engine.items()}
+    return {
+        f"{section}.{name}": value.from_env
+        for section, values in sections.items()
+        for name, value in values.items()
+        if isinstance(value, SecretRef)
+    }
+
+
+def unset_variables(names: Iterable[str]) -> list[str]:
+    """Those that are not set on this machine."""
+    return [name for name in names if name not in os.environ]
 
 
 def read_variable(key: str, variable: str) -> str:

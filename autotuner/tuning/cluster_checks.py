@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 
+import ray
+
 from autotuner.errors import StudyError
+from autotuner.servers.secrets import needed_variables, unset_variables
 from autotuner.study.model import Study
+from autotuner.tuning.cluster import node_name
 from autotuner.tuning.node_tasks import on_every_node
 
 _IN_A_POD = "KUBERNETES_SERVICE_HOST"  # Kubernetes sets it in every container
@@ -32,6 +36,26 @@ def refuse_docker_in_pods(study: Study) -> None:
             value="docker",
             rule=rule,
         )
+
+
+def nodes_without_secrets(study: Study) -> list[str]:
+    """What is to be told of variables that some nodes lack. Raises StudyError for one that no node has."""
+    needed = needed_variables(study)
+    if not needed:
+        return []
+    variables = sorted(set(needed.values()))
+    answers = on_every_node(lambda: unset_variables(variables))
+    trials_run_on = {node_name(node) for node in ray.nodes() if node["Resources"].get("CPU")}
+    unset = {node: names for node, names in answers.items() if node in trials_run_on}
+    told = []
+    for key, variable in needed.items():
+        lacking = [node for node, names in unset.items() if variable in names]
+        if lacking and len(lacking) == len(unset):
+            rule = f"the environment variable {variable} is set on no node: it must be where `ray start` ran"
+            raise StudyError(f"{key}: {rule}", key=key, value=variable, rule=rule)
+        if lacking:
+            told.append(f"{key}: the environment variable {variable} is not set on {', '.join(lacking[:3])}")
+    return told
 
 
 def _is_pod() -> bool:

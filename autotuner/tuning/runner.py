@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -29,7 +30,7 @@ from autotuner.tuning.baseline import baseline_configs
 from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.capacity import check_capacity, misfit, misfit_values, need_of
 from autotuner.tuning.cluster import Cluster
-from autotuner.tuning.cluster_checks import refuse_docker_in_pods
+from autotuner.tuning.cluster_checks import nodes_without_secrets, refuse_docker_in_pods
 from autotuner.tuning.conductor import Conductor, Rules
 from autotuner.tuning.events import ConfigsLeftOut, NodeQuarantined, Observer, StudyEnded, StudyStarted
 from autotuner.tuning.followed_trial import KnownTrial
@@ -95,6 +96,8 @@ def _run_on_ray(
     study: Study, study_id: str, folder: OutputFolder, observers: Sequence[Observer], interrupts: Interrupts
 ) -> str:
     refuse_docker_in_pods(study)
+    for text in nodes_without_secrets(study):
+        logging.getLogger(__name__).warning(text)
     models = folder.known_models() or find_known_models(study)
     folder.keep_models(models)
     space = known_space(study, models)

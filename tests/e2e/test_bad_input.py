@@ -96,7 +96,6 @@ BAD = (
     ),
     Bad("dataset", {"workload": {"scenario": {"dataset": "no.jsonl"}}}, "workload", "workload.scenario.dataset"),
     Bad("executable", {"engine": {"command": ["no-such-server"]}}, "study", "engine.command"),
-    Bad("secret", {"engine": {"env": {"X": {"from_env": "NO_SUCH_VARIABLE"}}}}, "study", "engine.env.X"),
 )
 
 
@@ -119,6 +118,29 @@ def test_a_bad_study_is_refused_in_a_line_or_two_and_nothing_is_written(
         assert words in as_text.errors
     # `check` refused it, so `run` may be tried in this process: it starts nothing.
     assert tell("run", file, "--out", out, "--json").document == document
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("engine", "key"),
+    [
+        ({"env": {"X": {"from_env": "NO_SUCH_VARIABLE"}}}, "engine.env.X"),
+        (
+            {"per_engine": {"llamacpp": {"env": {"X": {"from_env": "NO_SUCH_VARIABLE"}}}}},
+            "engine.per_engine.llamacpp.env.X",
+        ),
+    ],
+)
+def test_a_missing_secret_is_told_by_check_and_refused_where_servers_start(
+    engine: dict[str, Any], key: str, tiny_model: Path, tmp_path: Path, tell: Callable[..., Told]
+) -> None:
+    file = _write(tmp_path, merged(study_keys(tiny_model, "secret"), {"engine": engine}))
+    checked = tell("check", file, "--json")
+    assert checked.code == 0
+    assert any(w.startswith(f"{key}: ") and "NO_SUCH_VARIABLE" in w for w in checked.document["warnings"])
+    out = tmp_path / "out"
+    run = tell("run", file, "--out", out, "--json")
+    assert (run.code, run.document["key"], run.document["value"]) == (2, key, "NO_SUCH_VARIABLE")
     assert not out.exists()
 
 

@@ -19,7 +19,7 @@ from autotuner.servers import (
     make_launcher,
     model_problem,
     resolve_headers,
-    secret_problem,
+    secret_problems,
 )
 from autotuner.study.model import Study
 
@@ -97,9 +97,12 @@ def test_a_secret_that_is_not_set_is_named_without_a_value(monkeypatch: pytest.M
     with pytest.raises(StudyError, match="GATEWAY_KEY is not set") as caught:
         resolve_headers(study)
     assert caught.value.key == "launcher.headers.Authorization"
-    problem = secret_problem(study)
-    assert problem is not None
-    assert problem.key == "launcher.headers.Authorization"
+    for starts_here in (True, False):
+        (problem,) = secret_problems(study, starts_here=starts_here)
+        assert (problem.key, problem.value) == ("launcher.headers.Authorization", "GATEWAY_KEY")
+        assert problem.fatal is starts_here
+    monkeypatch.setenv("GATEWAY_KEY", "x")
+    assert secret_problems(study, starts_here=True) == []
 
 
 def test_what_must_be_here_is_checked_before_the_start(tmp_path: Path, tiny_model: Path) -> None:
@@ -121,4 +124,4 @@ def test_what_must_be_here_is_checked_before_the_start(tmp_path: Path, tiny_mode
     assert absent is not None
     assert "no-such-server" in absent.rule
     assert model_problem(make_study("http://127.0.0.1:1")) is None
-    assert secret_problem(study(tiny_model)) is None
+    assert secret_problems(study(tiny_model), starts_here=True) == []

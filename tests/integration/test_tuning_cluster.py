@@ -7,13 +7,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
 from ray.util import placement_group, remove_placement_group
 
+from autotuner.errors import StudyError
+from autotuner.study.model import Study
 from autotuner.tuning import cluster as cluster_module
 from autotuner.tuning.cluster import Cluster, accelerator_of
+from autotuner.tuning.cluster_checks import nodes_without_secrets
 from autotuner.tuning.node_tasks import on_every_node
 from autotuner.tuning.placement_policy import Node, Share
 from benchmarks.raylets import NodeKind, Raylets, raylets
@@ -25,7 +29,7 @@ RAY = str(Path(sys.executable).with_name("ray"))
 
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Raylets]:
-    with raylets([NodeKind(4, H100, cpus=8), NodeKind(2, "L40S", cpus=8)]) as running:
+    with raylets([NodeKind(4, H100, cpus=8, env={"ON_ONE": "x"}), NodeKind(2, "L40S", cpus=8)]) as running:
         ray.init(address=running.address, log_to_driver=False, logging_level="ERROR")
         yield running
         ray.shutdown()
@@ -85,6 +89,23 @@ def test_what_others_hold_is_not_free(cluster: Cluster, nodes: Raylets) -> None:
 
 def test_work_is_done_once_on_every_node(nodes: Raylets) -> None:
     assert len(set(on_every_node(lambda: ray.get_runtime_context().get_node_id()).values())) == 3
+
+
+def secret_study(variable: str, **sections: Any) -> Study:
+    engine = {"name": "vllm", "env": {"TOKEN": {"from_env": variable}}}
+    return Study.model_validate(
+        {"model": {"id": "org/m"}, "engine": engine, "workload": {"scenario": "D(8,8)"}, **sections}
+    )
+
+
+def test_a_secret_is_asked_for_where_trials_run(nodes: Raylets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERE_ALONE", "x")  # this machine starts nothing
+    with pytest.raises(StudyError, match="HERE_ALONE is set on no node") as caught:
+        nodes_without_secrets(secret_study("HERE_ALONE"))
+    assert caught.value.key == "engine.env.TOKEN"
+    (told,) = nodes_without_secrets(secret_study("ON_ONE"))
+    assert "engine.env.TOKEN: the environment variable ON_ONE is not set on" in told
+    assert nodes_without_secrets(secret_study("PATH")) == []
 
 
 def test_nodes_that_join_are_seen_and_those_that_are_drained_are_closed(cluster: Cluster, nodes: Raylets) -> None:
