@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from autotuner.engines import Problem
 from autotuner.study.model import Study
-from autotuner.tuning.study_cost import fewest_in_a_row, fewest_launches, least_launch_s, least_spent
+from autotuner.tuning.study_cost import Launches, fewest_launches, least_spent, usual_least_spent
 
 
 def budget_problems(
@@ -16,18 +17,18 @@ def budget_problems(
     """``needs``: what the default's trial reserves; ``configs``: how many there are, ``None`` where that is endless."""
     yield from _trials(study, configs)
     gpus = needs.get("GPU", 0.0)
-    budget = study.budget
+    ends = (gpus, needs_range.get("GPU", (gpus, gpus))[0])
+    least, usual = least_spent(study, ends, configs), usual_least_spent(study, ends, configs)
+    launches, budget = fewest_launches(study, configs), study.budget
     if budget.gpu_hours is not None and not gpus:
         rule = "never runs out without a GPU: use budget.wall_clock_h"
         yield Problem("budget.gpu_hours", budget.gpu_hours, rule)
-        budget = budget.model_copy(update={"gpu_hours": None})
-    least = least_spent(study, (gpus, needs_range.get("GPU", (gpus, gpus))[0]))
-    if budget.gpu_hours is not None and budget.gpu_hours * 3600 < least.gpu_s:
-        times = f"{fewest_launches(study).total} × {least_launch_s(study):.3g} s of each GPU"
-        yield _too_small(study, "gpu_hours", budget.gpu_hours, least.gpu_s, f"GPU-hours at the least ({times})")
-    if budget.wall_clock_h is not None and budget.wall_clock_h * 3600 < least.wall_s:
-        times = f"{fewest_in_a_row(study)} × {least_launch_s(study):.3g} s in a row"
-        yield _too_small(study, "wall_clock_h", budget.wall_clock_h, least.wall_s, f"hours at the least ({times})")
+    elif budget.gpu_hours is not None:
+        yield from _Need(launches, least.gpu_s, usual.gpu_s, "GPU-hours").judge("budget.gpu_hours", budget.gpu_hours)
+    if budget.wall_clock_h is not None:
+        yield from _Need(launches, least.wall_s, usual.wall_s, "hours").judge(
+            "budget.wall_clock_h", budget.wall_clock_h
+        )
 
 
 def _trials(study: Study, configs: int | None) -> Iterator[Problem]:
@@ -41,19 +42,39 @@ def _trials(study: Study, configs: int | None) -> Iterator[Problem]:
     yield Problem("search.trials", search.trials, rule, "2")
 
 
-def _too_small(study: Study, name: str, value: float, needed_s: float, of_what: str) -> Problem:
-    launches, least_h = fewest_launches(study), _rounded_up(needed_s / 3600)
-    if launches.confirming:
-        what = f"the default, one other Config and {study.search.confirm} rounds of confirmation take"
-        otherwise = "; fewer rounds (search.confirm) or less load take less"
-    else:
-        what = "the default takes" if launches.searched == 1 else "the default and one other Config take"
-        otherwise = ""
-    rule = f"{what} {least_h:g} {of_what}: give that much or more{otherwise}"
-    return Problem(f"budget.{name}", value, rule, f"{least_h:g}")
+@dataclass(frozen=True)
+class _Need:
+    """``usual_s``: the least where no load point is given up."""
+
+    launches: Launches
+    least_s: float
+    usual_s: float
+    unit: str
+
+    def judge(self, key: str, hours: float) -> Iterator[Problem]:
+        if hours * 3600 >= self.usual_s:
+            return
+        least_h, usual_h = _rounded_up(self.least_s / 3600), _rounded_up(self.usual_s / 3600)
+        full = f"{usual_h:g} {self.unit} with every load point in full"
+        if hours * 3600 >= self.least_s:
+            yield Problem(key, hours, f"{self._of_what()} {full}{self._otherwise()}", fatal=False)
+            return
+        at_least = f"{least_h:g} {self.unit} at the least" + (f", {full}" if usual_h > least_h else "")
+        yield Problem(key, hours, f"{self._of_what()} {at_least}{self._otherwise()}", f"{usual_h:g}")
+
+    def _of_what(self) -> str:
+        if self.launches.confirming:
+            rounds = self.launches.confirming // 2
+            return f"the default, one other Config and {rounds} round{'s' * (rounds > 1)} of confirmation take"
+        return "the default takes" if self.launches.searched == 1 else "the default and one other Config take"
+
+    def _otherwise(self) -> str:
+        return "; fewer rounds (search.confirm) or less load take less" if self.launches.confirming else ""
 
 
 def _rounded_up(hours: float) -> float:
     """To two significant digits."""
+    if hours == 0:
+        return 0.0
     step = 10.0 ** (math.floor(math.log10(hours)) - 1)
     return math.ceil(round(hours / step, 6)) * step

@@ -50,8 +50,8 @@ def check(
 
     ``starts_here``: its servers are about to be started on this machine, so their executables must be there; else
     one that is missing is only told. ``begins``: it has measured nothing yet, so that its budgets must hold all of it.
-    ``models``: what was known when the study began; by default what this machine
-    knows now. The report's study has the versions that ``auto`` stands for on this machine.
+    ``models``: what was known when the study began; by default what this machine knows now. The report's study has the
+    versions that ``auto`` stands for on this machine.
     Raises InputError for what is wrong, CapacityError when no node holds a trial.
     """
     for name in study.objectives:

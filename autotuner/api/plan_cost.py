@@ -41,7 +41,7 @@ class PlanCost:
 
     @property
     def least(self) -> Spent:
-        return least_spent(self.study, (self.gpus[1], self.gpus[0]))
+        return least_spent(self.study, (self.gpus[1], self.gpus[0]), self.configs)
 
     @property
     def most(self) -> Spent:

@@ -8,7 +8,7 @@ from typing import Any
 
 from autotuner.benchmark.record_file import Record, RecordFile
 from autotuner.benchmark.record_forms import own_records
-from autotuner.benchmark.scenario import Shape
+from autotuner.benchmark.scenario import MOST_TOKENS, Shape
 
 _LATEST_S = 1e11  # the year 5138: a larger number is milliseconds, or less, since 1970
 
@@ -107,4 +107,6 @@ def _count(record: Record, name: str, file: RecordFile) -> int:
     value: Any = record.values.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise file.error(record.place, value, f"{name} is a whole number from 1")
+    if value > MOST_TOKENS:
+        raise file.error(record.place, value, f"token counts are at most {MOST_TOKENS:,}")
     return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from autotuner.errors import WorkloadError
 
 _MOST_SHOWN = 80
+_MOST_DIGITS = 20
 _OTHER_FILES = {  # first bytes → what it is, and how it becomes text
     b"\x1f\x8b": "gzip: unpack it with gunzip",
     b"\x28\xb5\x2f\xfd": "Zstandard: unpack it with unzstd",
@@ -115,7 +115,7 @@ class RecordFile:
 
     def _parsed(self, text: str, place: str | None) -> Any:
         try:
-            return json.loads(text)
+            return json.loads(text, parse_int=_whole)
         except json.JSONDecodeError as error:
             place = place or f"line {error.lineno}"
             raise self.error(place, text.strip(), f"one JSON object a line ({error.msg})") from error
@@ -133,5 +133,9 @@ def _cell(text: str) -> Any:
     text = text.strip()
     if _NUMBER.fullmatch(text) is None:
         return text
-    value = float(text)
-    return int(text) if re.fullmatch(r"[-+]?\d+", text) and math.isfinite(value) else value
+    return _whole(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
+
+
+def _whole(text: str) -> int | float:
+    """Beyond all sizes and times a float, which may be infinite: arithmetic with it raises nothing."""
+    return int(text) if len(text) <= _MOST_DIGITS else float(text)

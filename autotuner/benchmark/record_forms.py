@@ -155,7 +155,7 @@ def _sharegpt(values: Values) -> Values | None:
     question, answer = (_said(turn, by) for turn, by in zip(pair, (_ASKS, _ANSWERS), strict=True))
     if not question or not answer:
         return None
-    return {"prompt": question, "output_tokens": math.ceil(len(answer.encode()) / _BYTES_PER_TOKEN)}
+    return {"prompt": question, "output_tokens": math.ceil(len(answer.encode(errors="replace")) / _BYTES_PER_TOKEN)}
 
 
 def _said(turn: Values, by: Sequence[str]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from autotuner.errors import WorkloadError
 
-_MOST_TOKENS = 10**9
+MOST_TOKENS = 10**9
 _NUMBER = r"\s*(\d+(?:\.\d+)?)\s*"
 _PAIR = rf"\({_NUMBER},{_NUMBER}\)"
 _FORMS = {
@@ -112,8 +112,8 @@ def parse_scenario(text: str, key: str = "workload.scenario") -> Fixed | Normal 
     if match is None:
         raise _error(key, text, _RULES[letter], _nearest(letter, text))
     numbers = [float(n) for n in match.groups()]
-    if max(numbers) > _MOST_TOKENS:
-        raise _error(key, text, f"token counts are at most {_MOST_TOKENS:,}")
+    if max(numbers) > MOST_TOKENS:
+        raise _error(key, text, f"token counts are at most {MOST_TOKENS:,}")
     if letter == "N":
         return _normal(key, text, numbers)
     if any(n != int(n) or n < 1 for n in numbers):

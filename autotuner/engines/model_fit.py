@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from autotuner.engines.catalogue import load_catalogue
@@ -48,11 +48,9 @@ def model_constraints(
         )
         when = _when(name if names.several else None, accelerator)
         traits = engine.traits(own)
-        more = (
-            _rules_of_unset_length(engine, own, names, known, facts)
-            if traits.holds_longest and facts is not None
-            else ()
-        )
+        more: Iterable[Constraint] = ()
+        if facts is not None and traits.holds_longest:
+            more = _rules_of_unset_length(engine, own, names, known, facts)
         found |= {rule.text: rule for rule in model_rules(facts, known, traits, when=when, more=more)}
     return tuple(found.values())
 

@@ -160,10 +160,8 @@ def _rooms(known: Known, traits: ServerTraits) -> Iterator[Constraint]:
         yield _rule(traits.request_room.format(tokens=tokens), f"{_asked(tokens)}: that is more than one slot holds")
     elif length is not None:
         text = f"{length} >= {tokens}"
-        at_most_none = any(isinstance(v, int) and v <= 0 for v in known.values.get(length, ()))
-        yield _rule(
-            f"{length} <= 0 or {text}" if at_most_none else text, _asked(tokens)
-        )  # 0 and -1: as long as possible
+        as_long_as_possible = any(isinstance(v, int) and v <= 0 for v in known.values.get(length, ()))  # 0 and -1
+        yield _rule(f"{length} <= 0 or {text}" if as_long_as_possible else text, _asked(tokens))
 
 
 def _asked(tokens: int) -> str:

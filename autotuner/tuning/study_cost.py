@@ -1,18 +1,21 @@
 """What a study takes at the least and at the most, told before it starts. Pure arithmetic on its own numbers.
 
-The least is a lower bound: open-loop load takes as long as it is asked for, closed-loop load and a server's start as
-little as any could. The most is every wait to its end. What lies between is for measurement, or prediction, to say.
+The least is a lower bound: open-loop load takes as long as it is asked for where it may not be given up, closed-loop
+load and a server's start as little as any could. The usual least is where none is given up. The most is every wait to
+its end. What lies between is for measurement, or prediction, to say.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autotuner.benchmark import full_requests, levels
 from autotuner.benchmark.workload import trace_timestamps
 from autotuner.engines import ModelFormat, get_engine
 from autotuner.metrics.load_level import LoadKind, LoadLevel
+from autotuner.scoring.objective import Aggregate, parse_objective
 from autotuner.study.model import RateLoad, Study
 from autotuner.tuning.budget import Spent
 
@@ -31,40 +34,53 @@ class Launches:
     searched: int
     confirming: int
 
-    @property
-    def total(self) -> int:
-        return self.searched + self.confirming
 
-
-def fewest_launches(study: Study) -> Launches:
-    """Those without which nothing can be recommended: the default, one other, and their confirmation."""
-    if study.launcher.kind == "endpoint" or study.search.trials == 1:
+def fewest_launches(study: Study, configs: int | None) -> Launches:
+    """Those without which nothing can be recommended: the default, one other where there is one (``configs``: how
+    many there are, ``None`` where that is endless), and their confirmation."""
+    if study.launcher.kind == "endpoint" or 1 in (study.search.trials, configs):
         return Launches(1, 0)
     return Launches(2, 2 * study.search.confirm)
 
 
 def most_launches(study: Study, configs: int | None) -> Launches:
-    """``configs``: how many there are, where that is known; the default may be one more."""
+    """Of so many Configs; the default may be one more."""
     trials = study.search.trials if configs is None else min(study.search.trials, configs + 1)
     return Launches(trials, 0 if study.launcher.kind == "endpoint" else 2 * study.search.confirm)
 
 
-def least_launch_s(study: Study) -> float:
-    """One launch with every load point in full."""
-    return _least_start_s(study) + sum(_least_point_s(study, level) for level in levels(study.workload))
+def least_spent(study: Study, gpus: tuple[float, float], configs: int | None) -> Spent:
+    """Below this nothing can be recommended. ``gpus``: the default's, and the fewest that any Config has."""
+    launches = fewest_launches(study, configs)
+    best_s = _least_start_s(study) + _load_s(study, _needed_levels(study))
+    return _spent(launches, gpus, best_s if launches.searched == 1 else _least_start_s(study), best_s)
 
 
-def fewest_in_a_row(study: Study) -> int:
-    """Of the fewest launches those that come one after another: the default and the other may run side by side."""
-    launches = fewest_launches(study)
-    return 1 + launches.confirming
+def usual_least_spent(study: Study, gpus: tuple[float, float], configs: int | None) -> Spent:
+    """With every load point in full."""
+    launch_s = _least_start_s(study) + _load_s(study, levels(study.workload))
+    return _spent(fewest_launches(study, configs), gpus, launch_s, launch_s)
 
 
-def least_spent(study: Study, gpus: tuple[float, float]) -> Spent:
-    """Of the study with the fewest launches. ``gpus``: the default's, and the fewest that any Config has."""
-    launches, each_s = fewest_launches(study).total, least_launch_s(study)
-    by_default, by_other = (launches + 1) // 2, launches // 2
-    return Spent(wall_s=fewest_in_a_row(study) * each_s, gpu_s=(by_default * gpus[0] + by_other * gpus[1]) * each_s)
+def _spent(launches: Launches, gpus: tuple[float, float], default_s: float, other_s: float) -> Spent:
+    """The default and the other may run side by side, their confirmations one after another."""
+    if launches.searched == 1:
+        return Spent(wall_s=default_s, gpu_s=default_s * gpus[0])
+    rounds = launches.confirming // 2
+    return Spent(
+        wall_s=max(default_s, other_s) + rounds * (default_s + other_s),
+        gpu_s=(1 + rounds) * (default_s * gpus[0] + other_s * gpus[1]),
+    )
+
+
+def _needed_levels(study: Study) -> Sequence[LoadLevel]:
+    """Those that the best Config has in full: above one that is given up none is measured."""
+    every = levels(study.workload)
+    return every if parse_objective(study.objectives[0]).aggregate is Aggregate.MEAN else every[:1]
+
+
+def _load_s(study: Study, measured: Sequence[LoadLevel]) -> float:
+    return sum(_least_point_s(study, level) for level in measured)
 
 
 def most_spent(study: Study, gpus: float, configs: int | None, at_a_time: int | None = None) -> Spent:

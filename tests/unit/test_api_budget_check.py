@@ -28,22 +28,48 @@ def refused(**sections: Any) -> StudyError:
     return caught.value
 
 
-# A launch takes 10 s at the least, and its two rates 99 s and 99.5 s: 208.5 s. Two trials and 2 rounds of both: 6.
+# A launch takes 10 s at the least, and its two rates 99 s and 99.5 s. Two trials and 2 rounds of both are 3 launches of
+# the default, whose load may be given up at once, and 3 of another Config, whose lowest rate may not, or 6 of all.
+LEAST_GPU_S, LEAST_WALL_S = 3 * (10 + 109), 109 + 2 * (10 + 109)
+USUAL_GPU_S, USUAL_WALL_S = 6 * 208.5, 5 * 208.5
 
 
 @pytest.mark.parametrize(
-    ("budget", "needed"),
-    [({"gpu_hours": 6 * 208.5 / 3600}, 0.35), ({"wall_clock_h": 5 * 208.5 / 3600}, 0.29)],
+    ("name", "least_s", "least", "usual"),
+    [("gpu_hours", LEAST_GPU_S, "0.1 GPU-hours", "0.35"), ("wall_clock_h", LEAST_WALL_S, "0.097 hours", "0.29")],
 )
 def test_a_budget_below_one_trial_and_its_confirmation_is_refused_with_what_is_needed(
-    budget: dict[str, float], needed: float
+    name: str, least_s: float, least: str, usual: str
 ) -> None:
-    ((name, hours),) = budget.items()
-    asked(search={"confirm": 2}, budget={name: hours * 1.0001})
-    error = refused(search={"confirm": 2}, budget={name: hours * 0.999})
+    error = refused(search={"confirm": 2}, budget={name: least_s / 3600 * 0.999})
     assert error.key == f"budget.{name}"
-    assert error.nearest == f"{needed:g}"
-    assert "2 rounds of confirmation" in error.message
+    assert error.nearest == usual
+    assert f"2 rounds of confirmation take {least} at the least" in error.message
+    asked(search={"confirm": 2}, budget={name: least_s / 3600 * 1.0001})
+
+
+@pytest.mark.parametrize(
+    ("name", "usual_s", "usual"),
+    [("gpu_hours", USUAL_GPU_S, "0.35 GPU-hours"), ("wall_clock_h", USUAL_WALL_S, "0.29 hours")],
+)
+def test_a_budget_below_every_load_point_in_full_is_told(name: str, usual_s: float, usual: str) -> None:
+    def warnings(hours: float) -> str:
+        return "\n".join(asked(search={"confirm": 2}, budget={name: hours}).warnings)
+
+    assert f"take {usual} with every load point in full" in warnings(usual_s / 3600 * 0.999)
+    assert "budget" not in warnings(usual_s / 3600 * 1.0001)
+
+
+def test_where_there_is_one_config_nothing_is_confirmed() -> None:
+    one = asked(space={"parallelism": {"tp": 1}}, budget={"wall_clock_h": 209 / 3600})
+    assert not [text for text in one.warnings if "budget" in text]
+    error = refused(space={"parallelism": {"tp": 1}}, budget={"wall_clock_h": 100 / 3600})
+    assert "the default takes 0.031 hours at the least" in error.message
+
+
+def test_what_is_averaged_over_all_levels_needs_all_of_them() -> None:
+    latency = asked(objective="ttft_p90", search={"confirm": 2}).cost.least
+    assert latency.gpu_s == 3 * (10 + 208.5)
 
 
 @pytest.mark.parametrize("budget", [{"gpu_hours": 0.01}, {"wall_clock_h": 0.001}])
@@ -70,14 +96,15 @@ def test_seconds_are_no_budget_on_a_cpu_either(tiny_model: Path) -> None:
 def test_fewer_gpus_of_the_others_count(tmp_path: Path) -> None:
     space = {"parallelism": {"tp": [1, 4]}}
     one_gpu = asked(space=space).cost.least
-    assert one_gpu.gpu_s == 8 * 208.5
+    assert one_gpu.gpu_s == 4 * (10 + 109)
     mostly_four = asked(space=space, search={"baseline": {"tp": 4}}).cost.least
-    assert mostly_four.gpu_s == (4 * 4 + 4 * 1) * 208.5
+    assert mostly_four.gpu_s == 4 * (4 * 10 + 109)
 
 
 def test_poisson_arrivals_may_be_faster_than_their_rate() -> None:
     poisson = asked(workload={**RATES, "load": {"rate": [1, 2], "arrival": "poisson"}}).cost.least
-    assert 0.5 * 7 * 208.5 < poisson.wall_s < 7 * 208.5
+    constant = asked().cost.least
+    assert 0.5 * constant.wall_s < poisson.wall_s < constant.wall_s
 
 
 def test_a_trace_takes_its_own_time(tmp_path: Path) -> None:
@@ -96,7 +123,7 @@ def test_one_trial_is_the_default_alone_and_needs_no_confirmation() -> None:
     error = refused(search={"trials": 1})
     assert (error.key, error.nearest) == ("search.trials", "2")
     assert "search.confirm: 0" in error.message
-    assert asked(search={"trials": 1, "confirm": 0}).cost.least.wall_s == 208.5
+    assert asked(search={"trials": 1, "confirm": 0}).cost.least.wall_s == 109
     asked(search={"trials": 2})
 
 
@@ -104,7 +131,7 @@ def test_one_trial_is_all_of_a_space_of_one_config_and_of_a_server_that_runs() -
     asked(search={"trials": 1}, space={"parallelism": {"tp": 1}})
     endpoint = {"kind": "endpoint", "url": "http://127.0.0.1:1"}
     report = asked(launcher=endpoint, space={}, search={"trials": 1}, hardware={})
-    assert report.cost.least.wall_s == 198.5  # nothing is started
+    assert report.cost.least.wall_s == 99  # nothing is started
 
 
 def test_a_study_that_goes_on_is_not_asked_again() -> None:
@@ -180,4 +207,4 @@ def test_all_of_it_is_in_the_json() -> None:
     assert cost["most"] == pytest.approx(
         {"wall_clock_h": 9600 / 3600, "gpu_hours": 19200 / 3600, "money": 38400 / 3600}
     )
-    assert cost["least"] == pytest.approx({"wall_clock_h": 5 * 208.5 / 3600, "gpu_hours": 6 * 208.5 / 3600})
+    assert cost["least"] == pytest.approx({"wall_clock_h": LEAST_WALL_S / 3600, "gpu_hours": LEAST_GPU_S / 3600})

@@ -121,13 +121,14 @@ def test_sharegpt(tmp_path: Path, as_lines: bool) -> None:
         conversation(("system", "be kind"), ("user", "ho"), ("assistant", "ö")),
         conversation(("gpt", "first of all"), ("human", "what?")),
         conversation(("human", "no answer")),
+        conversation(("human", "\ud800"), ("gpt", "\ud800")),
         conversation(),
     ]
     text = "\n".join(map(json.dumps, talks)) if as_lines else json.dumps(talks, indent=2)
     read = read_dataset(str(written(tmp_path, text)), 0)
-    assert {(shape.content, shape.output_tokens) for shape in read.shapes} == {("hi", 11), ("ho", 1)}
+    assert {(shape.content, shape.output_tokens) for shape in read.shapes} == {("hi", 11), ("ho", 1), ("\ud800", 1)}
     assert any("bytes, divided by 4" in text for text in read.told)
-    assert any("3 of 5 are left out" in text for text in read.told)
+    assert any("3 of 6 are left out" in text for text in read.told)
 
 
 def test_mooncake(tmp_path: Path) -> None:
@@ -234,6 +235,8 @@ def test_a_dataset_is_no_trace_and_a_trace_no_dataset(tmp_path: Path, line: dict
         ({"timestamp": 0, "input_length": 1, "output_length": 1}, {"timestamp": 1, "input_length": 1}, "output_length"),
         ({"timestamp": 0, "input_length": 1, "output_length": 1},
          {"timestamp": "x", "input_length": 1, "output_length": 1}, "timestamp_s is a number"),
+        ({"timestamp": 0, "input_length": 1, "output_length": 1},
+         {"timestamp": 10**400, "input_length": 1, "output_length": 1}, "timestamp_s is a number"),
         ({"timestamp": 9, "input_length": 1, "output_length": 1},
          {"timestamp": 8, "input_length": 1, "output_length": 1}, "never falls"),
     ],

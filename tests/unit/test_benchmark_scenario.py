@@ -43,6 +43,8 @@ def test_scenario_is_read(text: str, expected: object) -> None:
         ("N(0,2)/(5,1)", "at least 1", None),
         ("U(9,5)/(1,2)", "min is at most max", None),
         ("U(1,2)/(3,2)", "min is at most max", None),
+        ("D(10,1000000001)", "at most 1,000,000,000", None),
+        (f"N({'9' * 400},1)/(5,1)", "at most 1,000,000,000", None),
     ],
 )
 def test_bad_scenario_names_key_value_and_rule(text: str, rule: str, nearest: str | None) -> None:
@@ -105,7 +107,9 @@ def test_bad_dataset_line_is_named(tmp_path: Path, line: object, rule: str) -> N
     [
         ({"timestamp_s": -1, "input_tokens": 1, "output_tokens": 1}, "seconds from 0"),
         ({"timestamp_s": 0.5, "input_tokens": 1, "output_tokens": 1}, "never falls"),
+        ({"timestamp_s": 10**400, "input_tokens": 1, "output_tokens": 1}, "seconds from 0"),
         ({"timestamp_s": 2, "input_tokens": 0, "output_tokens": 1}, "input_tokens is a whole number from 1"),
+        ({"timestamp_s": 2, "input_tokens": 10**10, "output_tokens": 1}, "at most 1,000,000,000"),
     ],
 )
 def test_bad_trace_line_is_named(tmp_path: Path, line: object, rule: str) -> None:
