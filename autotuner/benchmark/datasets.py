@@ -62,7 +62,8 @@ def read_dataset(path: str, seed: int, key: str = "workload.scenario.dataset") -
 
 def read_trace(path: str, key: str = "workload.scenario.trace") -> SizeTrace:
     """Reads ``{"timestamp_s": …, "input_tokens": …, "output_tokens": …}``, a line each, or another form that
-    ``record_forms`` knows. Times are relative to the first, which may be seconds since 1970.
+    ``record_forms`` knows. Times are relative to the first, which may be seconds since 1970; ``hash_ids`` may say what
+    the prompts share.
 
     Raises WorkloadError with the file, the line and what was found.
     """
@@ -72,7 +73,10 @@ def read_trace(path: str, key: str = "workload.scenario.trace") -> SizeTrace:
     for record, before, at in zip(own.records[1:], times, times[1:], strict=False):
         if at < before:
             raise file.error(record.place, at, f"timestamp_s never falls, and the line before has {before:g}: sort it")
-    shapes = [Shape(_count(one, "input_tokens", file), _count(one, "output_tokens", file)) for one in own.records]
+    shapes = [
+        Shape(_count(one, "input_tokens", file), _count(one, "output_tokens", file), blocks=_blocks(one, file))
+        for one in own.records
+    ]
     return SizeTrace(tuple(at - times[0] for at in times), tuple(shapes), own.told)
 
 
@@ -101,6 +105,13 @@ def _is_message(message: object) -> bool:
     return (
         isinstance(message, dict) and isinstance(message.get("role"), str) and isinstance(message.get("content"), str)
     )
+
+
+def _blocks(record: Record, file: RecordFile) -> tuple[int, ...]:
+    ids = record.values.get("hash_ids", [])
+    if not isinstance(ids, list) or not all(isinstance(one, int) and not isinstance(one, bool) for one in ids):
+        raise file.error(record.place, ids, "hash_ids is a list of whole numbers")
+    return tuple(ids)
 
 
 def _count(record: Record, name: str, file: RecordFile) -> int:

@@ -2,8 +2,8 @@
 
 What prompts share is the workload's own: the shared prefix, and whatever a dataset's prompts begin with alike.
 In a cold workload no whole prompt is sent twice. Drawn prompts begin (after the shared prefix) with their number in
-the level and a mark of level and seed; a dataset's prompts go on from level to level, and one that was sent before
-differs at its end.
+the level and a mark of level and seed, those of a trace that says what its prompts share end with them; a dataset's
+prompts go on from level to level, and one that was sent before differs at its end.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from hashlib import blake2b
 from random import Random
 
 from autotuner.benchmark.mix import Mix
+from autotuner.benchmark.scenario import BLOCK_TOKENS
 from autotuner.benchmark.sizing import WORDS, Sizing, TokenIdSizing
 
 _INDEX_SPAN = 2**24  # indices of a level that get different digits
@@ -79,10 +80,12 @@ class PromptWriter:
             return Prompt(self._own(shape.content, mark), shape.output_tokens)
         total = self.sizing.units(shape.input_tokens)
         prefix = self._prefix(min(self._prefix_units(), total - 1))
-        marks = self._digits(f"{self.seed}/{name}", index) if self.cold else []
-        own = marks[: total - len(prefix)]
-        rest = rng.choices(range(self.sizing.alphabet), k=total - len(prefix) - len(own))
-        return Prompt(self._render([*prefix, *own, *rest]), shape.output_tokens)
+        free = total - len(prefix)
+        shared = self._blocks(shape.blocks, free)
+        own = (self._digits(f"{self.seed}/{name}", index) if self.cold else [])[:free]
+        rest = rng.choices(range(self.sizing.alphabet), k=max(0, free - len(shared) - len(own)))
+        units = [*prefix, *shared[: free - len(own)], *rest, *own] if shared else [*prefix, *own, *rest]
+        return Prompt(self._render(units), shape.output_tokens)
 
     def _prefix_units(self) -> int:
         if self.shared_prefix_tokens == 0:
@@ -91,6 +94,16 @@ class PromptWriter:
 
     def _prefix(self, units: int) -> list[int]:
         return Random(f"{self.seed} prefix").choices(range(self.sizing.alphabet), k=units)  # noqa: S311
+
+    def _blocks(self, ids: Sequence[int], most: int) -> list[int]:
+        """The units of a prompt's blocks, each the same wherever its id stands; ``most`` of them at most."""
+        units: list[int] = []
+        for block in ids:
+            if len(units) >= most:
+                break
+            rng = Random(f"{self.seed} block {block}")  # noqa: S311
+            units += rng.choices(range(self.sizing.alphabet), k=self.sizing.span(BLOCK_TOKENS))
+        return units[:most]
 
     def _digits(self, name: str, index: int) -> list[int]:
         mark = int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big")

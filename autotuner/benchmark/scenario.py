@@ -25,17 +25,22 @@ _RULES = {
 }
 
 
+BLOCK_TOKENS = 512  # as Mooncake's traces have them
+
+
 @dataclass(frozen=True)
 class Shape:
     """One request's size in tokens, or with ``content`` the very prompt or messages to send.
 
-    ``repeated``: the same content stands earlier in the workload's files.
+    ``repeated``: the same content stands earlier in the workload's files. ``blocks`` are the ids of its prompt's
+    blocks of ``BLOCK_TOKENS`` tokens: prompts whose ids begin alike begin alike.
     """
 
     input_tokens: int
     output_tokens: int
     content: str | tuple[tuple[str, str], ...] | None = None
     repeated: bool = False
+    blocks: tuple[int, ...] = ()
 
 
 class Source(Protocol):

@@ -36,7 +36,12 @@ class TokenIdSizing:
         return self.end - self.first
 
     def units(self, tokens: int) -> int:
+        """How many make a prompt of so many tokens, with what the server adds."""
         return max(1, tokens - self.added_tokens)
+
+    def span(self, tokens: int) -> int:
+        """How many make so many tokens within a prompt."""
+        return tokens
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,9 @@ class TextSizing:
 
     def units(self, tokens: int) -> int:
         return max(1, round((tokens - self.added_tokens) / self.tokens_per_word))
+
+    def span(self, tokens: int) -> int:
+        return max(1, round(tokens / self.tokens_per_word))
 
 
 Sizing = TokenIdSizing | TextSizing

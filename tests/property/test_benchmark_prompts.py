@@ -159,6 +159,42 @@ def test_one_prompt_in_two_datasets_is_one(tmp_path: Path) -> None:
     assert all(text.startswith("alone") for text in sent)
 
 
+ids = st.lists(st.integers(0, 3), max_size=3)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    one=ids,
+    other=ids,
+    tokens=st.integers(20, 1800),
+    sizing=st.sampled_from((IDS, TextSizing(1.0, 0.0))),
+    cold=st.booleans(),
+)
+def test_prompts_of_a_trace_share_what_their_blocks_say(
+    tmp_path: Path, one: list[int], other: list[int], tokens: int, sizing: Sizing, cold: bool
+) -> None:
+    path = tmp_path / "trace.jsonl"
+    records = [{"timestamp_s": n, "input_tokens": tokens, "output_tokens": 2} for n in range(2)]
+    path.write_text(
+        "".join(json.dumps({**r, "hash_ids": i}) + "\n" for r, i in zip(records, (one, other), strict=True))
+    )
+    writer = PromptWriter(open_mix([SourceSpec("trace", str(path))], 0), sizing, 1, cold=cold)
+    units = [_units(writer.measured("speed 1", n).content) for n in (0, 1, 2)]
+    assert {len(u) for u in units} == {tokens if isinstance(sizing, TokenIdSizing) else sizing.units(tokens)}
+    alike = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    marks = 7 if cold else 0
+    shared = min(512 * alike, tokens - 10)
+    assert units[0][:shared] == units[1][:shared]
+    if cold:
+        assert len({str(u) for u in units}) == 3  # the third is the first one again
+    own = min(512 * len(one), tokens - marks - 3)
+    assert units[0][:own] == units[2][:own]
+
+
+def _units(content: object) -> list[object]:
+    return [*content.split(" ")] if isinstance(content, str) else [*content]  # type: ignore[misc]
+
+
 def test_warm_prompts_repeat_over_levels_and_are_warmed_up() -> None:
     writer = PromptWriter(mix("D(50,4)"), IDS, 3, cold=False)
     assert writer.measured("rate 1", 5) == writer.measured("rate 2", 5)

@@ -139,7 +139,8 @@ def test_mooncake(tmp_path: Path) -> None:
     trace = read_trace(str(written(tmp_path, "\n".join(map(json.dumps, lines)))))
     assert trace.timestamps_s == (0.0, 3.5)
     assert [(shape.input_tokens, shape.output_tokens) for shape in trace.shapes] == [(6758, 500), (7322, 490)]
-    assert "hash_ids" in trace.told[0]
+    assert [shape.blocks for shape in trace.shapes] == [(0, 1), (0, 2)]
+    assert trace.told == ()
 
 
 def test_burstgpt_without_the_requests_that_failed(tmp_path: Path) -> None:
