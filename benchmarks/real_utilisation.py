@@ -17,7 +17,7 @@ import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 
-from autotuner.results.records import FailureRecord, TrialEnd, Usage
+from autotuner.results.records import FailureRecord, TrialEnd, TrialRecord, Usage
 from autotuner.scoring import Score, parse_objective
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import RungReport
@@ -88,6 +88,14 @@ class _Listed:
 
 class _NoStore:
     """Nothing is stored: only time is looked at."""
+
+    def hand_out(self, record: TrialRecord) -> None: ...
+
+    def pause(self, trial_id: str, held_s: float) -> None: ...
+
+    def go_on(self, trial_id: str, held_s: float) -> None: ...
+
+    def note_alive(self) -> None: ...
 
     def take_back(self, trial_id: str, held_s: float) -> Usage:
         return Usage(reserved_s=held_s)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from autotuner.results.account import Account, LifeSpent
 from autotuner.results.pace import left_s
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring.score import Score
@@ -26,6 +27,8 @@ from autotuner.tuning.events import (
 class RunningTrial:
     phase: Phase
     started_s: float
+    gpus: int = 0
+    cpus: int = 0
     rungs_ended: int = 0
     score: Score | None = None
 
@@ -39,30 +42,32 @@ class Progress:
     running: dict[str, RunningTrial] = field(default_factory=dict)
     ended: Counter[TrialState] = field(default_factory=Counter)
     confirmations_ended: int = 0
-    gpu_seconds: float = 0.0
-    cpu_seconds: float = 0.0
     message: str = ""
     _began_s: float = 0.0
+    _gpu_s: float = 0.0  # of trials that have ended, here and in earlier lives
+    _cpu_s: float = 0.0
+    _final: Account | None = None
     _best: BestSoFar = field(default_factory=BestSoFar)
 
     def see(self, event: Event) -> None:
         match event:
             case StudyStarted():
-                self.study, self._began_s = event, self.clock()
+                self.study, self._began_s = event, self.clock() - event.account.last_wall_clock_s
+                self._gpu_s, self._cpu_s = event.account.gpu_s, event.account.cpu_s
                 self._best.begin(event)
             case PhaseStarted():
                 self.message = event.message
             case TrialStarted():
-                self.running[event.trial_id] = RunningTrial(event.phase, self.clock())
+                self.running[event.trial_id] = RunningTrial(event.phase, self.clock(), event.gpus, event.cpus)
             case RungEnded():
                 trial = self.running.setdefault(event.trial_id, RunningTrial(event.phase, self.clock()))
                 trial.rungs_ended, trial.score = event.rung + 1, event.score
             case TrialRepeated():
-                self.running.pop(event.trial_id, None)
+                self._give_back(event)
             case TrialEnded():
                 self._end(event)
             case StudyEnded():
-                self.message = event.stop_reason
+                self.message, self._final = event.stop_reason, event.account
 
     @property
     def best(self) -> tuple[str, Score] | None:
@@ -70,7 +75,28 @@ class Progress:
 
     @property
     def elapsed_s(self) -> float:
+        """The wall clock of this life of the study."""
+        if self._final is not None:
+            return self._final.last_wall_clock_s
         return 0.0 if self.study is None else self.clock() - self._began_s
+
+    @property
+    def account(self) -> Account:
+        """What is spent by now, as ``autotuner status`` tells it."""
+        if self._final is not None:
+            return self._final
+        now = self.clock()
+        gpu_s = self._gpu_s + sum(trial.gpus * (now - trial.started_s) for trial in self.running.values())
+        cpu_s = self._cpu_s + sum(trial.cpus * (now - trial.started_s) for trial in self.running.values())
+        before = self.study.account if self.study is not None else Account()
+        *ended, last = before.lives or (LifeSpent(1, 0.0, 0.0, 0.0, 0.0),)
+        here = replace(
+            last,
+            wall_clock_s=self.elapsed_s,
+            gpu_s=last.gpu_s + gpu_s - before.gpu_s,
+            cpu_s=last.cpu_s + cpu_s - before.cpu_s,
+        )
+        return Account((*ended, here), gpu_s, cpu_s)
 
     @property
     def trials_ended(self) -> int:
@@ -89,10 +115,13 @@ class Progress:
         paced = left_s(self.elapsed_s, here, searched + confirmed, budget)
         return budget if paced is None else paced
 
-    def _end(self, event: TrialEnded) -> None:
+    def _give_back(self, event: TrialEnded | TrialRepeated) -> None:
         self.running.pop(event.trial_id, None)
-        self.gpu_seconds += event.gpu_seconds
-        self.cpu_seconds += event.cpu_seconds
+        self._gpu_s += event.gpu_seconds
+        self._cpu_s += event.cpu_seconds
+
+    def _end(self, event: TrialEnded) -> None:
+        self._give_back(event)
         if event.phase is Phase.CONFIRM:
             self.confirmations_ended += 1
         if event.phase.explores:

@@ -9,9 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from autotuner.report.spending import lives_text, spent_text
 from autotuner.report.text import config_text, duration, number
 from autotuner.results.driver import Driver, DriverState
-from autotuner.results.progress import Budgeted, RunningTrial, Standing, StudyProgress
+from autotuner.results.progress import Doing, RunningTrial, Standing, StudyProgress
 from autotuner.scoring.score import Score
 
 _MOST_RUNNING = 40
@@ -71,7 +72,10 @@ def _lines(progress: StudyProgress) -> Iterator[tuple[str, str, str]]:
         yield "", config_text(progress.best_config or {}), "dim"
     for quarantine in progress.quarantines:
         yield "quarantined", f"node {quarantine.node}: {quarantine.reason}", "yellow"
-    yield "spent", _spent_text(progress), ""
+    limits = {"wall_clock_limit_s": progress.wall_clock_limit_s, "gpu_limit_s": progress.gpu_limit_s}
+    yield "spent", spent_text(progress.account, **limits), ""
+    if lives := lives_text(progress.account):
+        yield "", lives, "dim"
     if progress.left_s is not None:
         yield "left", f"about {duration(progress.left_s)} at the pace so far", ""
 
@@ -86,21 +90,6 @@ def _trials_text(progress: StudyProgress) -> str:
 
 def _confirms(progress: StudyProgress) -> bool:
     return any(trial.phase.value == "confirm" for trial in progress.running)
-
-
-def _spent_text(progress: StudyProgress) -> str:
-    parts = [_of(progress.wall_clock, "wall clock")]
-    if progress.gpu.spent_s or progress.gpu.limit_s is not None:
-        limit = "" if progress.gpu.limit_s is None else f" of {number(progress.gpu.limit_s / 3600)}"
-        parts.append(f"{number(progress.gpu.spent_s / 3600)}{limit} GPU-hours")
-    else:
-        parts.append(f"{duration(progress.cpu_s)} of CPU cores")
-    return ", ".join(parts)
-
-
-def _of(budgeted: Budgeted, what: str) -> str:
-    limit = "" if budgeted.limit_s is None else f" of {duration(budgeted.limit_s)}"
-    return f"{duration(budgeted.spent_s)}{limit} {what}"
 
 
 def _driver_text(driver: Driver) -> str:
@@ -136,7 +125,7 @@ def _cells(trial: RunningTrial, progress: StudyProgress) -> tuple[str, ...]:
         trial.doing.value,
         f"{trial.rungs_ended} of {progress.rungs}",
         _score(trial.score),
-        duration(trial.running_s),
+        "–" if trial.doing is Doing.WAITING else duration(trial.running_s),
         f"{duration(progress.at - trial.last_activity_at)} ago",
         trial.node or "–",
         gpus,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autotuner.metrics.registry import find_metric
+from autotuner.report.spending import GPU_TIME, WALL_CLOCK, lives_text, resource
 from autotuner.report.text import duration, number, value_text
 from autotuner.report.time_spent import time_spent
 from autotuner.results.points import TrialPoint
@@ -48,12 +49,14 @@ class TimePart:
 def facts(results: StudyResults) -> tuple[Fact, ...]:
     """What was tried and what it cost."""
     counts = results.summary["trials"]
-    held = results.summary["gpu_seconds"]["reserved"]
-    unit, seconds = ("GPU time", held) if held else ("CPU core time", results.summary["cpu_seconds"]["reserved"])
+    account = results.account
+    resource_name, held_s = resource(account)
+    held = "GPUs" if resource_name == GPU_TIME else "cores"
     tried = f"{counts['completed']} completed, {counts['stopped']} stopped early, {counts['failed']} failed"
     found = [
         Fact("Trials", str(counts["total"]), tried),
-        Fact(unit, duration(seconds), "reserved, confirmations included"),
+        Fact(_capitalised(WALL_CLOCK), duration(account.wall_clock_s), lives_text(account)),
+        Fact(resource_name, duration(held_s), f"{held} × time reserved, confirmations included"),
     ]
     best = champion(results)
     if best is not None:
@@ -125,6 +128,10 @@ def metric_label(results: StudyResults, column: str) -> str:
     metric = find_metric(column)
     label = metric.label if metric else column
     return label if any(t.gpus for t in results.trial_records) else label.replace("per GPU", "per server replica")
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _level(point: TrialPoint | None) -> str:

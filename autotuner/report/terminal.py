@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autotuner.report.progress import Progress
+from autotuner.report.spending import spent_text
 from autotuner.report.text import config_text, duration, number
 from autotuner.results.records import TrialState
 from autotuner.scoring.score import Score
@@ -119,7 +120,7 @@ def event_line(event: Event, progress: Progress) -> str:
         case NodeQuarantined():
             return f"node {event.node} gets no more trials: {event.reason}"
         case StudyEnded():
-            return f"study ended: {event.stop_reason}; {spent_text(progress)}"
+            return f"study ended: {event.stop_reason}; spent: {spent_text(progress.account)}"
 
 
 def score_text(score: Score) -> str:
@@ -128,12 +129,6 @@ def score_text(score: Score) -> str:
     where = f" at {score.level}" if score.level is not None else ""
     slo = "meets the SLOs" if score.slo_met else "violates " + ", ".join(v.metric for v in score.violations)
     return f"score {number(score.score)}{where}, {slo}"
-
-
-def spent_text(progress: Progress) -> str:
-    if progress.gpu_seconds:
-        return f"{number(progress.gpu_seconds)} GPU-seconds"
-    return f"{number(progress.cpu_seconds)} CPU-seconds"
 
 
 def _head(progress: Progress) -> RenderableType:
@@ -147,9 +142,9 @@ def _head(progress: Progress) -> RenderableType:
         Text(f"{progress.trials_ended}/{total}  {states}"),
     )
     lines.add_row(
-        Text("time", style="dim"),
-        Text(f"{duration(progress.elapsed_s)} gone"),
-        Text(f"{'–' if left is None else 'about ' + duration(left)} left · {spent_text(progress)}"),
+        Text("spent", style="dim"),
+        Text("–" if left is None else f"about {duration(left)} left"),
+        Text(spent_text(progress.account)),
     )
     if progress.best is not None:
         trial_id, score = progress.best

@@ -26,7 +26,7 @@ from autotuner.results.records import (
 
 _LOAD_KINDS = {kind.value: kind for kind in LoadKind}  # an enum's own call takes ten times as long
 _TOKENS_BY = {by.value: by for by in TokensBy}
-_TRIAL_COLUMNS = tuple(f.name for f in fields(TrialRecord) if f.name not in ("config", "usage"))
+_TRIAL_COLUMNS = tuple(f.name for f in fields(TrialRecord) if f.name not in ("config", "usage", "hold"))
 
 
 def usage_columns(usage: Usage) -> dict[str, float]:

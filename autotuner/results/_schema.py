@@ -104,6 +104,29 @@ failures = sa.Table(
     sa.Column("at", sa.Double, nullable=False),
 )
 
+holds = sa.Table(  # added to version 1: what each trial reserves, and since when it holds that
+    "holds",
+    metadata,
+    _key("study_id"),
+    _key("trial_id"),
+    sa.Column("gpus", sa.Integer, nullable=False),
+    sa.Column("cpus", sa.Integer, nullable=False),
+    sa.Column("held_since", sa.Double),
+    sa.Column("held_before_s", sa.Double, nullable=False),
+)
+
+lives = sa.Table(  # added to version 1: a driver's run of the study; what was spent before it
+    "lives",
+    metadata,
+    _key("study_id"),
+    sa.Column("life", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("began_at", sa.Double, nullable=False),
+    sa.Column("seen_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    sa.Column("gpu_s_before", sa.Double, nullable=False),
+    sa.Column("cpu_s_before", sa.Double, nullable=False),
+)
+
 quarantines = sa.Table(  # added to version 1: a store without it has none
     "quarantines",
     metadata,

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autotuner.errors import FolderError
+from autotuner.results.account import Account, make_account
 from autotuner.results.driver import Driver, DriverState, find_driver
 from autotuner.results.folder import OutputFolder
 from autotuner.results.pace import left_s
 from autotuner.results.points import final_scores
-from autotuner.results.progress import Budgeted, Doing, RunningTrial, Standing, StudyProgress
+from autotuner.results.progress import Doing, RunningTrial, Standing, StudyProgress
 from autotuner.results.records import (
     FailureRecord,
     Phase,
@@ -41,23 +42,27 @@ def study_progress(path: str | Path, *, database: str | None = None, now: float 
         raise FolderError(f"{folder.path} is not a folder", key="DIR", value=str(path))
     study = folder.load_study()
     driver = find_driver(folder)
-    stored = _stored(folder, database)
-    return _Found(folder, study, driver, stored, time.time() if now is None else now).progress()
+    now = time.time() if now is None else now
+    stored = _stored(folder, database, now if driver.state is DriverState.ALIVE else None)
+    return _Found(folder, study, driver, stored, now).progress()
 
 
-def _stored(folder: OutputFolder, database: str | None) -> _Stored:
-    """What the store has; nothing while it is not there yet."""
+def _stored(folder: OutputFolder, database: str | None, alive_at: float | None) -> _Stored:
+    """What the store has; nothing while it is not there yet. ``alive_at``: when the driver lives, for what is held."""
     if database is None and not folder.database.is_file():
         return _Stored()
     with Store(database or folder.database_url, folder.requests, read_only=True) as store:
         record = store.find_study(folder.study_id or "")
         if record is None:
             return _Stored()
-        trials = store.trials()  # before the rungs: those of a trial that ends meanwhile must not be missing
+        trials = store.trials(
+            now=alive_at
+        )  # before the rungs: those of a trial that ends meanwhile must not be missing
         rungs: dict[str, list[RungRecord]] = {}
         for rung in store.scores():
             rungs.setdefault(rung.trial_id, []).append(rung)
-        return _Stored(record, trials, rungs, store.failures(), store.quarantines())
+        account = make_account(store.lives(), trials, now=alive_at)
+        return _Stored(record, trials, rungs, store.failures(), store.quarantines(), account)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class _Stored:
     rungs: Mapping[str, Sequence[RungRecord]] = field(default_factory=dict)
     failures: Sequence[FailureRecord] = ()
     quarantines: Sequence[QuarantineRecord] = ()
+    account: Account = field(default_factory=Account)
 
 
 @dataclass(frozen=True)
@@ -105,9 +111,9 @@ class _Found:
             failures=dict(Counter(f.failure.value for f in self.stored.failures).most_common()),
             best=best,
             best_config=next((t.config for t in self.stored.trials if best and t.trial_id == best.trial_id), None),
-            wall_clock=Budgeted(self._elapsed_s(), _seconds(study.budget.wall_clock_h)),
-            gpu=Budgeted(self._held_s("gpus"), _seconds(study.budget.gpu_hours)),
-            cpu_s=self._held_s("cpus"),
+            account=self.stored.account,
+            wall_clock_limit_s=_seconds(study.budget.wall_clock_h),
+            gpu_limit_s=_seconds(study.budget.gpu_hours),
             left_s=self._left_s(),
             last_activity_at=self._last_activity_at(running),
             quarantines=tuple(self.stored.quarantines),
@@ -130,14 +136,10 @@ class _Found:
         return self.driver.state is DriverState.ALIVE
 
     @property
-    def _runs(self) -> bool:
-        return self._standing() in (Standing.RUNNING, Standing.UNKNOWN)
-
-    @property
     def _life_began(self) -> float:
         """When the study's last driver took it up; a resumed study's trials may be older."""
-        began = self.stored.record.created_at if self.stored.record else self.now
-        return max(began, min(self.driver.since or began, self.now))
+        lives = self.stored.account.lives
+        return lives[-1].began_at if lives else self.now
 
     def _phase(self) -> Phase | None:
         phases = [t.phase for t in self.stored.trials if not t.state.is_terminal] or [
@@ -148,40 +150,21 @@ class _Found:
 
     def _running_trial(self, trial: TrialRecord) -> RunningTrial:
         ended = self.stored.rungs.get(trial.trial_id, ())
-        doing = Doing.MEASURING if trial.startup_s is not None else Doing.STARTING if trial.launch_id else Doing.PLACED
         times = [trial.started_at, *(rung.ended_at for rung in ended)]
         written = last_written_at(self.folder.trial_logs(trial.trial_id))
         return RunningTrial(
             trial_id=trial.trial_id,
             phase=trial.phase,
             config=trial.config,
-            doing=doing,
+            doing=_doing(trial),
             node=trial.node,
             gpus=trial.gpus,
             accelerator=trial.accelerator,
             rungs_ended=len(ended),
             score=ended[-1].score if ended else None,
-            running_s=max(0.0, self.now - max(trial.started_at, self._life_began)),
+            running_s=0.0 if trial.held.since is None else max(0.0, self.now - trial.held.since),
             last_activity_at=max(times) if written is None else max(*times, written),
         )
-
-    def _held_s(self, unit: str) -> float:
-        """GPU- or CPU-seconds: what is stored, and what running trials have held since their last stored rung."""
-        total = 0.0
-        for trial in self.stored.trials:
-            held_s = trial.usage.reserved_s
-            if self._runs and not trial.state.is_terminal:
-                ended = self.stored.rungs.get(trial.trial_id, ())
-                since = max(trial.started_at, self._life_began, *(rung.ended_at for rung in ended))
-                held_s += max(0.0, self.now - since)
-            total += held_s * int(getattr(trial, unit))
-        return total
-
-    def _elapsed_s(self) -> float:
-        if self.stored.record is None:
-            return 0.0
-        last = self.now if self._runs else self.stored.record.ended_at or self._last_activity_at(()) or self.now
-        return max(0.0, last - self._life_began)
 
     def _confirmed(self) -> int:
         return sum(t.state.is_terminal for t in self.stored.trials if t.phase is Phase.CONFIRM)
@@ -195,7 +178,7 @@ class _Found:
         to_go = max(0, self.study.search.trials - searched) + max(0, 2 * self.study.search.confirm - self._confirmed())
         here = sum((t.ended_at or 0.0) >= self._life_began for t in ended)
         limit_s = _seconds(self.study.budget.wall_clock_h)
-        elapsed_s = self._elapsed_s()
+        elapsed_s = self.stored.account.last_wall_clock_s
         return left_s(elapsed_s, here, to_go, None if limit_s is None else max(0.0, limit_s - elapsed_s))
 
     def _last_activity_at(self, running: Sequence[RunningTrial]) -> float | None:
@@ -208,6 +191,14 @@ class _Found:
                 *([self.stored.record.ended_at] if self.stored.record.ended_at else []),
             ]
         return max(times, default=None)
+
+
+def _doing(trial: TrialRecord) -> Doing:
+    if trial.held.since is None:
+        return Doing.WAITING
+    if trial.startup_s is not None:
+        return Doing.MEASURING
+    return Doing.STARTING if trial.launch_id else Doing.PLACED
 
 
 def _seconds(hours: float | None) -> float | None:

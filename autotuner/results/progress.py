@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from autotuner.results.account import Account
 from autotuner.results.driver import Driver
 from autotuner.results.records import Phase, QuarantineRecord, TrialState
 from autotuner.scoring import Score
@@ -37,8 +38,9 @@ class Standing(StrEnum):
 
 
 class Doing(StrEnum):
-    """What a running trial is at."""
+    """What a trial that has not ended is at."""
 
+    WAITING = "waiting"  # for a place, to be started again or gone on with: it holds nothing
     PLACED = "placed"  # it has its GPUs, and no server yet
     STARTING = "starting"  # servers start and load the model
     MEASURING = "measuring"
@@ -46,7 +48,7 @@ class Doing(StrEnum):
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial under test. ``score`` is of its last ended rung; times are epoch seconds, ``running_s`` seconds."""
+    """A trial under test. ``score`` is of its last ended rung; ``running_s``: for how long it has held its place."""
 
     trial_id: str
     phase: Phase
@@ -62,17 +64,9 @@ class RunningTrial:
 
 
 @dataclass(frozen=True)
-class Budgeted:
-    """Seconds spent, and the limit of the study's budget on them, if it has one."""
-
-    spent_s: float
-    limit_s: float | None = None
-
-
-@dataclass(frozen=True)
 class StudyProgress:
     """Counts are of trials by state, confirmations left out; ``failures`` counts failures of trials and of load
-    points by kind. ``wall_clock`` is of the driver's last life; ``left_s`` is ``None`` where it can't be told."""
+    points by kind. Limits are those of the study's budget; ``left_s`` is ``None`` where it can't be told."""
 
     name: str
     study_id: str
@@ -90,9 +84,9 @@ class StudyProgress:
     failures: Mapping[str, int]
     best: Choice | None
     best_config: Mapping[str, Any] | None
-    wall_clock: Budgeted
-    gpu: Budgeted
-    cpu_s: float
+    account: Account
+    wall_clock_limit_s: float | None
+    gpu_limit_s: float | None
     left_s: float | None
     last_activity_at: float | None
     quarantines: tuple[QuarantineRecord, ...]
@@ -120,12 +114,8 @@ class StudyProgress:
             "running": [_running_dict(trial, self.rungs) for trial in self.running],
             "failures": dict(self.failures),
             "best": self.best and _best_dict(self.best, self.best_config or {}),
-            "spent": {
-                "wall_clock_s": self.wall_clock.spent_s,
-                "gpu_s": self.gpu.spent_s,
-                "cpu_s": self.cpu_s,
-            },
-            "budget": {"wall_clock_s": self.wall_clock.limit_s, "gpu_s": self.gpu.limit_s},
+            "spent": self.account.as_dict(),
+            "budget": {"wall_clock_s": self.wall_clock_limit_s, "gpu_s": self.gpu_limit_s},
             "left_s": self.left_s,
             "last_activity_at": self.last_activity_at,
             "quarantined_nodes": [asdict(quarantine) for quarantine in self.quarantines],

@@ -55,8 +55,21 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """What a trial reserves. ``since`` is the epoch second from which it holds that; ``None``: it does not now."""
+
+    gpus: int
+    cpus: int
+    since: float | None = None
+
+
+@dataclass(frozen=True)
 class TrialRecord:
-    """A trial when it starts. Times are seconds since the epoch."""
+    """A trial when it starts. Times are seconds since the epoch.
+
+    ``gpus`` and ``cpus`` are what its servers and their client use. A server that was there before uses GPUs that the
+    trial does not reserve: ``hold`` is what it does, ``None`` for both alike.
+    """
 
     trial_id: str
     phase: Phase
@@ -75,6 +88,20 @@ class TrialRecord:
     startup_s: float | None = None
     ended_at: float | None = None
     usage: Usage = Usage()
+    hold: Hold | None = None
+
+    @property
+    def held(self) -> Hold:
+        """What it reserves."""
+        return self.hold or Hold(self.gpus, self.cpus)
+
+    @property
+    def gpu_seconds(self) -> float:
+        return self.held.gpus * self.usage.reserved_s
+
+    @property
+    def cpu_seconds(self) -> float:
+        return self.held.cpus * self.usage.reserved_s
 
 
 @dataclass(frozen=True)
@@ -138,6 +165,21 @@ class StudyRecord:
     stop_reason: str
     created_at: float
     ended_at: float | None = None
+
+
+@dataclass(frozen=True)
+class LifeRecord:
+    """One run of the study by one driver, counted from 1. Times are seconds since the epoch.
+
+    ``seen_at`` is when its driver was last known to live. GPU- and CPU-seconds are those of the lives before.
+    """
+
+    life: int
+    began_at: float
+    seen_at: float
+    ended_at: float | None
+    gpu_s_before: float
+    cpu_s_before: float
 
 
 @dataclass(frozen=True)

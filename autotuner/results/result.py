@@ -15,10 +15,19 @@ import pandas as pd
 
 from autotuner.errors import FolderError
 from autotuner.results import tables
+from autotuner.results.account import Account, make_account
 from autotuner.results.folder import OutputFolder, write_text
 from autotuner.results.improvement import Improvement, find_improvement
 from autotuner.results.points import TrialPoint, closest_point, ranked_points, trial_point
-from autotuner.results.records import FailureRecord, Phase, QuarantineRecord, RungRecord, StudyStatus, TrialRecord
+from autotuner.results.records import (
+    FailureRecord,
+    LifeRecord,
+    Phase,
+    QuarantineRecord,
+    RungRecord,
+    StudyStatus,
+    TrialRecord,
+)
 from autotuner.results.store import Store
 from autotuner.results.summary import improvement_dict, pareto_rows, point_dict, spent_seconds, trial_counts
 from autotuner.scoring.objective import Objective, parse_objectives
@@ -41,6 +50,7 @@ class StudyResults:
     failures: tuple[FailureRecord, ...] = ()
     quarantines: tuple[QuarantineRecord, ...] = ()
     node_checks: tuple[TrialRecord, ...] = ()  # in no table
+    lives: tuple[LifeRecord, ...] = ()
 
     @property
     def folder(self) -> OutputFolder:
@@ -59,6 +69,11 @@ class StudyResults:
     def all_records(self) -> tuple[TrialRecord, ...]:
         """What took time: the checks of nodes as well."""
         return (*self.trial_records, *self.node_checks)
+
+    @cached_property
+    def account(self) -> Account:
+        """What was spent, in each life of the study and in all."""
+        return make_account(self.lives, self.all_records)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -128,6 +143,7 @@ class StudyResults:
             "best": point_dict(self.best),
             "improvement": improvement_dict(self.improvement),
             "trials": trial_counts(self.trial_records),
+            "spent": self.account.as_dict(),
             "gpu_seconds": spent_seconds(self.all_records, "gpus"),
             "cpu_seconds": spent_seconds(self.all_records, "cpus"),
             "pareto": pareto_rows(self.pareto, self.objectives),
@@ -151,7 +167,7 @@ def load_results(path: str | Path, *, database: str | None = None) -> StudyResul
         rungs: dict[str, list[RungRecord]] = {}
         for rung in store.rungs():
             rungs.setdefault(rung.trial_id, []).append(rung)
-        trials = store.trials()
+        trials, lives = store.trials(), store.lives()
         return StudyResults(
             path=folder.path,
             study=study,
@@ -163,6 +179,7 @@ def load_results(path: str | Path, *, database: str | None = None) -> StudyResul
             failures=tuple(store.failures()),
             quarantines=tuple(store.quarantines()),
             node_checks=tuple(trial for trial in trials if trial.phase is Phase.NODE_CHECK),
+            lives=tuple(lives),
         )
 
 

@@ -14,11 +14,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from autotuner.errors import Failure, FolderError, InfrastructureError
 from autotuner.metrics.request import PointRun
-from autotuner.results import _rows, _schema
+from autotuner.results import _rows, _schema, _spending
 from autotuner.results._database import connect
 from autotuner.results._rows import usage_columns
+from autotuner.results.account import Account, make_account
 from autotuner.results.records import (
     FailureRecord,
+    Hold,
+    LifeRecord,
     QuarantineRecord,
     RungRecord,
     StudyRecord,
@@ -60,7 +63,10 @@ class Store:
         self._engine.dispose()
 
     def open_study(self, study_yaml: str, study_id: str, name: str, *, now: float) -> None:
-        """Makes what is missing of the tables and the study's row; a study that is known is RUNNING again."""
+        """Makes what is missing of the tables and the study's row; a study that is known is RUNNING again.
+
+        A life of the study begins; what trials held when an earlier one was killed is counted.
+        """
         self._requests_dir.mkdir(parents=True, exist_ok=True)
         with self._transaction() as connection:
             _schema.metadata.create_all(connection)
@@ -78,6 +84,7 @@ class Store:
             else:
                 values = {"status": StudyStatus.RUNNING, "stop_reason": "", "ended_at": None}
                 connection.execute(table.update().where(table.c.study_id == study_id).values(values))
+            _spending.begin_life(connection, study_id, now)
         self._study_id = study_id
 
     def read_study(self, study_id: str | None = None) -> StudyRecord:
@@ -107,11 +114,22 @@ class Store:
         return self.read_study(study_id) if is_there else None
 
     def end_study(self, status: StudyStatus, stop_reason: str, *, now: float) -> None:
-        """How the study ended, and why."""
+        """How the study's present life ended, and why; no trial holds anything after it."""
         table = _schema.studies
         values = {"status": status, "stop_reason": stop_reason, "ended_at": now}
         with self._transaction() as connection:
             connection.execute(table.update().where(table.c.study_id == self._study_id).values(values))
+            _spending.end_life(connection, self._study_id, now)
+
+    def note_alive(self, *, now: float) -> None:
+        """The driver lives: should it be killed, what its trials hold is counted up to ``now`` at least."""
+        with self._transaction() as connection:
+            _spending.note_alive(connection, self._study_id, now)
+
+    def lives(self) -> list[LifeRecord]:
+        """The study's lives, in order."""
+        with self._transaction() as connection:
+            return _spending.read_lives(connection, self._study_id)
 
     def add_trial(self, record: TrialRecord) -> bool:
         """The trial's row, once."""
@@ -125,6 +143,31 @@ class Store:
             row = _rows.trial_row(record)
             connection.execute(table.insert().values(study_id=self._study_id, position=count, **row))
         return True
+
+    def account(self, *, now: float | None = None) -> Account:
+        """What the study has spent: up to ``now`` where its driver lives, else for as long as it is known to have."""
+        return make_account(self.lives(), self.trials(now=now), now=now)
+
+    def take_hold(self, trial_id: str, size: Hold, *, now: float) -> None:
+        """The trial holds what it reserves from ``now`` on."""
+        with self._transaction() as connection:
+            _spending.take_hold(connection, self._study_id, trial_id, now, size)
+
+    def let_go(self, trial_id: str, held_s: float, *, now: float) -> None:
+        """The trial holds nothing any more; ``held_s``: seconds for which it did since it took hold, less pauses."""
+        with self._transaction() as connection:
+            _spending.let_go(connection, self._study_id, trial_id, now, held_s)
+
+    def hold_again(self, trial_id: str, held_s: float, *, now: float) -> None:
+        """After a pause, before which it held it for ``held_s``."""
+        with self._transaction() as connection:
+            _spending.hold_again(connection, self._study_id, trial_id, now - held_s)
+
+    def begin_trial(self, record: TrialRecord) -> None:
+        """The trial as the process that runs it tells it: the row is made where there is none yet."""
+        if not self.add_trial(record):
+            names = ("gpus", "cpus", "replicas", "accelerator", "node")
+            self._update_trial(record.trial_id, **{name: getattr(record, name) for name in names})
 
     def update_launch(
         self,
@@ -223,17 +266,27 @@ class Store:
         """A trial that is to be gone on with, after a resume or a failure that is not its own, is RUNNING again."""
         self._update_trial(trial_id, state=TrialState.RUNNING.value, failure=None, message="", ended_at=None)
 
-    def trials(self) -> list[TrialRecord]:
-        """All trials, in the order in which they were added."""
-        table = _schema.trials
-        query = sa.select(table).where(table.c.study_id == self._study_id).order_by(table.c.position)
-        return [_rows.trial_record(row) for row in self._all(query)]
+    def trials(self, *, now: float | None = None) -> list[TrialRecord]:
+        """All trials, in the order in which they were added.
 
-    def trial(self, trial_id: str) -> TrialRecord | None:
-        """One trial; ``None`` where it was not added."""
+        What they hold yet is counted up to ``now`` (epoch seconds), else for as long as the driver is known to live.
+        """
         table = _schema.trials
-        rows = self._all(self._of_trial(sa.select(table), table, trial_id))
-        return _rows.trial_record(rows[0]) if rows else None
+        return self._trials(sa.select(table).where(table.c.study_id == self._study_id).order_by(table.c.position), now)
+
+    def trial(self, trial_id: str, *, now: float | None = None) -> TrialRecord | None:
+        """One trial, as ``trials`` tells it; ``None`` where it was not added."""
+        table = _schema.trials
+        return next(iter(self._trials(self._of_trial(sa.select(table), table, trial_id), now)), None)
+
+    def _trials(self, query: sa.Select[Any], now: float | None) -> list[TrialRecord]:
+        with self._transaction() as connection:
+            rows = connection.execute(query).all()
+            holds = _spending.read_holds(connection, self._study_id)
+            if now is None:
+                lives = _spending.read_lives(connection, self._study_id)
+                now = lives[-1].seen_at if lives else None
+        return [_spending.with_hold(_rows.trial_record(row), holds.get(row.trial_id), now) for row in rows]
 
     def rungs(self, trial_id: str | None = None) -> list[RungRecord]:
         """Ended rungs by trial and number, of one trial or of all: scores, measurements and failures, no requests."""

@@ -29,7 +29,7 @@ def spent_seconds(trials: Sequence[TrialRecord], unit: str) -> dict[str, float]:
     """
     spent = dict.fromkeys(("reserved", "loading", "measuring", "failed"), 0.0)
     for trial in trials:
-        count: int = getattr(trial, unit)
+        count: int = getattr(trial.held, unit)
         spent["reserved"] += count * trial.usage.reserved_s
         spent["loading"] += count * trial.usage.loading_s
         spent["measuring"] += count * trial.usage.measuring_s

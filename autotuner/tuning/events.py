@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from autotuner.errors import Failure
+from autotuner.results.account import Account
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring.score import Score
 
@@ -25,6 +26,7 @@ class StudyStarted:
     confirm: int = 0  # rounds
     wall_clock_s: float | None = None  # budget
     gpu_seconds: float | None = None  # budget
+    account: Account = field(default_factory=Account)  # what is spent by now, in this life and before
 
     @property
     def resumed_trials(self) -> int:
@@ -45,6 +47,7 @@ class TrialStarted:
     config: Mapping[str, Any]
     gpus: int = 0  # reserved
     accelerator: str = ""  # their type, where it is known
+    cpus: int = 0  # reserved
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class TrialEnded:
     message: str
     score: Score | None
     metrics: Mapping[str, float]
-    gpu_seconds: float
+    gpu_seconds: float  # that it held them for since it was last started
     cpu_seconds: float
 
 
@@ -79,6 +82,8 @@ class TrialRepeated:
     failure: Failure | None
     message: str
     node: str
+    gpu_seconds: float = 0.0  # that it held them for since it was last started
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ class PhaseStarted:
 @dataclass(frozen=True)
 class StudyEnded:
     stop_reason: str
+    account: Account | None = None  # what was spent; None: by the events alone
 
 
 Event = (

@@ -19,7 +19,8 @@ from ray.exceptions import RayError
 from ray.tune.progress_reporter import TrialProgressCallback
 
 from autotuner.errors import CapacityError
-from autotuner.results import OutputFolder
+from autotuner.results import OutputFolder, Store
+from autotuner.results.account import Account
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialEnd, TrialRecord, TrialState
 from autotuner.scoring import Score, parse_objective, parse_objectives
 from autotuner.servers import owner_tag
@@ -87,9 +88,18 @@ def run_study(
     if not stop_reason:
         interrupts.note(signal.SIGINT)
         stop_reason = _INTERRUPTED
+    account = _account(folder, study_id)
     for observer in observers:
-        observer.on_event(StudyEnded(stop_reason))
+        observer.on_event(StudyEnded(stop_reason, account))
     return Ending(stop_reason, interrupts.exit_code)
+
+
+def _account(folder: OutputFolder, study_id: str) -> Account:
+    """What was spent; nothing where there is no store yet."""
+    if not folder.database.is_file():
+        return Account()
+    with Store(folder.database_url, folder.requests, read_only=True) as store:
+        return Account() if store.find_study(study_id) is None else store.account()
 
 
 def _run_on_ray(
@@ -106,7 +116,9 @@ def _run_on_ray(
     baselines = baseline_configs(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
     fitting = check_capacity(need_of(study, baselines[0]), nodes)
     concurrent = min(fitting, study.search.max_concurrent_trials or fitting)
-    handle = start_store(folder, study, study_id)
+    clock = SystemClock()
+    began_s = clock.monotonic_s()
+    handle = start_store(folder, study, study_id, clock.epoch_s())
     store = RemoteStore(handle)
     if study.launcher.kind != "endpoint":
         begin_reaping()
@@ -119,15 +131,16 @@ def _run_on_ray(
 
     proposer, rules, sick = make_proposer(study, space), _rules(study, baselines), _still_sick(store, cluster)
     conductor = Conductor(rules, proposer, budget, known, need, nodes=nodes, quarantined=sick)
-    before = Spent(gpu_s=sum(r.usage.reserved_s * r.gpus for r in records))
+    account = store.account()
     placed = None if study.fidelity.trial_scheduler == "hyperband" else cluster
-    run = StudyRun(conductor, store, observers, SystemClock(), need, before, interrupts.heed, placed)
-    run.tell(_started(study, folder, concurrent, known, conductor))
+    before = Spent(gpu_s=account.gpu_s)
+    run = StudyRun(conductor, store, observers, clock, need, before, interrupts.heed, placed, began_s)
+    run.tell(_started(study, folder, concurrent, known, conductor, account))
     for quarantine in sick:
         run.tell(NodeQuarantined(cluster.name_of(quarantine.node_id), quarantine.reason))
     for reason in misfit_values(study, space, baselines[0], nodes):
         run.tell(ConfigsLeftOut(reason))
-    ends_at = None if budget.wall_s is None else time.time() + budget.wall_s
+    ends_at = None if budget.wall_s is None else clock.epoch_s() + budget.wall_s - run.spent().wall_s
     job = StudyJob(study, study_id, str(folder.path), owner_tag(), ends_at)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_pending(study, concurrent))
     try:
@@ -149,7 +162,12 @@ def _run_on_ray(
 
 
 def _started(
-    study: Study, folder: OutputFolder, concurrent: int, known: Sequence[KnownTrial], conductor: Conductor
+    study: Study,
+    folder: OutputFolder,
+    concurrent: int,
+    known: Sequence[KnownTrial],
+    conductor: Conductor,
+    account: Account,
 ) -> StudyStarted:
     budget = Budget.of(study)
     return StudyStarted(
@@ -165,6 +183,7 @@ def _started(
         confirm=study.search.confirm,
         wall_clock_s=budget.wall_s,
         gpu_seconds=budget.gpu_s,
+        account=account,
     )
 
 
@@ -268,7 +287,7 @@ def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[
             failure=record.failure,
             scores=tuple(rung.score for rung in rungs if rung.trial_id == record.trial_id),
             seconds=record.usage.reserved_s,
-            gpus=record.gpus,
+            gpus=record.held.gpus,
         )
         for record in records
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from autotuner.errors import Failure, InfrastructureError
 from autotuner.metrics.request import PointRun
 from autotuner.results import OutputFolder, Store, resolved_yaml
+from autotuner.results.account import Account
 from autotuner.results.records import (
     FailureRecord,
+    LifeRecord,
     QuarantineRecord,
     RungRecord,
     StudyStatus,
@@ -36,20 +37,28 @@ class StoreService:
     is refused with InfrastructureError: what it has to say is of a trial that goes on elsewhere.
     """
 
-    def __init__(self, out_dir: str, study_yaml: str, study_id: str, name: str) -> None:
+    def __init__(self, out_dir: str, study_yaml: str, study_id: str, name: str, began_at: float | None = None) -> None:
+        """``began_at``: when this life of the study began, in epoch seconds; by default now."""
         self._folder = OutputFolder(Path(out_dir))
         self._store = Store(self._folder.database_url, self._folder.requests)
-        self._store.open_study(study_yaml, study_id, name, now=time.time())
+        self._store.open_study(study_yaml, study_id, name, now=time.time() if began_at is None else began_at)
         self._nodes: dict[str, str] = {}  # trial → the one that it is written of from
-        self._reserved_before: dict[str, float] = {}  # trial → seconds, of the lives before the present one
         self._over: set[str] = set()  # launches of trials that were taken from their nodes
+
+    def hand_out(self, record: TrialRecord) -> None:
+        self._store.add_trial(record)
+        self._store.take_hold(record.trial_id, record.held, now=record.started_at)
+
+    def pause(self, trial_id: str, held_s: float) -> None:
+        self._store.let_go(trial_id, held_s, now=time.time())
+
+    def go_on(self, trial_id: str, held_s: float) -> None:
+        self._store.hold_again(trial_id, held_s, now=time.time())
 
     def begin_trial(self, record: TrialRecord) -> TrialRecord:
         self._nodes[record.trial_id] = record.node
-        self._store.add_trial(record)
-        stored = self._trial(record.trial_id)
-        self._reserved_before[record.trial_id] = stored.usage.reserved_s
-        return stored
+        self._store.begin_trial(record)
+        return self._trial(record.trial_id, now=record.started_at)
 
     def take_back(self, trial_id: str, held_s: float) -> Usage:
         """Nobody may write of a trial until it is begun anew; returns what it has used.
@@ -57,15 +66,10 @@ class StoreService:
         ``held_s``: seconds since it was handed out, of which a process that died has not told.
         """
         self._nodes[trial_id] = ""
-        begun = self._store.trial(trial_id)
-        if begun is None:
-            return Usage(reserved_s=held_s)
-        self._over.add(begun.launch_id)  # its actor may yet end a rung, before another launch is begun
-        before_s = self._reserved_before.get(trial_id, begun.usage.reserved_s)
-        reserved_s = max(begun.usage.reserved_s, before_s + held_s)
-        usage = replace(begun.usage, reserved_s=reserved_s)
-        self._store.set_usage(trial_id, usage)
-        return usage
+        self._store.let_go(trial_id, held_s, now=time.time())
+        trial = self._trial(trial_id)
+        self._over.add(trial.launch_id)  # its actor may yet end a rung, before another launch is begun
+        return trial.usage
 
     def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
         self._refuse_others(trial_id, node)
@@ -137,6 +141,15 @@ class StoreService:
     def trials(self) -> Sequence[TrialRecord]:
         return self._store.trials()
 
+    def note_alive(self) -> None:
+        self._store.note_alive(now=time.time())
+
+    def lives(self) -> Sequence[LifeRecord]:
+        return self._store.lives()
+
+    def account(self) -> Account:
+        return self._store.account(now=time.time())
+
     def end_study(self, status: StudyStatus, stop_reason: str) -> None:
         self._store.end_study(status, stop_reason, now=time.time())
 
@@ -157,18 +170,21 @@ class StoreService:
         if not self._is_written_from(trial_id, node):
             raise InfrastructureError(f"trial {trial_id} was taken from {node}: it goes on elsewhere")
 
-    def _trial(self, trial_id: str) -> TrialRecord:
-        record = self._store.trial(trial_id)
+    def _trial(self, trial_id: str, now: float | None = None) -> TrialRecord:
+        record = self._store.trial(trial_id, now=now)
         if record is None:
             raise InfrastructureError(f"the store has no trial {trial_id}")
         return record
 
 
-def start_store(folder: OutputFolder, study: Study, study_id: str) -> Any:
-    """Starts the store actor on this very node and waits until it answers; returns its handle."""
+def start_store(folder: OutputFolder, study: Study, study_id: str, began_at: float | None = None) -> Any:
+    """Starts the store actor on this very node and waits until it answers; returns its handle.
+
+    ``began_at``: when this life of the study began, in epoch seconds; by default now.
+    """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor_class = ray.remote(num_cpus=0, max_concurrency=1, scheduling_strategy=here)(StoreService)
-    handle = actor_class.remote(str(folder.path), resolved_yaml(study, study_id), study_id, study.name)
+    handle = actor_class.remote(str(folder.path), resolved_yaml(study, study_id), study_id, study.name, began_at)
     ray.get(handle.ping.remote(), timeout=_CALL_TIMEOUT_S)
     return handle
 
@@ -182,6 +198,22 @@ class RemoteStore:
     def begin_trial(self, record: TrialRecord) -> TrialRecord:
         stored: TrialRecord = self._call("begin_trial", record)
         return stored
+
+    def hand_out(self, record: TrialRecord) -> None:
+        self._call("hand_out", record)
+
+    def pause(self, trial_id: str, held_s: float) -> None:
+        self._call("pause", trial_id, held_s)
+
+    def go_on(self, trial_id: str, held_s: float) -> None:
+        self._call("go_on", trial_id, held_s)
+
+    def note_alive(self) -> None:
+        self._call("note_alive")
+
+    def account(self) -> Account:
+        account: Account = self._call("account")
+        return account
 
     def take_back(self, trial_id: str, held_s: float) -> Usage:
         usage: Usage = self._call("take_back", trial_id, held_s)

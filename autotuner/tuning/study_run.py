@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from autotuner.errors import Failure
-from autotuner.results.records import Phase, TrialEnd, TrialState, Usage
+from autotuner.results.records import Phase, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Spent
@@ -33,6 +33,7 @@ from autotuner.tuning.placement_policy import Need, Node, Share
 from autotuner.tuning.rig import Clock
 from autotuner.tuning.trial_store import TrialStore
 
+_TOLD_ALIVE_EVERY_S = 5.0
 _LOST = "the trial's process died and could not be brought back"
 
 
@@ -49,10 +50,26 @@ class NodeView(Protocol):
 
 
 class StudyStore(TrialStore, Protocol):
+    def hand_out(self, record: TrialRecord) -> None:
+        """The trial holds what it reserves from ``started_at`` on."""
+        ...
+
+    def pause(self, trial_id: str, held_s: float) -> None:
+        """The trial holds nothing for a while; ``held_s``: seconds for which it did since it was handed out."""
+        ...
+
+    def go_on(self, trial_id: str, held_s: float) -> None:
+        """It holds again what it had held for ``held_s`` before its pause."""
+        ...
+
+    def note_alive(self) -> None:
+        """Should the driver be killed, what trials hold is counted up to now at least."""
+        ...
+
     def take_back(self, trial_id: str, held_s: float) -> Usage:
         """Refuses what the trial's present process would yet write of it; returns what it has used.
 
-        ``held_s``: seconds since it was handed out.
+        ``held_s``: seconds for which it held what it reserves since it was handed out.
         """
         ...
 
@@ -73,6 +90,11 @@ class _Running:
     def gpus(self) -> int:
         return sum(share.gpus for share in self.need.shares)
 
+    def seconds(self, held_s: float) -> tuple[float, float]:
+        """GPU- and CPU-seconds of so long."""
+        gpus, cpus = self.need.size
+        return held_s * gpus, held_s * cpus
+
     def held_until(self, now_s: float) -> float:
         """Seconds that it has held its GPUs for."""
         return self.held_s + (0.0 if self.since_s is None else now_s - self.since_s)
@@ -91,16 +113,19 @@ class StudyRun:
         spent_before: Spent,
         heed_interrupts: Callable[[], None],
         cluster: NodeView | None = None,
+        began_s: float | None = None,
     ) -> None:
         """``need_of``: what a trial of this Config reserves. ``spent_before``: GPU-seconds of the study's earlier
-        lives. ``heed_interrupts`` may raise. Without a ``cluster`` trials are placed by Ray.
+        lives. ``heed_interrupts`` may raise. Without a ``cluster`` trials are placed by Ray. ``began_s``: when this
+        life began, on ``clock``; by default now.
         """
         self._conductor = conductor
         self._store = store
         self._observers = observers
         self._clock = clock
         self._need_of = need_of
-        self._started_s = clock.monotonic_s()
+        self._began_s = clock.monotonic_s() if began_s is None else began_s
+        self._told_alive_s = self._began_s
         self._gpu_s = spent_before.gpu_s
         self._heed_interrupts = heed_interrupts
         self._cluster = cluster
@@ -118,10 +143,12 @@ class StudyRun:
     def spent(self) -> Spent:
         now = self._clock.monotonic_s()
         held = sum(r.held_until(now) * r.gpus for r in self._running.values())
-        return Spent(wall_s=now - self._started_s, gpu_s=self._gpu_s + held)
+        return Spent(wall_s=now - self._began_s, gpu_s=self._gpu_s + held)
 
     def next(self, ray_id: str) -> Assignment | Pause:
+        """Ray Tune asks several times a second."""
         self._heed_interrupts()
+        self._tell_alive()
         nodes = self._nodes()
         assignment = self._conductor.next(self.spent(), nodes)
         self._tell_of_refused()
@@ -131,12 +158,25 @@ class StudyRun:
             return assignment
         need = self._need_of(assignment.config)
         self._running[ray_id] = _Running(assignment, need, self._clock.monotonic_s())
+        gpus, cpus = need.size
+        accelerator = _accelerator(assignment, nodes or ())
+        self._store.hand_out(
+            TrialRecord(
+                trial_id=assignment.trial_id,
+                phase=assignment.phase,
+                config=dict(assignment.config.values),
+                started_at=self._clock.epoch_s(),
+                gpus=gpus,
+                cpus=round(cpus),
+                accelerator=accelerator,
+                node=self._names(assignment),
+            )
+        )
         if assignment.phase not in self._phases_told:
             self._phases_told.add(assignment.phase)
             self.tell(PhaseStarted(assignment.phase, _PHASE_MESSAGES[assignment.phase]))
-        gpus, _ = need.size
-        accelerator = _accelerator(assignment, nodes or ())
-        self.tell(TrialStarted(assignment.trial_id, assignment.phase, assignment.config.values, gpus, accelerator))
+        config = assignment.config.values
+        self.tell(TrialStarted(assignment.trial_id, assignment.phase, config, gpus, accelerator, round(cpus)))
         return assignment
 
     def rung_ended(self, ray_id: str, report: RungReport) -> None:
@@ -176,10 +216,13 @@ class StudyRun:
         """These trials and no others have GPUs now, where Ray starts and pauses them as it likes."""
         now = self._clock.monotonic_s()
         for ray_id, running in self._running.items():
-            if ray_id not in ray_ids:
+            trial_id = running.assignment.trial_id
+            if ray_id not in ray_ids and running.since_s is not None:
                 running.held_s, running.since_s = running.held_until(now), None
-            elif running.since_s is None:
+                self._store.pause(trial_id, running.held_s)
+            elif ray_id in ray_ids and running.since_s is None:
                 running.since_s = now
+                self._store.go_on(trial_id, running.held_s)
 
     def has_no_node(self, ray_id: str) -> bool:
         """Whether a node of a trial is gone. One that has not begun is then to be ended: Ray would wait for ever."""
@@ -194,12 +237,19 @@ class StudyRun:
         actor_lost = actor_lost or (running.report is None and self._lacks_a_node(running))
         held_s = running.held_until(self._clock.monotonic_s())
         self._gpu_s += held_s * running.gpus
+        usage = self._store.take_back(running.assignment.trial_id, held_s)
         if not self._is_repeated(running, actor_lost, held_s):
-            self._close(running, actor_lost, held_s)
+            self._close(running, actor_lost, held_s, usage)
 
     def tell(self, event: Event) -> None:
         for observer in self._observers:
             observer.on_event(event)
+
+    def _tell_alive(self) -> None:
+        now = self._clock.monotonic_s()
+        if now - self._told_alive_s >= _TOLD_ALIVE_EVERY_S:
+            self._told_alive_s = now
+            self._store.note_alive()
 
     def _tell_of_refused(self) -> None:
         """Why proposals fit on no node, each reason once."""
@@ -248,16 +298,15 @@ class StudyRun:
         failure = report.failure if handed_back and report is not None else None
         if not self._conductor.repeats(assignment.trial_id, failure):
             return False
-        self._store.take_back(assignment.trial_id, held_s)
         message = report.message if handed_back and report is not None else "its process, or its node, is gone"
-        self.tell(TrialRepeated(assignment.trial_id, failure, message, self._names(assignment)))
+        where = self._names(assignment)
+        self.tell(TrialRepeated(assignment.trial_id, failure, message, where, *running.seconds(held_s)))
         return True
 
-    def _close(self, running: _Running, actor_lost: bool, held_s: float) -> None:
+    def _close(self, running: _Running, actor_lost: bool, held_s: float, usage: Usage) -> None:
         report, assignment = running.report, running.assignment
         state, failure, message = _how_it_ended(report, actor_lost and not running.is_stopped)
         if actor_lost or report is None or not report.is_final:
-            usage = self._store.take_back(assignment.trial_id, held_s) if actor_lost or not report else report.usage
             self._store.end_trial(TrialEnd(assignment.trial_id, state, self._clock.epoch_s(), usage, failure, message))
         self._conductor.trial_ended(assignment.trial_id, state, failure)
         self.tell(
@@ -270,8 +319,7 @@ class StudyRun:
                 message,
                 self._conductor.score_of(assignment.trial_id),
                 report.metrics if report else {},
-                gpu_seconds=(report.usage.reserved_s * report.gpus) if report else held_s * running.gpus,
-                cpu_seconds=(report.usage.reserved_s * report.cpus) if report else 0.0,
+                *running.seconds(held_s),
             )
         )
 

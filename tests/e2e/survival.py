@@ -44,11 +44,15 @@ class Measured:
 def measured(folder: Path) -> Measured:
     """What is there now. Files that belong to no ended rung are of a cut one, and are left out."""
     ended = rows(folder, "SELECT * FROM rungs")
+    # What a trial held is counted until its driver, or the next one, takes that back.
+    ended_trials = [
+        {**row, "reserved_s": None} for row in rows(folder, "SELECT * FROM trials WHERE state != 'running'")
+    ]
     requests = OutputFolder(folder).requests
     return Measured(
         rungs=ended,
         measurements=rows(folder, "SELECT * FROM measurements"),
-        ended_trials=rows(folder, "SELECT * FROM trials WHERE state != 'running'"),
+        ended_trials=ended_trials,
         requests={row["requests_file"]: (requests / row["requests_file"]).read_bytes() for row in ended},
         measured_twice=sum(MEASURED_TWICE in row["message"] for row in rows(folder, "SELECT message FROM failures")),
     )

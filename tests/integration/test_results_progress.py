@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import signal
 import socket
@@ -30,11 +29,13 @@ from autotuner.results import (
     TrialRecord,
     TrialState,
     Usage,
+    load_results,
     resolved_yaml,
 )
 from autotuner.results.driver import DriverState, find_driver
 from autotuner.results.find_progress import study_progress
 from autotuner.results.progress import Doing, Standing, StudyProgress
+from autotuner.results.records import Hold
 from autotuner.scoring import PointScore, Score
 from autotuner.study.model import Study
 from tests.integration.postgresql import postgresql
@@ -74,6 +75,7 @@ class Diary:
         config = {"ubatch-size": 64, "n": int(trial_id[:4])}
         record = TrialRecord(trial_id, phase, config, BEGAN + at_s, gpus=gpus, cpus=4)
         self.store.add_trial(record)
+        self.store.take_hold(trial_id, record.held, now=BEGAN + at_s)
 
     def launch(self, trial_id: str, number: int = 1, *, up: bool = True) -> None:
         self.store.update_launch(trial_id, f"{trial_id}-l{number}", "node-a", 3.0 if up else None, "1", "H100-80GB")
@@ -87,6 +89,7 @@ class Diary:
     ) -> None:
         usage = Usage(reserved_s=reserved_s)
         self.store.end_trial(TrialEnd(trial_id, state, BEGAN + at_s, usage, failure, "it broke" if failure else ""))
+        self.store.let_go(trial_id, reserved_s, now=BEGAN + at_s)
 
     def driver(self, owner: str, at_s: float = 0.0) -> None:
         """The lock file as a driver leaves it that nobody holds any more."""
@@ -169,21 +172,88 @@ def test_what_is_spent_counts_running_trials_up_to_now(diary: Diary) -> None:
     told = diary.progress(100)
     ended = 2 * (30 + 20 + 10)
     running = 4 * (20 + 20) + 1 * 30  # 20 s stored and 20 s since; 30 s since its start
-    assert told.gpu.spent_s == ended + running
-    assert told.gpu.limit_s == 3600
-    assert (told.wall_clock.spent_s, told.wall_clock.limit_s) == (100, 1800)
+    assert told.account.gpu_s == ended + running
+    assert told.account.cpu_s == 4 * (30 + 20 + 10 + 40 + 30)
+    assert told.account.wall_clock_s == 100
+    assert (told.gpu_limit_s, told.wall_clock_limit_s) == (3600, 1800)
+
+
+def test_a_trial_that_is_started_again_is_counted_once(diary: Diary) -> None:
+    busy(diary)
+    diary.lives()
+    before = diary.progress(100).account.gpu_s
+    diary.store.let_go("0003", 40, now=BEGAN + 100)  # its process is lost: it waits
+    told = diary.progress(150)
+    assert told.account.gpu_s == before + 1 * 50  # trial 0004 goes on alone
+    assert [(t.trial_id, t.doing) for t in told.running] == [("0003", Doing.WAITING), ("0004", Doing.STARTING)]
+    diary.store.take_hold("0003", Hold(4, 4), now=BEGAN + 150)
+    told = diary.progress(160)
+    assert told.account.gpu_s == before + 1 * 60 + 4 * 10
+    assert told.running[0].running_s == 10
+
+
+def test_what_was_held_when_a_driver_was_killed_counts_in_its_life(diary: Diary) -> None:
+    busy(diary)
+    diary.driver(DEAD)
+    diary.store.note_alive(now=BEGAN + 90)
+    killed = diary.progress(500).account
+    held = 2 * 60 + 4 * (90 - 60) + 1 * (90 - 70)
+    assert (killed.gpu_s, killed.wall_clock_s) == (held, 90)
+    diary.store.open_study("", STUDY_ID, "t", now=BEGAN + 1000)
+    diary.lives()
+    diary.store.take_hold("0003", Hold(4, 4), now=BEGAN + 1010)
+    told = diary.progress(1030).account
+    assert [(life.wall_clock_s, life.gpu_s) for life in told.lives] == [(90, held), (30, 4 * 20)]
+    assert (told.gpu_s, told.wall_clock_s, told.last_wall_clock_s) == (held + 80, 120, 30)
+
+
+def test_a_study_that_is_interrupted_counts_what_ran_until_then(diary: Diary) -> None:
+    busy(diary)
+    diary.store.end_study(StudyStatus.INTERRUPTED, "interrupted", now=BEGAN + 100)
+    diary.driver(DEAD)
+    for at_s in (100, 5000):
+        account = diary.progress(at_s).account
+        assert (account.gpu_s, account.wall_clock_s) == (2 * 60 + 4 * 40 + 1 * 30, 100)
+    results = load_results(diary.folder.path)
+    assert results.account == account
+    assert results.summary["spent"] == diary.progress(5000).as_dict()["spent"]
+    assert results.summary["gpu_seconds"]["reserved"] == account.gpu_s == results.trials["gpu_seconds"].sum()
+    assert results.summary["cpu_seconds"]["reserved"] == account.cpu_s == results.trials["cpu_seconds"].sum()
+
+
+def test_a_pause_costs_nothing(diary: Diary) -> None:
+    diary.begin()
+    diary.lives()
+    diary.trial("0000", 0, gpus=2)
+    diary.store.let_go("0000", 30, now=BEGAN + 30)
+    diary.store.hold_again("0000", 30, now=BEGAN + 100)
+    assert diary.progress(110).account.gpu_s == 2 * 40
+    diary.store.let_go("0000", 50, now=BEGAN + 120)
+    assert diary.progress(200).account.gpu_s == 2 * 50
+
+
+def test_servers_that_were_there_before_use_gpus_that_are_not_reserved(diary: Diary) -> None:
+    diary.begin()
+    record = TrialRecord("0000", Phase.BASELINE, {}, BEGAN, gpus=8, cpus=2)
+    diary.store.add_trial(record)
+    diary.store.take_hold("0000", Hold(0, 1), now=BEGAN)
+    diary.end("0000", 50, TrialState.COMPLETED, 50)
+    diary.store.end_study(StudyStatus.COMPLETED, "all trials done", now=BEGAN + 60)
+    summary = load_results(diary.folder.path).summary
+    assert (summary["gpu_seconds"]["reserved"], summary["cpu_seconds"]["reserved"]) == (0, 50)
+    assert load_results(diary.folder.path).trials["gpus"].tolist() == [8]
 
 
 def test_time_left_is_told_at_the_pace_of_this_life(diary: Diary) -> None:
     busy(diary)
     diary.lives()
     assert diary.progress(100).left_s == pytest.approx(100 / 3 * (3 + 4))  # three trials and two rounds to go
-    diary.held.close()
-    diary.lives(at_s=55)  # resumed: one trial has ended since
-    told = diary.progress(100)
+    diary.store.open_study("", STUDY_ID, "t", now=BEGAN + 200)  # resumed
+    diary.store.take_hold("0003", Hold(4, 4), now=BEGAN + 210)
+    told = diary.progress(260)
     assert told.left_s is None
-    assert told.wall_clock.spent_s == 45
-    assert [trial.running_s for trial in told.running] == [40, 30]
+    assert told.account.last_wall_clock_s == 60
+    assert [trial.running_s for trial in told.running] == [50, 0]
 
 
 def test_the_budget_bounds_the_time_left(tmp_path: Path) -> None:
@@ -201,7 +271,7 @@ def test_a_study_whose_driver_was_killed_is_dead_and_has_no_time_left(diary: Dia
     told = diary.progress(500)
     assert (told.standing, told.left_s) == (Standing.DRIVER_DEAD, None)
     assert told.last_activity_at == BEGAN + 80
-    assert told.gpu.spent_s == 2 * 60 + 4 * 20  # what is stored: nobody knows when the trials ended
+    assert told.account.gpu_s == 2 * 60 + 4 * 20  # what is stored: nobody knows when the trials ended
 
 
 def test_a_driver_on_another_host_is_not_judged(diary: Diary) -> None:
@@ -221,7 +291,7 @@ def test_an_ended_study_says_how_it_ended(diary: Diary, status: str, standing: s
     diary.driver(DEAD)
     told = diary.progress(500)
     assert (told.standing.value, told.stop_reason, told.standing.goes_on) == (standing, "all trials done", False)
-    assert told.wall_clock.spent_s == 90
+    assert told.account.wall_clock_s == 90
 
 
 def test_confirmations_are_counted_apart(diary: Diary) -> None:
@@ -403,4 +473,5 @@ def test_the_document_has_what_its_readers_rely_on(diary: Diary) -> None:
     }
     assert document["best"]["config"] == {"ubatch-size": 64, "n": 0}
     assert document["budget"] == {"wall_clock_s": 1800, "gpu_s": 3600}
-    assert dataclasses.asdict(diary.progress(100).gpu) == {"spent_s": document["spent"]["gpu_s"], "limit_s": 3600}
+    assert document["spent"]["wall_clock_s"] == 100
+    assert [life["life"] for life in document["spent"]["lives"]] == [1]

@@ -9,7 +9,7 @@ import pytest
 
 from autotuner.errors import Failure
 from autotuner.results import OutputFolder, resolved_yaml
-from autotuner.results.records import Phase, TrialRecord, TrialState
+from autotuner.results.records import Hold, Phase, TrialRecord, TrialState
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.budget import Budget, Spent
@@ -69,6 +69,7 @@ class Scene:
         self.clock = VirtualClock()
         self.seen = Recorder()
         self.interrupts = 0
+        self.gpus = gpus
         conductor = Conductor(rules(trials=2, confirm=1, max_running=1), CountingProposer(), budget or Budget())
 
         def need_of(_: Config) -> Need:
@@ -92,7 +93,8 @@ class Scene:
         number = sum(isinstance(event, TrialStarted) for event in self.seen.events)
         assignment = self.run.next(f"ray{number}")
         assert isinstance(assignment, Assignment)
-        record = TrialRecord(assignment.trial_id, assignment.phase, assignment.config.values, self.clock.epoch_s())
+        now = self.clock.epoch_s()
+        record = TrialRecord(assignment.trial_id, assignment.phase, assignment.config.values, now, gpus=self.gpus)
         self.store.begin_trial(record)
         return assignment
 
@@ -168,7 +170,7 @@ def test_what_an_event_carries(scene: Scene) -> None:
     assert dict(started.config) == dict(assignment.config.values)
     assert rung.score.score == 5.0
     assert ended.score is not None
-    assert (ended.state, ended.score.score, ended.cpu_seconds) == (TrialState.STOPPED, 5.0, 20.0)
+    assert (ended.state, ended.score.score, ended.cpu_seconds) == (TrialState.STOPPED, 5.0, 30.0)
 
 
 def test_reports_repeated_after_an_actors_death_are_told_once(scene: Scene) -> None:
@@ -192,7 +194,8 @@ def test_a_failed_rung_is_no_rung_that_ended(scene: Scene) -> None:
 
 def test_a_stopped_trial_is_stored_as_stopped(scene: Scene) -> None:
     scene.start()
-    scene.run.rung_ended("ray0", report("0000", 0, 5.0, reserved_s=12.0))
+    scene.clock.now_s += 12
+    scene.run.rung_ended("ray0", report("0000", 0, 5.0, reserved_s=9.0))
     scene.run.trial_ended("ray0", actor_lost=False)
     stored = scene.stored("0000")
     assert (stored.state, stored.failure, stored.usage.reserved_s) == (TrialState.STOPPED, None, 12.0)
@@ -277,6 +280,59 @@ def test_spent_counts_running_and_ended_trials_and_earlier_lives(tmp_path: Path)
     ended = scene.seen.events[-1]
     assert isinstance(ended, TrialEnded)
     assert ended.gpu_seconds == 40
+
+
+def test_what_is_stored_as_spent_is_what_the_budget_counts(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "study", gpus=4)
+    for life in range(2):  # its process is lost, and it is started again
+        scene.start()
+        scene.clock.now_s += 7
+        scene.run.trial_ended(f"ray{life}", actor_lost=True)
+        scene.clock.now_s += 100  # in line
+    scene.start()
+    scene.clock.now_s += 10
+    scene.run.rung_ended("ray2", report("0000", 0, 5.0, gpus=4, reserved_s=3.0))
+    scene.run.trial_ended("ray2", actor_lost=False)
+    assert scene.run.spent().gpu_s == 4 * 24
+    assert scene.stored("0000").gpu_seconds == 4 * 24
+    again = [event for event in scene.seen.events if isinstance(event, TrialRepeated)]
+    assert [event.gpu_seconds for event in again] == [28, 28]
+
+
+def test_a_trial_that_is_handed_out_is_stored_before_its_process_begins(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "study", gpus=4)
+    scene.run.next("ray0")
+    stored = scene.stored("0000")
+    assert (stored.state, stored.gpus, stored.cpus, stored.started_at) == (
+        TrialState.RUNNING,
+        4,
+        1,
+        scene.clock.epoch_s(),
+    )
+    assert stored.hold == Hold(4, 1, scene.clock.epoch_s())
+
+
+def test_a_paused_trial_holds_nothing(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "study", gpus=4)
+    scene.start()
+    for seconds, holding in ((30, set[str]()), (500, {"ray0"}), (5, {"ray0"}), (0, set[str]())):
+        scene.clock.now_s += seconds
+        scene.run.hold_gpus(holding)
+    scene.clock.now_s += 1000
+    assert scene.run.spent().gpu_s == scene.stored("0000").gpu_seconds == 4 * 35
+    assert scene.stored("0000").held.since is None
+
+
+def test_it_is_noted_now_and_then_that_the_driver_lives(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "study")
+    scene.start()
+    before = scene.store.lives()[0].seen_at
+    scene.clock.now_s += 1
+    scene.run.next("ray1")
+    assert scene.store.lives()[0].seen_at == before
+    scene.clock.now_s += 10
+    scene.run.next("ray1")
+    assert scene.store.lives()[0].seen_at > before
 
 
 def test_the_wall_clock_ends_it(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from autotuner.metrics import LoadKind, LoadLevel
 from autotuner.report.standing import standing_text, standing_view
+from autotuner.results.account import Account, LifeSpent
 from autotuner.results.driver import Driver, DriverState
-from autotuner.results.progress import Budgeted, Doing, RunningTrial, Standing, StudyProgress
+from autotuner.results.progress import Doing, RunningTrial, Standing, StudyProgress
 from autotuner.results.records import Phase, QuarantineRecord, TrialState
 from autotuner.scoring import Score
 from autotuner.scoring.select import Choice
@@ -59,9 +60,9 @@ def progress(**changes: Any) -> StudyProgress:
         "failures": {},
         "best": None,
         "best_config": None,
-        "wall_clock": Budgeted(60.0),
-        "gpu": Budgeted(0.0),
-        "cpu_s": 90.0,
+        "account": Account((LifeSpent(1, NOW - 60, 60.0, 0.0, 90.0),), 0.0, 90.0),
+        "wall_clock_limit_s": None,
+        "gpu_limit_s": None,
         "left_s": None,
         "last_activity_at": NOW - 12,
         "quarantines": (),
@@ -110,8 +111,9 @@ def test_what_runs_is_a_table_and_what_is_known_a_list() -> None:
             running=(running("0009", score), running("0010", gpus=0, accelerator="", node="", rungs_ended=0)),
             best=Choice("0004", LEVEL, 3.0, 3.0, True, True),
             best_config={"tp": 2},
-            gpu=Budgeted(7200.0, 36000.0),
-            wall_clock=Budgeted(3600.0, 7200.0),
+            account=Account((LifeSpent(1, NOW - 3600, 3600.0, 7200.0, 90.0),), 7200.0, 90.0),
+            gpu_limit_s=36000.0,
+            wall_clock_limit_s=7200.0,
             left_s=1800.0,
             quarantines=(QuarantineRecord("node-b", "two Configs failed on it", NOW),),
         )
@@ -120,7 +122,7 @@ def test_what_runs_is_a_table_and_what_is_known_a_list() -> None:
     assert "trials 9 of 40 ended (2 running, 5 completed, 3 stopped, 1 failed)" in lines
     assert "failures 2 CRASH, 1 HANG" in lines
     assert "best so far trial 0004: goodput_per_gpu score 3 at concurrency 32, meets the SLOs" in lines
-    assert "spent 1 h 00 min of 2 h 00 min wall clock, 2 of 10 GPU-hours" in lines
+    assert "spent wall clock 1 h 00 min of 2 h 00 min, GPU time 2 h 00 min of 10 h 00 min" in lines
     assert "left about 30 min 00 s at the pace so far" in lines
     assert "quarantined node node-b: two Configs failed on it" in lines
     assert (
@@ -128,6 +130,25 @@ def test_what_runs_is_a_table_and_what_is_known_a_list() -> None:
         "tp 4, max-num-seqs 128" in lines
     )
     assert "0010 search measuring 0 of 3 – 3 min 20 s 12 s ago – 0 tp 4, max-num-seqs 128" in lines
+
+
+def test_a_trial_that_waits_for_a_place_holds_nothing() -> None:
+    text = " ".join(shown(progress(running=(running("0009", doing=Doing.WAITING, running_s=0.0),))).split())
+    assert "0009 search waiting 1 of 3 – – 12 s ago" in text
+
+
+def test_each_life_is_told_beside_what_all_took() -> None:
+    lives = (LifeSpent(1, NOW - 900, 600.0, 1200.0, 90.0), LifeSpent(2, NOW - 60, 60.0, 180.0, 9.0))
+    text = shown(progress(account=Account(lives, 1380.0, 99.0), gpu_limit_s=3600.0, wall_clock_limit_s=900.0))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert (
+        "spent wall clock 1 min 00 s of 15 min 00 s (this life; all 2 lives 11 min 00 s), "
+        "GPU time 23 min 00 s of 1 h 00 min (all lives)" in lines
+    )
+    assert (
+        "life 1: wall clock 10 min 00 s, GPU time 20 min 00 s; life 2: wall clock 1 min 00 s, GPU time 3 min 00 s"
+        in lines
+    )
 
 
 def test_what_came_from_elsewhere_is_text_and_no_markup() -> None:
