@@ -23,11 +23,12 @@ from autotuner.space.config import Config
 from autotuner.tuning.assignment import RungReport
 from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.cluster import NODE_LABEL, Cluster
-from autotuner.tuning.conductor import Conductor, Rules
+from autotuner.tuning.conductor import Conductor
 from autotuner.tuning.placement_policy import Need, Share
 from autotuner.tuning.proposers import Outcome
 from autotuner.tuning.ray_searcher import ConductorSearcher
 from autotuner.tuning.rig import SystemClock
+from autotuner.tuning.rules import Rules
 from autotuner.tuning.session import ray_session
 from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.trainable import ASSIGNMENT, REPORT, SCORE

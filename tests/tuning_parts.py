@@ -8,24 +8,24 @@ from typing import Any
 
 from autotuner.errors import Failure
 from autotuner.results.records import Usage
-from autotuner.scoring import Score, infeasible_score, parse_objective
+from autotuner.scoring import Score, parse_objective
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import RungReport
-from autotuner.tuning.conductor import Rules
 from autotuner.tuning.proposers import Outcome
+from autotuner.tuning.rules import Rules
+from tests.scores import made_score
 
 LATENCY = parse_objective("ttft_p90")  # less is better; the score is of all levels together
 THROUGHPUT = parse_objective("throughput")
 
 
 def score(value: float, *, slo_met: bool = True) -> Score:
-    return Score(value, True, slo_met, None, value, {"ttft_p90": value})
+    return made_score(value, slo_met=slo_met)
 
 
 def infeasible() -> Score:
-    worst = infeasible_score(LATENCY.direction)
-    return Score(worst, False, False, None, None, {"ttft_p90": worst}, reason="too many errors")
+    return made_score(None, feasible=False)
 
 
 def report(

@@ -163,9 +163,7 @@ def _sections(results: StudyResults) -> list[Section]:
             "All trials over their parameters",
             "Each line is a feasible trial: grey the worst scores, blue the middle, green the best, thick the very "
             "best. Scores of stopped trials are those of their last rung. The most important parameters come first.",
-            parallel_figure(
-                ranked(trials, results.objective.direction), _parallel_order(names, trials), objective=objective
-            ),
+            parallel_figure(ranked(trials), _parallel_order(names, trials), objective=objective),
             "It takes two feasible trials.",
         ),
         _telemetry_section(results, marked),
@@ -197,8 +195,8 @@ def _telemetry_section(results: StudyResults, marked: Marked) -> Section:
 
 
 def _importance(results: StudyResults, trials: Sequence[ScoredTrial]) -> Importance | None:
-    scores = [t.told_score(results.objective.direction) for t in trials]
-    return importance([t.trial.config for t in trials], scores, seed=results.study.search.seed)
+    merits = [t.merit.told for t in trials]
+    return importance([t.trial.config for t in trials], merits, seed=results.study.search.seed)
 
 
 def _importance_caption(found: Importance | None) -> str:

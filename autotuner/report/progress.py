@@ -46,6 +46,7 @@ class Progress:
     _began_s: float = 0.0
     _gpu_s: float = 0.0  # of trials that have ended, here and in earlier lives
     _cpu_s: float = 0.0
+    _counted: int = 0
     _final: Account | None = None
     _best: BestSoFar = field(default_factory=BestSoFar)
 
@@ -100,8 +101,8 @@ class Progress:
 
     @property
     def trials_ended(self) -> int:
-        """Of the search, those of an earlier life included."""
-        return sum(self.ended.values()) + (self.study.resumed_trials if self.study else 0)
+        """Of those that ``search.trials`` counts, in an earlier life too."""
+        return self._counted + (self.study.resumed_counted if self.study else 0)
 
     @property
     def left_s(self) -> float | None:
@@ -126,4 +127,5 @@ class Progress:
             self.confirmations_ended += 1
         if event.phase.explores:
             self.ended[event.state] += 1
+            self._counted += event.phase.counts(event.failure)
             self._best.see(event)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from autotuner.metrics.direction import Direction
 from autotuner.results.records import RungRecord, TrialRecord, TrialState
 from autotuner.results.result import StudyResults
-from autotuner.scoring.values import infeasible_score
+from autotuner.scoring.merit import Merit
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,10 @@ class ScoredTrial:
         """Whether the last rung is, and the trial did not fail after it."""
         return self.last.score.feasible and self.trial.state is not TrialState.FAILED
 
-    def told_score(self, direction: Direction) -> float:
-        """The score, or, where it is not feasible, one that is worse than any."""
-        return self.score if self.feasible else infeasible_score(direction)
+    @property
+    def merit(self) -> Merit:
+        """What its last rung is worth; of a trial that failed after it, nothing."""
+        return Merit() if self.trial.state is TrialState.FAILED else self.last.score.merit()
 
 
 def scored_trials(results: StudyResults) -> tuple[ScoredTrial, ...]:
@@ -43,7 +43,6 @@ def scored_trials(results: StudyResults) -> tuple[ScoredTrial, ...]:
     return tuple(sorted((s for s in found if s.rungs), key=lambda s: s.trial.trial_id))
 
 
-def ranked(trials: tuple[ScoredTrial, ...], direction: Direction) -> tuple[ScoredTrial, ...]:
+def ranked(trials: tuple[ScoredTrial, ...]) -> tuple[ScoredTrial, ...]:
     """The feasible ones from worst to best."""
-    feasible = [s for s in trials if s.feasible]
-    return tuple(sorted(feasible, key=lambda s: s.score, reverse=direction is Direction.MIN))
+    return tuple(sorted((s for s in trials if s.feasible), key=lambda s: s.merit))

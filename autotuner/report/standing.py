@@ -81,9 +81,11 @@ def _lines(progress: StudyProgress) -> Iterator[tuple[str, str, str]]:
 
 
 def _trials_text(progress: StudyProgress) -> str:
-    ended = sum(count for state, count in progress.trials.items() if state.is_terminal)
+    ended = sum(count for state, count in progress.trials.items() if state.is_terminal) - progress.not_counted
     states = [f"{count} {state.value}" for state, count in progress.trials.items() if count]
     text = f"{ended} of {progress.trials_planned} ended" + (f" ({', '.join(states)})" if states else "")
+    if progress.not_counted:
+        text += f"; {progress.not_counted} of the failed are not counted: the load driver was too slow for them"
     done, planned = progress.confirmations
     return f"{text}; {done} of at most {planned} confirmations" if done or _confirms(progress) else text
 

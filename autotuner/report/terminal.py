@@ -25,6 +25,7 @@ from autotuner.tuning.events import (
     NodeQuarantined,
     Observer,
     PhaseStarted,
+    RankingChanged,
     RungEnded,
     StudyEnded,
     StudyStarted,
@@ -34,7 +35,15 @@ from autotuner.tuning.events import (
 )
 
 _MOST_RUNNING = 12
-_ALWAYS_SHOWN = (StudyStarted, ConfigsLeftOut, PhaseStarted, TrialRepeated, NodeQuarantined, StudyEnded)
+_ALWAYS_SHOWN = (
+    StudyStarted,
+    ConfigsLeftOut,
+    PhaseStarted,
+    RankingChanged,
+    TrialRepeated,
+    NodeQuarantined,
+    StudyEnded,
+)
 
 
 def make_progress(stream: TextIO | None = None) -> Observer:
@@ -113,6 +122,10 @@ def event_line(event: Event, progress: Progress) -> str:
             best = " — best so far" if progress.best is not None and progress.best[0] == event.trial_id else ""
             told = f", {score_text(event.score)}" if event.score is not None and event.failure is None else ""
             return f"trial {event.trial_id} {event.state.value}{why}{told}{best}"
+        case RankingChanged(by_violation=True):
+            return "no trial meets the SLOs yet: until one does they rank by how far they are over them, not by score"
+        case RankingChanged():
+            return f"trial {event.trial_id} meets the SLOs: those that do rank by score from now on, before all others"
         case TrialRepeated():
             why = f"{event.failure.value}: {event.message}" if event.failure else event.message
             where = f" on {event.node}" if event.node else ""

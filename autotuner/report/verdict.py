@@ -10,7 +10,7 @@ from autotuner.report.summary_facts import metric_label
 from autotuner.report.text import number, percent
 from autotuner.results.improvement import Improvement
 from autotuner.results.points import TrialPoint
-from autotuner.results.records import StudyStatus
+from autotuner.results.records import Phase, StudyStatus, TrialRecord, TrialState
 from autotuner.results.result import StudyResults
 from autotuner.scoring.score import Violation
 
@@ -56,27 +56,52 @@ def _verdict(results: StudyResults) -> Verdict:
         return Verdict(
             Tone.GOOD,
             f"Recommended: trial {best.trial_id} beats the default{changes}.",
-            (*_where(best), _basis(improvement)),
+            (*_where(best), _basis(improvement), *_default(results)),
         )
     if improvement.recommended:
         gained = (f"{metric_label(results, improvement.metric)} {gain}.",) if gain else ()
         return Verdict(
             Tone.GOOD,
             f"Recommended: trial {best.trial_id}: {improvement.reason}.",
-            (*_where(best), _basis(improvement), *gained),
+            (*_where(best), _basis(improvement), *gained, *_default(results)),
         )
     if improvement.rounds < 2:
         return Verdict(
             Tone.NEUTRAL,
             f"Not confirmed: trial {best.trial_id} scored best in the search{changes}.",
-            (*_where(best), f"{_sentence(improvement.reason)} The best of many is partly luck."),
+            (*_where(best), f"{_sentence(improvement.reason)} The best of many is partly luck.", *_default(results)),
         )
     return Verdict(
         Tone.NEUTRAL,
         f"Not recommended over the default: trial {best.trial_id} scored best in the search, but was not proven "
         f"better{changes}.",
-        (*_where(best), _basis(improvement)),
+        (*_where(best), _basis(improvement), *_default(results)),
     )
+
+
+def _default(results: StudyResults) -> tuple[str, ...]:
+    """Which default the best is compared with, where it is not the first one, or did not come to its end."""
+    defaults = [trial for trial in results.trial_records if trial.phase is Phase.BASELINE]
+    compared = next((d for d in defaults if results.baseline and d.trial_id == results.baseline.trial_id), None)
+    if compared is None:
+        return ()
+    lost = [d for d in defaults if d.state is not TrialState.COMPLETED and d.failure is not None]
+    causes = [f"{_named(d)} failed: {d.failure}: {d.message}" for d in lost]
+    if compared in lost:
+        again = " It was measured once more for the confirmation." if _is_confirmed(results, compared) else ""
+        return tuple(f"{_sentence(cause)}{again}" for cause in causes[:1])
+    if compared is defaults[0]:
+        return ()
+    return (f"Compared with {_named(compared)}: {'; '.join(causes)}.",)
+
+
+def _named(default: TrialRecord) -> str:
+    where = f" on {default.accelerator}" if default.accelerator else ""
+    return f"trial {default.trial_id}, the default{where},"
+
+
+def _is_confirmed(results: StudyResults, default: TrialRecord) -> bool:
+    return any(t.trial_id.startswith(f"{default.trial_id}-c") for t in results.trial_records)
 
 
 def _excludes_no_gain(improvement: Improvement) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from autotuner.metrics.load_level import LoadKind, LoadLevel
+from autotuner.scoring.merit import Grade, Merit
 from autotuner.scoring.score import PointScore, Score, Tier, Violation
 
 _KINDS = {kind.value: kind for kind in LoadKind}  # looked up for each point: an enum's own call takes ten times as long
+_GRADES = {grade.value: grade for grade in Grade}
+_POINT_KEYS = ("objective", "value", "score", "feasible", "slo_met", "penalty", "reason", "excess")
 _TIERS = {tier.value: tier for tier in Tier}
 
 
@@ -22,6 +25,7 @@ def encode_score(score: Score) -> dict[str, Any]:
         "violations": [_encode_violation(v) for v in score.violations],
         "reason": score.reason,
         "points": [_encode_point(p) for p in score.points],
+        "merits": {name: [merit.grade, merit.nearness, merit.good] for name, merit in score.merits.items()},
     }
 
 
@@ -36,6 +40,7 @@ def decode_score(data: dict[str, Any]) -> Score:
         violations=_decode_violations(data["violations"]),
         reason=data["reason"],
         points=tuple(_decode_point(p) for p in data["points"]),
+        merits={name: Merit(_GRADES[grade], *rest) for name, (grade, *rest) in data["merits"].items()},
     )
 
 
@@ -69,10 +74,11 @@ def _encode_point(p: PointScore) -> dict[str, Any]:
         "penalty": p.penalty,
         "violations": [_encode_violation(v) for v in p.violations],
         "reason": p.reason,
+        "excess": p.excess,
     }
 
 
 def _decode_point(data: dict[str, Any]) -> PointScore:
     kind, value = data["level"]
-    rest = {key: data[key] for key in ("objective", "value", "score", "feasible", "slo_met", "penalty", "reason")}
+    rest = {key: data[key] for key in _POINT_KEYS}
     return PointScore(level=LoadLevel(_KINDS[kind], value), violations=_decode_violations(data["violations"]), **rest)

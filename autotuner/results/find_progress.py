@@ -106,6 +106,7 @@ class _Found:
             rungs=study.fidelity.rungs,
             trials_planned=study.search.trials,
             trials={state: states[state] for state in TrialState},
+            not_counted=sum(t.phase.explores and not t.is_counted for t in self.stored.trials),
             confirmations=(self._confirmed(), 2 * study.search.confirm),
             running=running,
             failures=dict(Counter(f.failure.value for f in self.stored.failures).most_common()),
@@ -174,7 +175,7 @@ class _Found:
         if self._standing() is not Standing.RUNNING:
             return None
         ended = [t for t in self.stored.trials if t.state.is_terminal]
-        searched = sum(t.phase.explores for t in ended)
+        searched = sum(t.is_counted for t in ended)
         to_go = max(0, self.study.search.trials - searched) + max(0, 2 * self.study.search.confirm - self._confirmed())
         here = sum((t.ended_at or 0.0) >= self._life_began for t in ended)
         limit_s = _seconds(self.study.budget.wall_clock_h)

@@ -14,11 +14,12 @@ from autotuner.scoring.select import Choice, choices, select_best, select_closes
 from autotuner.study.model import Study
 
 _CONFIDENCE = 0.95
+_FEWEST_ROUNDS = 2
 
 
 @dataclass(frozen=True)
 class Improvement:
-    """The objective of the best over that of the default.
+    """The objective of the best over that of the default, trial ``baseline``.
 
     ``ratio`` is the geometric mean over paired rounds (without rounds, that of the search), ``ci95`` its 95 %
     interval; ``None`` where they can't be had (fewer than 2 rounds, or a value of 0).
@@ -30,6 +31,7 @@ class Improvement:
     recommended: bool
     rounds: int
     reason: str
+    baseline: str | None = None
 
 
 def find_improvement(
@@ -39,26 +41,49 @@ def find_improvement(
     objective: Objective,
     best: TrialPoint | None,
     baseline: TrialPoint | None,
+    why_ended: str,
 ) -> Improvement | None:
     """``None`` without a best. Recommended is only what beat the default beyond chance.
 
     What meets the SLOs in every round beats a default that never does, and the other way round, whatever the ratio.
+    ``why_ended``: why there was no more of the study, as a clause.
     """
     if best is None:
         return None
     metric = objective.column
     if baseline is None:
         return Improvement(metric, None, None, False, 0, "the default was not measured")
-    if best.trial_id == baseline.trial_id:
-        return Improvement(metric, 1.0, None, False, 0, "the default is the best")
-    pairs = _rounds(study, trials, rungs, objective, (best.trial_id, baseline.trial_id))
+    against = baseline.trial_id
+    if best.trial_id == against:
+        return Improvement(metric, 1.0, None, False, 0, "the default is the best", against)
+    pairs = confirmed_pairs(study, trials, rungs, objective, (best.trial_id, against))
     values = [(b.value, d.value) for b, d in pairs] or [(best.value, baseline.value)]
     ratio, interval = paired_ratio(values)
-    if len(pairs) < 2:
-        reason = f"{len(pairs)} confirmation rounds of both ended; 2 are needed"
-        return Improvement(metric, ratio, None, False, len(pairs), reason)
+    if len(pairs) < _FEWEST_ROUNDS:
+        reason = why_unconfirmed(study.search.confirm, trials, len(pairs), against, why_ended)
+        return Improvement(metric, ratio, None, False, len(pairs), reason, against)
     recommended, reason = _verdict(pairs, interval, objective.direction)
-    return Improvement(metric, ratio, interval, recommended, len(pairs), reason)
+    return Improvement(metric, ratio, interval, recommended, len(pairs), reason, against)
+
+
+def why_unconfirmed(asked: int, trials: Sequence[TrialRecord], ended: int, default: str, why_ended: str) -> str:
+    """Why there are fewer confirmation rounds than an interval needs. ``asked``: ``search.confirm``."""
+    if not asked:
+        return "confirmation is off (search.confirm: 0)"
+    record = next((t for t in trials if t.trial_id == default), None)
+    if record is not None and record.failure is not None and record.failure.blames_config:
+        return f"there is no default to confirm against: trial {default} failed: {record.failure}: {record.message}"
+    failed = [t for t in trials if t.phase is Phase.CONFIRM and t.failure is not None]
+    if failed:
+        causes = "; ".join(f"{t.trial_id}: {t.failure}: {t.message}" for t in failed[:2])
+        return f"{_rounds_text(ended, asked)}; {_FEWEST_ROUNDS} are needed for an interval ({causes})"
+    if asked < _FEWEST_ROUNDS and ended == asked:
+        return f"{_rounds_text(ended, asked)}, as search.confirm asks; {_FEWEST_ROUNDS} are needed for an interval"
+    return f"{_rounds_text(ended, asked)}: {why_ended}"
+
+
+def _rounds_text(ended: int, asked: int) -> str:
+    return f"{ended} of {asked} confirmation round{'s' if asked > 1 else ''} came to an end"
 
 
 def paired_ratio(
@@ -84,10 +109,10 @@ def _exp(x: float) -> float:
     return math.exp(max(min(x, 700.0), -700.0))
 
 
-def _rounds(
+def confirmed_pairs(
     study: Study, trials: Sequence[TrialRecord], rungs: Rungs, objective: Objective, ids: tuple[str, str]
 ) -> list[tuple[Choice, Choice]]:
-    """Rounds that both Configs ended: trials ``<id>-c<round>``."""
+    """Rounds that both Configs ended, best and default of each: trials ``<id>-c<round>``."""
     ended = {
         t.trial_id: rungs[t.trial_id][-1].score
         for t in trials

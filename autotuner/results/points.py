@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autotuner.metrics.direction import Direction
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import Measurement
 from autotuner.results.records import RungRecord, TrialRecord, TrialState
@@ -62,13 +61,12 @@ def ranked_points(study: Study, trials: Sequence[TrialRecord], rungs: Rungs, obj
         choice = select_best({trial_id: score}, objective, study.search.select)
         if choice is not None:
             chosen.append(choice)
-    sign = 1 if objective.direction is Direction.MIN else -1
-    weigh_slo = study.search.select == "slo_met"
-    chosen.sort(key=lambda c: (weigh_slo and not c.slo_met, sign * c.score))
+    chosen.sort(key=lambda c: c.merit, reverse=True)
     return [_point(choice, trials, rungs) for choice in chosen]
 
 
 def closest_point(trials: Sequence[TrialRecord], rungs: Rungs, objective: Objective) -> TrialPoint | None:
+    """What came closest to the SLOs."""
     choice = select_closest(final_scores(trials, rungs), objective)
     return None if choice is None else _point(choice, trials, rungs)
 

@@ -79,6 +79,7 @@ class StudyProgress:
     rungs: int
     trials_planned: int
     trials: Mapping[TrialState, int]
+    not_counted: int  # of them, towards the planned ones
     confirmations: tuple[int, int]  # ended, planned
     running: tuple[RunningTrial, ...]
     failures: Mapping[str, int]
@@ -109,7 +110,11 @@ class StudyProgress:
             },
             "phase": self.phase and self.phase.value,
             "objective": self.objective,
-            "trials": {"planned": self.trials_planned, **{s.value: n for s, n in self.trials.items()}},
+            "trials": {
+                "planned": self.trials_planned,
+                **{s.value: n for s, n in self.trials.items()},
+                "not_counted": self.not_counted,
+            },
             "confirmations": dict(zip(("ended", "planned"), self.confirmations, strict=True)),
             "running": [_running_dict(trial, self.rungs) for trial in self.running],
             "failures": dict(self.failures),

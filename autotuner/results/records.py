@@ -26,6 +26,11 @@ class Phase(StrEnum):
         """Whether its trials are those that ``search.trials`` counts; others measure one of their Configs anew."""
         return self in (Phase.BASELINE, Phase.SEARCH)
 
+    def counts(self, failure: Failure | None) -> bool:
+        """Whether a trial that ended so uses up one of ``search.trials``: no searched one that the load driver was too
+        slow for, which says nothing about its Config."""
+        return self.explores and (self is Phase.BASELINE or failure is not Failure.CLIENT_SATURATED)
+
 
 class TrialState(StrEnum):
     """A trial's life.
@@ -89,6 +94,11 @@ class TrialRecord:
     ended_at: float | None = None
     usage: Usage = Usage()
     hold: Hold | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it uses up one of ``search.trials``."""
+        return self.phase.counts(self.failure)
 
     @property
     def held(self) -> Hold:

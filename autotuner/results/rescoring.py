@@ -45,4 +45,5 @@ def _rescore_rung(study: Study, trial: TrialRecord, rung: RungRecord, runs: list
     measurements = tuple(measure(level, kept, context) for level, kept in by_level.items())
     objectives = parse_objectives(study.objectives)
     missing = [level for level in levels(study.workload) if level not in by_level]
-    return replace(rung, measurements=measurements, score=score_rung(measurements, missing, study.slo, objectives))
+    score = score_rung(measurements, missing, study.slo, objectives, study.search.select)
+    return replace(rung, measurements=measurements, score=score)

@@ -16,6 +16,7 @@ import pandas as pd
 from autotuner.errors import FolderError
 from autotuner.results import tables
 from autotuner.results.account import Account, make_account
+from autotuner.results.default_trial import compared_default
 from autotuner.results.folder import OutputFolder, write_text
 from autotuner.results.improvement import Improvement, find_improvement
 from autotuner.results.points import TrialPoint, closest_point, ranked_points, trial_point
@@ -112,8 +113,8 @@ class StudyResults:
 
     @cached_property
     def baseline(self) -> TrialPoint | None:
-        """The engine's default (or the study's baseline Config), as its trial measured it; ``None``: not begun."""
-        trial = next((t for t in self.trial_records if t.phase is Phase.BASELINE), None)
+        """The default (or the study's baseline Config) that the best is compared with; ``None``: not begun."""
+        trial = compared_default([t for t in self.trial_records if t.phase is Phase.BASELINE])
         return None if trial is None else trial_point(self.study, trial, self.rung_records, self.objective)
 
     @cached_property
@@ -127,8 +128,24 @@ class StudyResults:
     def improvement(self) -> Improvement | None:
         """Best against default, by the confirmation rounds; ``None`` without a best."""
         return find_improvement(
-            self.study, self.trial_records, self.rung_records, self.objective, self.best, self.baseline
+            self.study,
+            self.trial_records,
+            self.rung_records,
+            self.objective,
+            self.best,
+            self.baseline,
+            self._why_no_more,
         )
+
+    @property
+    def _why_no_more(self) -> str:
+        match self.status:
+            case StudyStatus.RUNNING:
+                return "the study has not come to its end"
+            case StudyStatus.INTERRUPTED:
+                return "the study was interrupted"
+            case StudyStatus.COMPLETED:
+                return f"the study ended ({self.stop_reason})"
 
     @cached_property
     def summary(self) -> dict[str, Any]:

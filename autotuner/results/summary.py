@@ -15,11 +15,15 @@ from autotuner.scoring.objective import Objective
 
 
 def trial_counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
-    """total = completed + stopped + failed; the baseline is in, confirmations are not."""
+    """total = completed + stopped + failed; the baseline is in, confirmations are not.
+
+    ``not_counted`` of those that failed use up none of ``search.trials``.
+    """
     states = [t.state for t in trials if t.phase.explores]
     counts = {state.value: states.count(state) for state in TrialState}
     running = counts.pop(TrialState.RUNNING.value)
-    return {"total": len(states) - running, **counts, "running": running}
+    not_counted = sum(t.phase.explores and not t.is_counted for t in trials)
+    return {"total": len(states) - running, **counts, "running": running, "not_counted": not_counted}
 
 
 def spent_seconds(trials: Sequence[TrialRecord], unit: str) -> dict[str, float]:

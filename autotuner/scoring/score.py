@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from autotuner.metrics.load_level import LoadLevel
+from autotuner.scoring.merit import Merit
 
 
 class Tier(StrEnum):
@@ -31,7 +32,10 @@ class Violation:
 
 @dataclass(frozen=True)
 class PointScore:
-    """One objective at one load point. ``score`` is finite, whatever happened."""
+    """One objective at one load point. ``score`` is finite, whatever happened.
+
+    ``excess`` tells how far it is over its SLOs where ``penalty`` has come to its cap: log(1 + P) of the uncapped P.
+    """
 
     level: LoadLevel
     objective: str
@@ -42,6 +46,7 @@ class PointScore:
     penalty: float = 0.0
     violations: tuple[Violation, ...] = ()
     reason: str = ""  # why it is infeasible
+    excess: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,9 @@ class Score:
     """The score of a rung: its first objective, and all of them by name.
 
     ``level`` is the load point that the score was taken from (``None`` when levels were averaged or
-    nothing is feasible). ``objectives`` maps every objective of the study to its finite score.
+    nothing is feasible). ``objectives`` maps every objective of the study to its finite score, ``merits`` to what the
+    rung is worth in it: that of the load point that would be chosen of it, which may be one of a lower score that
+    meets the SLOs.
     """
 
     score: float
@@ -61,3 +68,9 @@ class Score:
     violations: tuple[Violation, ...] = ()
     reason: str = ""
     points: tuple[PointScore, ...] = field(default=(), repr=False)
+    merits: Mapping[str, Merit] = field(default_factory=dict, repr=False)
+
+    def merit(self, objective: str | None = None) -> Merit:
+        """What the rung is worth in an objective, by default the first one."""
+        name = next(iter(self.objectives), "") if objective is None else objective
+        return self.merits.get(name, Merit())

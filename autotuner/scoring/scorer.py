@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from autotuner.metrics.direction import Direction
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import Measurement
+from autotuner.scoring.merit import Merit, Select, make_merit
 from autotuner.scoring.objective import Aggregate, Objective
 from autotuner.scoring.score import PointScore, Score
 from autotuner.scoring.slo import judge_slo
@@ -46,6 +46,7 @@ def score_point(measurement: Measurement, slo: Slo, objective: Objective) -> Poi
         penalty=verdict.penalty,
         violations=verdict.violations,
         reason="; ".join(reasons),
+        excess=verdict.excess,
     )
 
 
@@ -77,6 +78,7 @@ def score_rung(
     failed_levels: Sequence[LoadLevel | str],
     slo: Slo,
     objectives: Sequence[Objective],
+    select: Select = "slo_met",
 ) -> Score:
     """The score of a rung: the first objective's, with all of them by name.
 
@@ -85,7 +87,7 @@ def score_rung(
     were a failed one left out of the mean, failing at the hardest level would look like an improvement.
     """
     points = {o.name: tuple(score_point(m, slo, o) for m in measurements) for o in objectives}
-    scores = {o.name: _aggregate(points[o.name], failed_levels, o) for o in objectives}
+    scores = {o.name: _aggregate(points[o.name], failed_levels, o, select) for o in objectives}
     first = scores[objectives[0].name]
     return Score(
         score=first.score,
@@ -97,25 +99,45 @@ def score_rung(
         violations=first.violations,
         reason=first.reason,
         points=tuple(point for o in objectives for point in points[o.name]),
+        merits={name: score.merit() for name, score in scores.items()},
     )
 
 
-def _aggregate(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
+def _aggregate(
+    points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective, select: Select
+) -> Score:
     if objective.aggregate is Aggregate.MEAN:
-        return _mean(points, failed, objective)
+        return _mean(points, failed, objective, select)
     feasible = [p for p in points if p.feasible]
     if not feasible:
-        return _infeasible(points, failed, objective)
-    sign = 1 if objective.direction is Direction.MIN else -1
-    best = min(feasible, key=lambda p: (sign * p.score, not p.slo_met))
-    return Score(best.score, True, best.slo_met, best.level, best.value, {objective.name: best.score}, best.violations)
+        return _infeasible(points, failed, objective, select)
+    # By the formula without its caps, so that scores next to 0 are told apart as well.
+    best = max(feasible, key=lambda p: (point_merit(p, objective, "score"), p.slo_met))
+    return Score(
+        score=best.score,
+        feasible=True,
+        slo_met=best.slo_met,
+        level=best.level,
+        value=best.value,
+        objectives={objective.name: best.score},
+        violations=best.violations,
+        merits={objective.name: max(point_merit(p, objective, select) for p in feasible)},
+    )
 
 
-def _mean(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
+def point_merit(point: PointScore, objective: Objective, select: Select) -> Merit:
+    """What one load point is worth."""
+    return make_merit([(point.value, point.excess)], objective.direction, select, feasible=point.feasible)
+
+
+def _mean(
+    points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective, select: Select
+) -> Score:
     values = [p.value for p in points if p.feasible and p.value is not None]
     if failed or not points or len(values) < len(points):
-        return _infeasible(points, failed, objective)
+        return _infeasible(points, failed, objective, select)
     score = math.fsum(p.score / len(points) for p in points)
+    merit = make_merit([(p.value, p.excess) for p in points], objective.direction, select, feasible=True)
     return Score(
         score=score,
         feasible=True,
@@ -124,14 +146,18 @@ def _mean(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objec
         value=math.fsum(v / len(values) for v in values),
         objectives={objective.name: score},
         violations=tuple(v for p in points for v in p.violations),
+        merits={objective.name: merit},
     )
 
 
-def _infeasible(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
+def _infeasible(
+    points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective, select: Select
+) -> Score:
     """Says of each level why; the violations are those of the level that is the least over."""
-    nearest = min((p for p in points), key=lambda p: p.penalty, default=None)
+    nearest = max(points, key=lambda p: point_merit(p, objective, select), default=None)
     reasons = [f"{p.level}: {p.reason}" for p in points if p.reason] + [f"{level}: failed" for level in failed]
     score = infeasible_score(objective.direction)
+    excesses = [(p.value, p.excess) for p in ([nearest] if objective.aggregate is Aggregate.BEST else points) if p]
     return Score(
         score=score,
         feasible=False,
@@ -141,4 +167,5 @@ def _infeasible(points: Sequence[PointScore], failed: Sequence[LoadLevel | str],
         objectives={objective.name: score},
         violations=nearest.violations if nearest else (),
         reason="; ".join(reasons) or "nothing was measured",
+        merits={objective.name: make_merit(excesses, objective.direction, select, feasible=False)},
     )

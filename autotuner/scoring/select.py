@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
-from autotuner.metrics.direction import Direction
 from autotuner.metrics.load_level import LoadLevel
+from autotuner.scoring.merit import Merit, Select, make_merit
 from autotuner.scoring.objective import Aggregate, Objective
 from autotuner.scoring.score import Score, Violation
+from autotuner.scoring.scorer import point_merit
 
 
 @dataclass(frozen=True)
@@ -22,43 +22,45 @@ class Choice:
     score: float
     feasible: bool
     slo_met: bool
-    penalty: float = 0.0
     violations: tuple[Violation, ...] = ()
     reason: str = ""
+    merit: Merit = field(default_factory=Merit)
 
 
-def select_best(
-    scores: Mapping[str, Score], objective: Objective, select: Literal["slo_met", "score"] = "slo_met"
-) -> Choice | None:
-    """The best score among those that meet every SLO, if any does, else among the feasible; ``None`` without any.
+def select_best(scores: Mapping[str, Score], objective: Objective, select: Select = "slo_met") -> Choice | None:
+    """The feasible choice of greatest merit; ``None`` without any.
 
-    ``scores`` are those of the last rungs of completed trials, ``objective`` is the study's first. Where one load
-    point makes the score, each point of a trial is weighed: a trial whose best score breaks an SLO at
-    concurrency 32 may still have the best score of all that meet them at 8. ``select="score"`` ignores the SLOs.
-    Of equal scores the first wins.
+    ``scores`` are those of the last rungs of completed trials, ``objective`` is the study's first. That is the best
+    score among those that meet every SLO, or, where none does, what is the least over them; ``select="score"`` ignores
+    that. Where one load point makes the score, each point of a trial is weighed. Of equals the first wins.
     """
-    candidates = [c for trial_id, score in scores.items() for c in choices(trial_id, score, objective) if c.feasible]
-    if select == "slo_met":
-        candidates = [c for c in candidates if c.slo_met] or candidates
-    sign = 1 if objective.direction is Direction.MIN else -1
-    return min(candidates, key=lambda c: sign * c.score, default=None)
+    found = select_closest(scores, objective, select)
+    return found if found is not None and found.feasible else None
 
 
-def select_closest(scores: Mapping[str, Score], objective: Objective) -> Choice | None:
-    """What came closest to the SLOs: feasible before infeasible, then the least penalty, then the best score."""
-    candidates = [c for trial_id, score in scores.items() for c in choices(trial_id, score, objective)]
-    sign = 1 if objective.direction is Direction.MIN else -1
-    return min(candidates, key=lambda c: (not c.feasible, c.penalty, sign * c.score), default=None)
+def select_closest(scores: Mapping[str, Score], objective: Objective, select: Select = "slo_met") -> Choice | None:
+    """As ``select_best``; where nothing is feasible, what is the least over the SLOs."""
+    candidates = [c for trial_id, score in scores.items() for c in choices(trial_id, score, objective, select)]
+    return max(candidates, key=lambda c: c.merit, default=None)
 
 
-def choices(trial_id: str, score: Score, objective: Objective) -> Iterator[Choice]:
+def choices(trial_id: str, score: Score, objective: Objective, select: Select = "slo_met") -> Iterator[Choice]:
     """What can be chosen of a trial: its load points, or, where levels are averaged, the whole of it."""
     points = [p for p in score.points if p.objective == objective.name]
     if objective.aggregate is Aggregate.BEST:
         for p in points:
-            yield Choice(trial_id, p.level, p.value, p.score, p.feasible, p.slo_met, p.penalty, p.violations, p.reason)
+            yield Choice(
+                trial_id,
+                p.level,
+                p.value,
+                p.score,
+                p.feasible,
+                p.slo_met,
+                p.violations,
+                p.reason,
+                point_merit(p, objective, select),
+            )
     else:
-        penalty = sum(p.penalty for p in points)
         yield Choice(
             trial_id,
             None,
@@ -66,7 +68,7 @@ def choices(trial_id: str, score: Score, objective: Objective) -> Iterator[Choic
             score.score,
             score.feasible,
             score.slo_met,
-            penalty,
             score.violations,
             score.reason,
+            make_merit([(p.value, p.excess) for p in points], objective.direction, select, feasible=score.feasible),
         )

@@ -9,11 +9,13 @@ import numpy as np
 
 from autotuner.metrics.measurement import FloatArray, Measurement
 from autotuner.metrics.percentile import percentile_interval
+from autotuner.scoring.merit import summed_excess
 from autotuner.scoring.score import Tier, Violation
 from autotuner.scoring.values import EXPONENT_CAP, PENALTY_CAP
 from autotuner.study.model import Slo, SloTerm
 
 MINOR_RATIO = 0.2  # up to 20 % over is MINOR
+_LEAST_EXCESS, _MOST_EXCESS = 1e-300, 1e300
 _ROUNDING = 1e-12  # 1.2 over 1.0 is 20 %, though not in binary
 
 
@@ -22,12 +24,14 @@ class SloVerdict:
     """``penalty`` is P, the sum over violated terms; ``hard_reasons`` say why the load point is infeasible.
 
     ``unmeasured`` are the columns of terms that the load point has no value for: whether they hold is not known.
+    ``excess`` is log(1 + P) of the P that has no cap: 0 where every term holds, all there is where one is unmeasured.
     """
 
     penalty: float
     violations: tuple[Violation, ...]
     hard_reasons: tuple[str, ...]
     unmeasured: tuple[str, ...] = ()
+    excess: float = 0.0
 
 
 def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
@@ -35,11 +39,13 @@ def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
     violations: list[Violation] = []
     reasons: list[str] = []
     unmeasured: list[str] = []
+    excesses: list[float] = []
     for metric, statistic, term in slo.terms():
         column = f"{metric}_{statistic}_ms"
         value = measurement.metrics.get(column)
         if value is None or math.isnan(value):
             unmeasured.append(column)
+            excesses.append(_MOST_EXCESS)
             continue
         ratio = min((value - term.threshold_ms) / term.threshold_ms, 1e300)
         reason = _hard_reason(column, statistic, term, ratio, measurement.samples.get(metric)) if term.hard_fail else ""
@@ -47,16 +53,27 @@ def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
             reasons.append(reason)
         if ratio > 0:
             penalty = term_penalty(ratio, term.weight, slo)
+            excesses.append(_term_excess(ratio, term.weight, slo))
             tier = Tier.HARD if reason else violation_tier(ratio)
             violations.append(Violation(column, value, term.threshold_ms, ratio, penalty, tier))
     total = min(sum(v.penalty for v in violations), PENALTY_CAP)
-    return SloVerdict(total, tuple(violations), tuple(reasons), tuple(unmeasured))
+    return SloVerdict(total, tuple(violations), tuple(reasons), tuple(unmeasured), summed_excess(excesses))
 
 
 def term_penalty(ratio: float, weight: float, slo: Slo) -> float:
     """weight × exp(v / steepness) for v > 0; ``curve: smooth`` subtracts the weight, so that it starts at 0."""
-    exponential = math.exp(min(ratio / slo.steepness, EXPONENT_CAP))
-    return min(weight * (exponential - 1 if slo.curve == "smooth" else exponential), PENALTY_CAP)
+    return min(weight * _curve(min(ratio / slo.steepness, EXPONENT_CAP), slo), PENALTY_CAP)
+
+
+def _term_excess(ratio: float, weight: float, slo: Slo) -> float:
+    """log(1 + penalty) of one violated term, without the caps of ``term_penalty``; above 0."""
+    exponent = ratio / slo.steepness
+    excess = math.log1p(weight * _curve(exponent, slo)) if exponent < EXPONENT_CAP else exponent + math.log(weight)
+    return min(max(excess, _LEAST_EXCESS), _MOST_EXCESS)
+
+
+def _curve(exponent: float, slo: Slo) -> float:
+    return math.exp(exponent) - 1 if slo.curve == "smooth" else math.exp(exponent)
 
 
 def violation_tier(ratio: float) -> Tier:

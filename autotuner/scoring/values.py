@@ -1,8 +1,6 @@
-"""Scores as numbers: finite, comparable, fit for a sampler."""
+"""Scores as numbers: finite and comparable."""
 
 from __future__ import annotations
-
-import math
 
 from autotuner.metrics.direction import Direction
 
@@ -23,16 +21,6 @@ def penalised(value: float, penalty: float, direction: Direction) -> float:
 def infeasible_score(direction: Direction) -> float:
     """Finite, and worse than the score of any feasible Config."""
     return _INFEASIBLE_MIN if direction is Direction.MIN else _INFEASIBLE_MAX
-
-
-def told_value(score: float, direction: Direction) -> float:
-    """What a sampler is told of a score: the same order and direction, on a scale that a Gaussian process can take.
-
-    sign(x) · log(1 + |x|): infeasible is 69.1 where less is better and −0.69 where more is.
-    """
-    if not math.isfinite(score):
-        score = infeasible_score(direction)
-    return math.copysign(math.log1p(abs(score)), score)
 
 
 def better(a: float, b: float, direction: Direction) -> bool:

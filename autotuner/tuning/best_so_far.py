@@ -11,13 +11,11 @@ from autotuner.tuning.events import StudyStarted, TrialEnded
 
 @dataclass
 class BestSoFar:
-    """``best``: the trial's id and its score. What meets the SLOs beats what does not."""
+    """``best``: the trial's id and its score."""
 
-    minimise: bool = False
     best: tuple[str, Score] | None = None
 
     def begin(self, study: StudyStarted) -> None:
-        self.minimise = study.direction == "min"
         self.best = study.resumed_best
 
     def see(self, event: TrialEnded) -> None:
@@ -27,9 +25,4 @@ class BestSoFar:
             self.best = (event.trial_id, score)
 
     def _beats(self, score: Score) -> bool:
-        if self.best is None:
-            return True
-        known = self.best[1]
-        if score.slo_met != known.slo_met:
-            return score.slo_met
-        return score.score < known.score if self.minimise else score.score > known.score
+        return self.best is None or score.merit() > self.best[1].merit()

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from itertools import count, islice
-from typing import Literal
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import Objective, Score, select_best
+from autotuner.scoring import Score, select_best
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.confirmation import confirmation_round, confirmations
+from autotuner.tuning.confirmation import confirmation_cost, plan_confirmations
+from autotuner.tuning.ending import Ending
 from autotuner.tuning.followed_trial import Followed, KnownTrial
 from autotuner.tuning.known_nodes import KnownNodes, Places
 from autotuner.tuning.node_health import NodeHealth, Quarantine
@@ -31,6 +31,7 @@ from autotuner.tuning.placement_policy import Need, Node, Share
 from autotuner.tuning.proposals import Proposals
 from autotuner.tuning.proposers import Proposer
 from autotuner.tuning.repeats import Repeats
+from autotuner.tuning.rules import Rules
 from autotuner.tuning.twin_checks import TwinChecks
 from autotuner.tuning.waiting_line import LOOK_AHEAD, WaitingLine
 
@@ -44,26 +45,6 @@ class Pause(StrEnum):
     WAIT = "wait"  # until a running trial ends, or something gets free
     FINISHED = "finished"
     NO_PLACE = "no_place"  # no node is left that could hold what is left to do
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What of the study steers the conductor. ``trials`` counts the baselines: ``baseline``, the default that the
-    best is compared with, and those of the study's further GPU types."""
-
-    trials: int
-    rungs: int
-    confirm: int
-    objectives: tuple[Objective, ...]
-    baseline: Config
-    max_running: int | None
-    select: Literal["slo_met", "score"]
-    more_baselines: tuple[Config, ...] = ()
-    trials_per_checked_node: int | None = None
-
-    @property
-    def baselines(self) -> tuple[Config, ...]:
-        return (self.baseline, *self.more_baselines)
 
 
 def _nothing_reserved(_: Config) -> Need:
@@ -104,7 +85,7 @@ class Conductor:
         self._nodes = KnownNodes(NodeHealth(quarantined), twins, nodes)
         self._proposals = Proposals(proposer, need_of, self._nodes, rules.objectives)
         self._without_place_since: float | None = None
-        self.stop_reason = ""
+        self._ending = Ending()
         for trial in known:
             self._recall(trial)
 
@@ -115,9 +96,12 @@ class Conductor:
 
         ``nodes`` are the live ones; ``None``: Ray places trials itself, in their order.
         """
-        if self._budget.is_spent(spent):
-            self._stop("budget: " + self._budget.what_is_spent(spent))
-            return Pause.FINISHED if not self.running() else Pause.WAIT
+        if limit := self._budget.what_is_spent(spent):
+            if self.running():
+                return Pause.WAIT
+            if self._has_more_to_do():
+                self._ending.limit = limit
+            return Pause.FINISHED
         check = None if nodes is None else self._start_check(nodes)
         if check is not None:
             return check
@@ -132,15 +116,23 @@ class Conductor:
                 return started
         if len(self._line) or self.running():
             return self._wait(spent, places)
-        self._stop("all trials done")
         return Pause.FINISHED
 
     def must_stop(self, trial_id: str, spent: Spent) -> bool:
         """Whether a running trial must end at its next rung, for a budget's sake or as all that was to be seen."""
-        phase = self._followed[trial_id].assignment.phase
-        if self._budget.is_spent(spent) or phase is Phase.NODE_CHECK:
-            return True
-        return phase is Phase.SEARCH and self._no_time_to_search(spent)
+        trial = self._followed[trial_id]
+        phase = trial.assignment.phase
+        limit = self._budget.what_is_spent(spent)
+        if phase is Phase.SEARCH:
+            limit = limit or self._search_limit(spent)
+        if limit and len(trial.scores) < trial.assignment.rungs:
+            self._ending.limit = limit
+        return bool(limit) or phase is Phase.NODE_CHECK
+
+    @property
+    def stop_reason(self) -> str:
+        """Why the study ends, once it does."""
+        return self._ending.reason
 
     def running(self) -> list[Assignment]:
         return [f.assignment for f in self._followed.values() if not f.state.is_terminal]
@@ -165,6 +157,7 @@ class Conductor:
     def rung_ended(self, report: RungReport) -> None:
         """Notes a rung's score; called for recalled rungs too."""
         trial = self._followed[report.trial_id]
+        trial.is_cut = report.out_of_time
         trial.seconds = report.usage.reserved_s
         trial.gpu_seconds = report.usage.reserved_s * report.gpus
         if report.score is not None and report.rung == len(trial.scores):
@@ -194,6 +187,7 @@ class Conductor:
             return
         trial.state = state
         trial.failure = failure
+        self._ending.note(trial)
         if trial.assignment.phase is Phase.NODE_CHECK:
             self._nodes.check_ended(trial)
         if trial.assignment.phase is Phase.SEARCH:
@@ -212,6 +206,13 @@ class Conductor:
         }
         choice = select_best(completed, self._rules.objectives[0], self._rules.select)
         return choice.trial_id if choice else None
+
+    @property
+    def ranks_by_violation(self) -> bool:
+        """Whether trials have come to their end and none of them meets the SLOs."""
+        ended = [f for f in self._followed.values() if f.assignment.phase.explores and f.state is TrialState.COMPLETED]
+        met = any(f.scores and f.scores[-1].slo_met for f in ended)
+        return self._rules.select == "slo_met" and bool(ended) and not met
 
     # ── starting ──────────────────────────────────────────────────────────────────────────────
 
@@ -261,7 +262,7 @@ class Conductor:
             self._without_place_since = spent.wall_s
         if spent.wall_s - self._without_place_since < _PATIENCE_S:
             return Pause.WAIT
-        self._stop("no node is left that holds a trial")
+        self._ending.has_no_place = True
         if places.could_hold(self._need_of(self._rules.baseline)) and self._let_go(Phase.SEARCH, Phase.BASELINE):
             return Pause.WAIT
         return Pause.NO_PLACE
@@ -269,7 +270,7 @@ class Conductor:
     # ── searching ─────────────────────────────────────────────────────────────────────────────
 
     def _start_or_propose(self, spent: Spent, places: Places | None) -> Assignment | None:
-        if self._fresh(Phase.SEARCH) and self._no_time_to_search(spent):
+        if self._fresh(Phase.SEARCH) and self._must_not_search(spent):
             self._let_go(Phase.SEARCH)
         if not self._proposer.learns:  # the more are known, the better they can be laid out
             while places is not None and self._is_searching(spent) and self._draw(places):
@@ -280,15 +281,21 @@ class Conductor:
         return started
 
     def _is_searching(self, spent: Spent) -> bool:
-        if self._proposals.is_exhausted or self._searched() >= self._rules.trials:
-            return False
-        return not self._no_time_to_search(spent)
+        return self._could_search() and not self._must_not_search(spent)
 
-    def _no_time_to_search(self, spent: Spent) -> bool:
-        if not self._budget.is_spent(spent, keep=self._confirmation_cost()):
-            return False
-        self._stop("budget: " + self._budget.what_is_spent(spent, keep=self._confirmation_cost()))
-        return True
+    def _could_search(self) -> bool:
+        return not self._proposals.is_exhausted and self._searched() < self._rules.trials
+
+    def _must_not_search(self, spent: Spent) -> bool:
+        """Whether trials that were yet to come are not to be started; asked only where there are any."""
+        if limit := self._search_limit(spent):
+            self._ending.limit = limit
+        return bool(limit) or self._ending.is_cut_by_client()
+
+    def _search_limit(self, spent: Spent) -> str:
+        """The key of the budget that has no room for more than confirmation, if one has not."""
+        keep = confirmation_cost(self._followed.values(), self._rules.confirm)
+        return self._budget.what_is_spent(spent, keep=keep)
 
     def _let_go(self, *phases: Phase) -> bool:
         """Lets go of what was proposed and never started; returns whether there was any. Nothing more is proposed."""
@@ -328,7 +335,8 @@ class Conductor:
         if config is not None:
             self._join(Assignment(trial_id, Phase.SEARCH, config, self._rules.rungs))
         elif self._proposals.is_exhausted:
-            self._stop("the space has no further Config" + (" that fits on a node" if self._proposals.refused else ""))
+            where = " that fits on a node" if self._proposals.refused else ""
+            self._ending.exhausted = f"the space has no further Config{where}"
         return config is not None
 
     def _join(self, assignment: Assignment) -> None:
@@ -341,38 +349,22 @@ class Conductor:
 
     def _searched(self) -> int:
         waiting = sum(a.phase.explores for a in self._line.assignments)
-        return waiting + sum(f.assignment.phase.explores for f in self._followed.values())
+        return waiting + sum(f.counts for f in self._followed.values())
 
     # ── confirming ────────────────────────────────────────────────────────────────────────────
 
     def _plan_confirmation(self) -> None:
-        if self.running():
-            return
-        for assignment in self._confirmations():
-            if assignment.trial_id not in self._followed:
-                self._join(assignment)
-                return
+        if not self.running() and (missing := self._missing_confirmations()):
+            self._join(missing[0])
 
-    def _confirmations(self) -> list[Assignment]:
-        best, default = self.best(), _DEFAULT
-        if best is None or best == default or self._followed[default].state is not TrialState.COMPLETED:
-            return []
-        rounds = self._rules.confirm + self._spoiled_rounds()
-        return confirmations(self._followed[best].assignment, self._followed[default].assignment, rounds)
+    def _missing_confirmations(self) -> list[Assignment]:
+        planned = plan_confirmations(self._followed.values(), self.best(), self._rules.confirm)
+        return [assignment for assignment in planned if assignment.trial_id not in self._followed]
 
-    def _spoiled_rounds(self) -> int:
-        """Rounds that say nothing about a Config, for the client's or a node's sake: run again, within bounds."""
-        spoiled = {confirmation_round(f.assignment.trial_id) for f in self._followed.values() if f.is_spoiled}
-        return min(len(spoiled), self._rules.confirm)
-
-    def _confirmation_cost(self) -> Spent:
-        """What the confirmation rounds are expected to take, from the longest trials so far."""
-        completed = [f for f in self._followed.values() if f.state is TrialState.COMPLETED]
-        trials = 2 * self._rules.confirm
-        return Spent(
-            wall_s=trials * max((f.seconds for f in completed), default=0.0),
-            gpu_s=trials * max((f.gpu_seconds for f in completed), default=0.0),
-        )
+    def _has_more_to_do(self) -> bool:
+        """Whether the study would go on if it might."""
+        is_cut = any(trial.is_cut for trial in self._followed.values())
+        return is_cut or bool(len(self._line)) or self._could_search() or bool(self._missing_confirmations())
 
     # ── the past ──────────────────────────────────────────────────────────────────────────────
 
@@ -386,6 +378,7 @@ class Conductor:
             self._followed[trial.trial_id] = Followed(
                 assignment, list(trial.scores), trial.state, trial.seconds, trial.seconds * trial.gpus, trial.failure
             )
+            self._ending.note(self._followed[trial.trial_id])
         else:
             self._begun[trial.trial_id] = Followed(assignment)
             self._join(assignment)
@@ -395,6 +388,3 @@ class Conductor:
 
     def _running_in(self, *phases: Phase) -> bool:
         return any(a.phase in phases for a in self.running())
-
-    def _stop(self, reason: str) -> None:
-        self.stop_reason = self.stop_reason or reason

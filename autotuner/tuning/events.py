@@ -22,6 +22,7 @@ class StudyStarted:
     direction: str  # "min" or "max"
     concurrent_trials: int
     resumed: Mapping[TrialState, int] = field(default_factory=dict)  # of baseline and search, ended in earlier lives
+    resumed_counted: int = 0  # of these, towards ``trials``
     resumed_best: tuple[str, Score] | None = None  # trial and score
     confirm: int = 0  # rounds
     wall_clock_s: float | None = None  # budget
@@ -75,6 +76,14 @@ class TrialEnded:
 
 
 @dataclass(frozen=True)
+class RankingChanged:
+    """From the end of this trial on, trials rank by how far they are over the SLOs, or by their scores again."""
+
+    trial_id: str
+    by_violation: bool
+
+
+@dataclass(frozen=True)
 class TrialRepeated:
     """A trial that failed on ``node``, or was lost with it (``failure`` ``None``), is to be started again elsewhere."""
 
@@ -113,6 +122,7 @@ Event = (
     | RungEnded
     | TrialRepeated
     | TrialEnded
+    | RankingChanged
     | NodeQuarantined
     | PhaseStarted
     | StudyEnded

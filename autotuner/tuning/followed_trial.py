@@ -35,6 +35,17 @@ class Followed:
     seconds: float = 0.0
     gpu_seconds: float = 0.0
     failure: Failure | None = None
+    is_cut: bool = False  # in the middle of a rung, for want of time
+
+    @property
+    def is_at_fault(self) -> bool:
+        """Whether it failed by its Config's own fault."""
+        return self.failure is not None and self.failure.blames_config
+
+    @property
+    def counts(self) -> bool:
+        """Whether it uses up one of ``search.trials``."""
+        return self.assignment.phase.counts(self.failure)
 
     @property
     def is_spoiled(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from autotuner.scoring import Score, parse_objectives, score_rung
 from autotuner.servers import DIAGNOSED_BYTES, RunningServer, reset_caches
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.point_failure import point_failure
+from autotuner.tuning.point_failure import Client, point_failure
 from autotuner.tuning.rig import Clock
 
 _LOG = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class RungRunner:
                 timed_out = clock.monotonic_s() >= ends_at
                 break
             timed_out = clock.monotonic_s() >= ends_at
-            failure, is_dead = _judge(run, server, diagnose)
+            failure, is_dead = _judge(run, server, diagnose, self._client())
             if failure is None and timed_out:
                 failure = PointFailure(str(point.level), Failure.HANG, f"the rung did not end within {deadline_s:g} s")
             if failure is not None:
@@ -139,6 +140,9 @@ class RungRunner:
             return ()
         _LOG.warning("%s: %s: %s", self._assignment.trial_id, level, _CACHE_STAYED)
         return (_CACHE_STAYED,)
+
+    def _client(self) -> Client:
+        return Client(self._study.hardware.client_cpus, os.getloadavg()[0], os.cpu_count() or 1)
 
     def _remember(self, run: PointRun, failure: PointFailure | None, hopeless: bool) -> None:
         """What later rungs must know: a failed level stays failed, unless it was the client's or a node's fault."""
@@ -161,7 +165,7 @@ class RungRunner:
         )
         measured = {m.level for m in measurements}
         unmeasured = [level for level in self._levels if level not in measured]
-        score = score_rung(measurements, unmeasured, self._study.slo, self._objectives)
+        score = score_rung(measurements, unmeasured, self._study.slo, self._objectives, self._study.search.select)
         ending = died or _why_it_ends(score, failures, [*self._failed.values()], timed_out, bool(measurements))
         if ending is not None:
             score = dataclasses.replace(score, reason=score.reason or ending.message)
@@ -218,11 +222,11 @@ def _run_point(driver: LoadDriver, point: LoadPoint, left_s: Callable[[], float]
 
 
 def _judge(
-    run: PointRun, server: RunningServer, diagnose: Callable[[int | None, str], FailureReport]
+    run: PointRun, server: RunningServer, diagnose: Callable[[int | None, str], FailureReport], client: Client
 ) -> tuple[PointFailure | None, bool]:
     """Why the point has no measurement, ``None`` when it has one, and whether the server has died."""
     exit_code = server.exit_code(_DEATH_IS_TOLD_WITHIN_S if _may_be_dead(run) else 0.0)
-    failure = point_failure(run, exit_code, lambda code: diagnose(code, server.log_tail(DIAGNOSED_BYTES)))
+    failure = point_failure(run, exit_code, lambda code: diagnose(code, server.log_tail(DIAGNOSED_BYTES)), client)
     return failure, exit_code is not None
 
 

@@ -32,7 +32,7 @@ from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.capacity import check_capacity, misfit, misfit_values, need_of
 from autotuner.tuning.cluster import Cluster
 from autotuner.tuning.cluster_checks import nodes_without_secrets, refuse_docker_in_pods
-from autotuner.tuning.conductor import Conductor, Rules
+from autotuner.tuning.conductor import Conductor
 from autotuner.tuning.events import ConfigsLeftOut, NodeQuarantined, Observer, StudyEnded, StudyStarted
 from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.interrupts import Interrupts
@@ -46,6 +46,7 @@ from autotuner.tuning.placement_policy import Need
 from autotuner.tuning.proposers import make_proposer
 from autotuner.tuning.ray_searcher import ConductorSearcher
 from autotuner.tuning.rig import SystemClock
+from autotuner.tuning.rules import Rules
 from autotuner.tuning.session import ray_session
 from autotuner.tuning.store_actor import RemoteStore, start_store
 from autotuner.tuning.study_run import StudyRun
@@ -179,6 +180,7 @@ def _started(
         direction=str(parse_objective(study.objectives[0]).direction),
         concurrent_trials=concurrent,
         resumed=Counter(k.state for k in known if k.phase.explores and k.state.is_terminal),
+        resumed_counted=sum(k.phase.counts(k.failure) for k in known if k.state.is_terminal),
         resumed_best=_best_so_far(conductor),
         confirm=study.search.confirm,
         wall_clock_s=budget.wall_s,

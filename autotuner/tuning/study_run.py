@@ -24,6 +24,7 @@ from autotuner.tuning.events import (
     NodeQuarantined,
     Observer,
     PhaseStarted,
+    RankingChanged,
     RungEnded,
     TrialEnded,
     TrialRepeated,
@@ -133,6 +134,7 @@ class StudyRun:
         self._phases_told: set[Phase] = set()
         self._refused_told = 0
         self._misfits_told: set[str] = set()
+        self._ranks_by_violation = False
         self.finished = False
         self.has_no_place = False
 
@@ -322,6 +324,9 @@ class StudyRun:
                 *running.seconds(held_s),
             )
         )
+        if self._conductor.ranks_by_violation != self._ranks_by_violation:
+            self._ranks_by_violation = not self._ranks_by_violation
+            self.tell(RankingChanged(assignment.trial_id, self._ranks_by_violation))
 
 
 _PHASE_MESSAGES = {

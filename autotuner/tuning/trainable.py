@@ -129,5 +129,5 @@ def judged(study: Study, rung: int, score: Score | None) -> dict[str, Any]:
     eta = study.fidelity.eta
     result: dict[str, Any] = {RESOURCE: eta**rung, HYPERBAND_TIME: (eta ** (rung + 1) - 1) // (eta - 1)}
     if score is not None:
-        result[SCORE] = told_value(score.score, parse_objective(study.objectives[0]).direction)
+        result[SCORE] = told_value(score.merit(), parse_objective(study.objectives[0]).direction)
     return result

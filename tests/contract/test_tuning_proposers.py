@@ -11,11 +11,15 @@ import pytest
 
 from autotuner.engines import build_space
 from autotuner.errors import MissingExtraError
-from autotuner.scoring import Direction, infeasible_score, parse_objective, told_value
+from autotuner.results.records import TrialState
+from autotuner.scoring import Direction, parse_objective, parse_objectives
 from autotuner.space import SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.model import Study
+from autotuner.tuning.outcome import outcome as told_of
+from autotuner.tuning.outcome import refused
 from autotuner.tuning.proposers import Outcome, OutcomeKind, Proposer, make_proposer
+from tests.scores import joined, made_score
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 SAMPLERS = ["random", "tpe", "cmaes", "nsga2", "hyperopt", *(["gp"] if HAS_TORCH else [])]
@@ -77,13 +81,12 @@ def make(
 
 
 def completed(*scores: float, names: Sequence[str] = ("throughput",)) -> Outcome:
-    told = [told_value(s, parse_objective(n).direction) for s, n in zip(scores, names, strict=True)]
-    return Outcome(OutcomeKind.COMPLETED, tuple(told), {0: told[0]})
+    measured = joined(*(made_score(s, n) for s, n in zip(scores, names, strict=True)))
+    return told_of(TrialState.COMPLETED, None, [measured], parse_objectives(names))
 
 
 def infeasible(*names: str) -> Outcome:
-    directions = [parse_objective(name).direction for name in names or ("throughput",)]
-    return Outcome(OutcomeKind.INFEASIBLE, tuple(told_value(infeasible_score(d), d) for d in directions))
+    return refused(parse_objectives(names or ("throughput",)))
 
 
 PRUNED = Outcome(OutcomeKind.PRUNED, (), {0: 1.5, 1: 1.25})

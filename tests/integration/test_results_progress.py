@@ -18,7 +18,6 @@ import pytest
 import sqlalchemy
 
 from autotuner.errors import Failure, FolderError
-from autotuner.metrics import LoadKind, LoadLevel
 from autotuner.results import (
     OutputFolder,
     Phase,
@@ -36,14 +35,14 @@ from autotuner.results.driver import DriverState, find_driver
 from autotuner.results.find_progress import study_progress
 from autotuner.results.progress import Doing, Standing, StudyProgress
 from autotuner.results.records import Hold
-from autotuner.scoring import PointScore, Score
+from autotuner.scoring import Score
 from autotuner.study.model import Study
 from tests.integration.postgresql import postgresql
+from tests.scores import LEVEL, made_score
 from tests.tuning_parts import study as make_study
 
 STUDY_ID = "s1"
 BEGAN = 1_700_000_000.0
-LEVEL = LoadLevel(LoadKind.CONCURRENCY, 8)
 KEYS: dict[str, Any] = {
     "objective": "throughput",
     "search": {"trials": 6, "confirm": 2},
@@ -52,8 +51,7 @@ KEYS: dict[str, Any] = {
 
 
 def score(value: float, *, slo_met: bool = True) -> Score:
-    point = PointScore(LEVEL, "throughput", value, value, True, slo_met)
-    return Score(value, True, slo_met, LEVEL, value, {"throughput": value}, points=(point,))
+    return made_score(value, "throughput", slo_met=slo_met)
 
 
 class Diary:
@@ -454,7 +452,14 @@ def test_the_document_has_what_its_readers_rely_on(diary: Diary) -> None:
     document = diary.progress(100).as_dict()
     assert document["state"] == "running"
     assert document["driver"]["pid"] == os.getpid()
-    assert document["trials"] == {"planned": 6, "running": 2, "completed": 2, "stopped": 0, "failed": 1}
+    assert document["trials"] == {
+        "planned": 6,
+        "running": 2,
+        "completed": 2,
+        "stopped": 0,
+        "failed": 1,
+        "not_counted": 0,
+    }
     assert document["running"][0] == {
         "trial_id": "0003",
         "phase": "search",

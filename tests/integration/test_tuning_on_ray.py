@@ -19,7 +19,6 @@ import ray
 from prometheus_client.parser import text_string_to_metric_families
 
 from autotuner.errors import Failure
-from autotuner.metrics import LoadKind, LoadLevel
 from autotuner.results import OutputFolder, Phase, TrialState
 from autotuner.scoring import Score
 from autotuner.servers import owner_tag, tags
@@ -38,6 +37,7 @@ from autotuner.tuning.metrics_observer import STUDY_METRICS, MetricsObserver
 from autotuner.tuning.node_tasks import begin_reaping
 from autotuner.tuning.session import ray_session
 from autotuner.tuning.store_actor import RemoteStore, start_store
+from tests.scores import made_score
 from tests.tuning_parts import study
 
 WAIT_S = 60.0
@@ -61,7 +61,7 @@ def port() -> Iterator[str]:
 
 
 def score(value: float, *, slo_met: bool = True) -> Score:
-    return Score(value, True, slo_met, LoadLevel(LoadKind.CONCURRENCY, 8), value, {"goodput": value})
+    return made_score(value, "goodput", slo_met=slo_met)
 
 
 def started(name: str = STUDY, **changes: Any) -> StudyStarted:

@@ -18,6 +18,7 @@ from autotuner.tuning.events import (
     ConfigsLeftOut,
     Event,
     PhaseStarted,
+    RankingChanged,
     RungEnded,
     TrialEnded,
     TrialRepeated,
@@ -27,7 +28,7 @@ from autotuner.tuning.placement_policy import Need, Node, Share
 from autotuner.tuning.store_actor import StoreService
 from autotuner.tuning.study_run import StudyRun
 from tests.integration.tuning_rig import VirtualClock
-from tests.tuning_parts import CountingProposer, report, rules, study
+from tests.tuning_parts import CountingProposer, report, rules, score, study
 
 
 class Recorder:
@@ -171,6 +172,17 @@ def test_what_an_event_carries(scene: Scene) -> None:
     assert rung.score.score == 5.0
     assert ended.score is not None
     assert (ended.state, ended.score.score, ended.cpu_seconds) == (TrialState.STOPPED, 5.0, 30.0)
+
+
+def test_how_trials_rank_is_told_when_it_changes(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "study")
+    for number, slo_met in enumerate((False, True)):
+        trial_id = scene.start().trial_id
+        for rung in range(2):
+            scene.run.rung_ended(f"ray{number}", report(trial_id, rung, score(5.0, slo_met=slo_met), last=rung == 1))
+        scene.run.trial_ended(f"ray{number}", actor_lost=False)
+    told = [event for event in scene.seen.events if isinstance(event, RankingChanged)]
+    assert told == [RankingChanged("0000", by_violation=True), RankingChanged("0001", by_violation=False)]
 
 
 def test_reports_repeated_after_an_actors_death_are_told_once(scene: Scene) -> None:

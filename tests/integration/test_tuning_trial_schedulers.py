@@ -15,19 +15,21 @@ from ray.tune.schedulers import TrialScheduler
 from autotuner.errors import Failure
 from autotuner.results import OutputFolder, resolved_yaml
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import Score, infeasible_score, parse_objective
+from autotuner.scoring import Score, parse_objective
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor, Rules
+from autotuner.tuning.conductor import Conductor
 from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.placement_policy import Need, Share
+from autotuner.tuning.rules import Rules
 from autotuner.tuning.store_actor import StoreService
 from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, judged
 from autotuner.tuning.trial_schedulers import StudyTrialScheduler, make_trial_scheduler
 from tests.integration.tuning_rig import VirtualClock
+from tests.scores import made_score
 from tests.tuning_parts import CountingProposer, study
 
 CONTINUE, STOP, PAUSE = TrialScheduler.CONTINUE, TrialScheduler.STOP, TrialScheduler.PAUSE
@@ -39,9 +41,7 @@ def given(kind: str, *, rungs: int = 3, eta: int = 2, objective: str = "ttft_p90
 
 def score(study: Study, value: float | None) -> Score:
     """A rung's score; ``None`` is infeasible."""
-    objective = parse_objective(study.objectives[0])
-    number = infeasible_score(objective.direction) if value is None else value
-    return Score(number, value is not None, value is not None, None, value, {objective.name: number})
+    return made_score(value, study.objectives[0], feasible=value is not None)
 
 
 @dataclass

@@ -14,17 +14,22 @@ from autotuner.scoring import (
     Aggregate,
     Direction,
     Objective,
+    Score,
+    Select,
     better,
     infeasible_score,
     pareto_front,
     parse_objective,
     score_point,
     score_rung,
+    select_best,
     told_value,
 )
 from autotuner.study.model import Slo
 
 COLUMNS = ("ttft_p90_ms", "tpot_mean_ms", "e2e_p99_ms", "itl_p50_ms")
+LEVEL = LoadLevel(LoadKind.CONCURRENCY, 1)
+SELECTS: tuple[Select, ...] = ("slo_met", "score")
 any_float = st.floats(allow_nan=True, allow_infinity=True)
 non_negative = st.floats(0, 1e300)
 objectives = st.sampled_from(OBJECTIVES)
@@ -66,9 +71,11 @@ def test_scores_are_finite_for_any_input(measurement: Measurement, slo: Slo, obj
     score = score_point(measurement, slo, objective)
     assert math.isfinite(score.score)
     assert math.isfinite(score.penalty)
-    assert math.isfinite(told_value(score.score, objective.direction))
     rung = score_rung([measurement], [], slo, [objective])
     assert math.isfinite(rung.score)
+    for select in SELECTS:
+        merit = score_rung([measurement], [], slo, [objective], select).merit()
+        assert math.isfinite(told_value(merit, objective.direction))
 
 
 @given(measurements(), slos(), objectives)
@@ -77,10 +84,98 @@ def test_feasible_beats_infeasible_in_both_directions(measurement: Measurement, 
     score = score_point(measurement, slo, objective)
     if score.feasible:
         assert better(score.score, worst, objective.direction)
-        told = told_value(score.score, objective.direction), told_value(worst, objective.direction)
-        assert better(*told, objective.direction)
     else:
         assert score.score == worst
+
+
+@given(
+    st.lists(measurements(), min_size=1, max_size=3),
+    st.lists(measurements(), min_size=1, max_size=3),
+    slos(),
+    objectives,
+)
+def test_what_is_told_is_one_order(
+    here: list[Measurement], there: list[Measurement], slo: Slo, objective: Objective
+) -> None:
+    """Nothing < infeasible < violating < meeting, whichever way the objective points; within them as it says."""
+    a, b = (score_rung(points, [], slo, [objective]) for points in (here, there))
+    told = told_value(a.merit(), objective.direction), told_value(b.merit(), objective.direction)
+    grades = grade(a, objective), grade(b, objective)
+    if grades[0] != grades[1]:
+        assert better(*told, objective.direction) is (grades[0] > grades[1])
+    elif grades == (2, 2) and better(*told, objective.direction):
+        assert better(best_that_meets(a, objective), best_that_meets(b, objective), objective.direction)
+    nothing = told_value(score_rung([], [], slo, [objective]).merit(), objective.direction)
+    assert better(told[0], nothing, objective.direction)
+
+
+def grade(score: Score, objective: Objective) -> int:
+    """Of several load points one is chosen, or all count together."""
+    is_one = objective.aggregate is Aggregate.BEST
+    meets = any(point.slo_met for point in score.points) if is_one else score.slo_met
+    return 2 if meets else int(score.feasible)
+
+
+def best_that_meets(score: Score, objective: Objective) -> float:
+    if objective.aggregate is Aggregate.MEAN:
+        return score.score
+    met = [point.score for point in score.points if point.slo_met]
+    return min(met) if objective.direction is Direction.MIN else max(met)
+
+
+@given(measurements(), measurements(), slos(), objectives)
+def test_the_best_is_what_is_told_to_be(a: Measurement, b: Measurement, slo: Slo, objective: Objective) -> None:
+    for select in SELECTS:
+        scores = {name: score_rung([m], [], slo, [objective], select) for name, m in (("a", a), ("b", b))}
+        told = {name: told_value(score.merit(), objective.direction) for name, score in scores.items()}
+        best = select_best(scores, objective, select)
+        if best is not None:
+            other = "b" if best.trial_id == "a" else "a"
+            assert not better(told[other], told[best.trial_id], objective.direction)
+
+
+@given(
+    value=st.floats(1e-3, 1e6),
+    over=st.tuples(st.floats(1e-3, 1e9), st.floats(1.0001, 1e3)),
+    steepness=st.floats(0.01, 10),
+    objective=first_objectives,
+)
+def test_a_lesser_violation_is_told_apart_however_far_the_slo_is(
+    value: float, over: tuple[float, float], steepness: float, objective: Objective
+) -> None:
+    slo = Slo.model_validate({"ttft": {"p90": {"threshold_ms": 1.0}}, "steepness": steepness})
+
+    def told(ratio: float) -> float:
+        measured = Measurement(LEVEL, 10, 0, {objective.column: value, "ttft_p90_ms": 1 + ratio})
+        return told_value(score_rung([measured], [], slo, [objective]).merit(), objective.direction)
+
+    near = over[0]
+    assert better(told(near), told(near * over[1]), objective.direction)
+
+
+@given(
+    values=st.tuples(st.floats(1e-3, 1e6), st.floats(1e-3, 1e6)),
+    over=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    objective=first_objectives,
+)
+def test_scores_within_their_range_rank_as_they_are_where_the_slos_are_ignored(
+    values: tuple[float, float], over: tuple[float, float], objective: Objective
+) -> None:
+    slo = Slo.model_validate({"tpot": {"mean": {"threshold_ms": 100.0}}})
+    rungs = [
+        score_rung(
+            [Measurement(LEVEL, 10, 0, {objective.column: value, "tpot_mean_ms": 100 * (1 + ratio)})],
+            [],
+            slo,
+            [objective],
+            "score",
+        )
+        for value, ratio in zip(values, over, strict=True)
+    ]
+    told = [told_value(rung.merit(), objective.direction) for rung in rungs]
+    a, b = (rung.score for rung in rungs)
+    if abs(a - b) > 1e-9 * max(a, b):
+        assert better(told[0], told[1], objective.direction) is better(a, b, objective.direction)
 
 
 @given(

@@ -27,6 +27,7 @@ from autotuner.tuning.events import (
     TrialEnded,
     TrialStarted,
 )
+from tests.scores import made_score
 
 CONFIG: dict[str, Any] = {"size": 512, "ratio": 0.5, "on": True, "kind": "q8_0", "none": None, "list": [1, "a"]}
 LEVEL = LoadLevel(LoadKind.CONCURRENCY, 8)
@@ -40,8 +41,8 @@ class Clock:
         return self.now
 
 
-def score(value: float, *, feasible: bool = True, slo_met: bool = True) -> Score:
-    return Score(value, feasible, slo_met, LEVEL, value, {}, reason="" if feasible else "too many errors")
+def score(value: float, objective: str = "goodput", *, feasible: bool = True, slo_met: bool = True) -> Score:
+    return made_score(value, objective, feasible=feasible, slo_met=slo_met)
 
 
 def started(**changes: Any) -> StudyStarted:
@@ -167,20 +168,20 @@ def test_a_terminal_gets_a_live_table() -> None:
         assert said in text, said
 
 
-@pytest.mark.parametrize("direction", ["max", "min"])
-def test_the_best_so_far_meets_slos_first_then_scores(direction: str) -> None:
+@pytest.mark.parametrize(("objective", "direction"), [("goodput", "max"), ("ttft_p90", "min")])
+def test_the_best_so_far_meets_slos_first_then_scores(objective: str, direction: str) -> None:
     progress = Progress(Clock())
     progress.see(started(direction=direction))
     best, worse = (9.0, 5.0) if direction == "max" else (5.0, 9.0)
-    progress.see(ended("0000", TrialState.COMPLETED, score(best, slo_met=False)))
+    progress.see(ended("0000", TrialState.COMPLETED, score(best, objective, slo_met=False)))
     assert progress.best is not None
-    progress.see(ended("0001", TrialState.COMPLETED, score(worse)))
+    progress.see(ended("0001", TrialState.COMPLETED, score(worse, objective)))
     assert progress.best[0] == "0001"
-    progress.see(ended("0002", TrialState.STOPPED, score(best)))
-    progress.see(ended("0003", TrialState.COMPLETED, score(best, feasible=False, slo_met=False)))
-    progress.see(ended("0001-c1", TrialState.COMPLETED, score(best), Phase.CONFIRM))
+    progress.see(ended("0002", TrialState.STOPPED, score(best, objective)))
+    progress.see(ended("0003", TrialState.COMPLETED, score(best, objective, feasible=False, slo_met=False)))
+    progress.see(ended("0001-c1", TrialState.COMPLETED, score(best, objective), Phase.CONFIRM))
     assert progress.best[0] == "0001"
-    progress.see(ended("0004", TrialState.COMPLETED, score(best)))
+    progress.see(ended("0004", TrialState.COMPLETED, score(best, objective)))
     assert progress.best[0] == "0004"
 
 

@@ -55,6 +55,7 @@ def progress(**changes: Any) -> StudyProgress:
         "rungs": 3,
         "trials_planned": 40,
         "trials": dict.fromkeys(TrialState, 0),
+        "not_counted": 0,
         "confirmations": (0, 6),
         "running": (),
         "failures": {},
@@ -130,6 +131,14 @@ def test_what_runs_is_a_table_and_what_is_known_a_list() -> None:
         "tp 4, max-num-seqs 128" in lines
     )
     assert "0010 search measuring 0 of 3 – 3 min 20 s 12 s ago – 0 tp 4, max-num-seqs 128" in lines
+
+
+def test_trials_that_use_up_no_trial_are_told_apart() -> None:
+    text = " ".join(shown(progress(trials={TrialState.COMPLETED: 5, TrialState.FAILED: 3}, not_counted=2)).split())
+    assert (
+        "trials 6 of 40 ended (5 completed, 3 failed); 2 of the failed are not counted: the load driver was too slow"
+        in text
+    )
 
 
 def test_a_trial_that_waits_for_a_place_holds_nothing() -> None:

@@ -21,12 +21,12 @@ from autotuner.scoring import (
     score_rung,
     select_best,
     select_closest,
-    told_value,
 )
 from autotuner.study.model import Slo
 
 E2E = parse_objective("e2e_mean")
 THROUGHPUT = parse_objective("throughput")
+GOODPUT = parse_objective("goodput")
 
 
 def level(concurrency: float) -> LoadLevel:
@@ -249,6 +249,50 @@ def test_the_best_meets_the_slos_if_any_does() -> None:
     assert select_best({"failed": failed}, THROUGHPUT) is None
 
 
+def test_where_nothing_meets_the_slos_the_best_is_the_least_over_them() -> None:
+    """Scores do not tell: both are 0, or next to it; and the faster one is further over."""
+    limits = slo(ttft={"p90": {"threshold_ms": 1}})
+    near = score_rung([point(8, goodput_per_s=0, ttft_p90_ms=900)], [], limits, [GOODPUT])
+    far = score_rung([point(8, goodput_per_s=0, ttft_p90_ms=901)], [], limits, [GOODPUT])
+    assert near.score == far.score == 0
+    best = select_best({"far": far, "near": near}, GOODPUT)
+    assert best is not None
+    assert (best.trial_id, best.slo_met) == ("near", False)
+    slow = score_rung([point(8, output_tokens_per_s=10, ttft_p90_ms=900)], [], limits, [THROUGHPUT])
+    fast = score_rung([point(8, output_tokens_per_s=99, ttft_p90_ms=901)], [], limits, [THROUGHPUT])
+    assert slow.score < fast.score, "both penalties are at their cap"
+    best = select_best({"fast": fast, "slow": slow}, THROUGHPUT)
+    assert best is not None
+    assert best.trial_id == "slow"
+
+
+def test_scores_alone_decide_where_the_slos_are_asked_to_be_ignored() -> None:
+    limits = slo(ttft={"p90": {"threshold_ms": 1}})
+    near = score_rung([point(8, output_tokens_per_s=10, ttft_p90_ms=900)], [], limits, [THROUGHPUT], "score")
+    far = score_rung([point(8, output_tokens_per_s=99, ttft_p90_ms=950)], [], limits, [THROUGHPUT], "score")
+    best = select_best({"far": far, "near": near}, THROUGHPUT, "score")
+    assert best is not None
+    assert best.trial_id == "near", "its penalty is that of 5 thresholds less, far more than ten times"
+
+
+def test_a_rung_is_worth_its_level_that_meets_the_slos_though_another_scores_better() -> None:
+    limits = slo(ttft={"p90": {"threshold_ms": 100, "weight": 0.1}})
+    points = [point(1, output_tokens_per_s=40, ttft_p90_ms=50), point(8, output_tokens_per_s=90, ttft_p90_ms=101)]
+    both = score_rung(points, [], limits, [THROUGHPUT])
+    assert both.level == level(8)
+    assert both.merit() == score_rung(points[:1], [], limits, [THROUGHPUT]).merit()
+    alone = score_rung(points, [], limits, [THROUGHPUT], "score")
+    assert alone.merit() == score_rung(points[1:], [], limits, [THROUGHPUT], "score").merit()
+
+
+def test_the_violations_of_an_infeasible_rung_are_those_of_the_level_least_over() -> None:
+    limits = slo(ttft={"p90": {"threshold_ms": 100}})
+    points = [point(8, errors=9, ttft_p90_ms=400), point(1, errors=9, ttft_p90_ms=150)]
+    rung = score_rung(points, [], limits, [THROUGHPUT])
+    assert not rung.feasible
+    assert [v.value for v in rung.violations] == [150]
+
+
 def test_closest_has_the_least_violation() -> None:
     limits = slo(ttft={"p90": {"threshold_ms": 100}})
     near = score_rung([point(8, output_tokens_per_s=10, ttft_p90_ms=105)], [], limits, [THROUGHPUT])
@@ -280,15 +324,6 @@ def test_an_unknown_objective_names_the_nearest() -> None:
         parse_objective("goodput_per_gpus")
     assert caught.value.nearest == "goodput_per_gpu"
     assert caught.value.key == "objective"
-
-
-def test_told_values_keep_order_and_stay_small() -> None:
-    told = [told_value(score, Direction.MIN) for score in (0.0, 3.0, 1e10, infeasible_score(Direction.MIN))]
-    assert told == sorted(told)
-    assert told[-1] < 70
-    worst, low, high = (told_value(s, Direction.MAX) for s in (infeasible_score(Direction.MAX), 0.0, 500.0))
-    assert worst < low < high
-    assert math.isfinite(told_value(math.nan, Direction.MAX))
 
 
 def test_better() -> None:

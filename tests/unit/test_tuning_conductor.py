@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,10 @@ from autotuner.results.records import Phase, TrialState
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor, Pause, Rules
+from autotuner.tuning.conductor import Conductor, Pause
 from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.proposers import OutcomeKind
+from autotuner.tuning.rules import Rules
 from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
 
 NOTHING = Spent()
@@ -142,6 +144,71 @@ def test_a_confirmation_that_failed_by_its_own_fault_is_not_run_again() -> None:
     assert study.next(NOTHING) is Pause.FINISHED
 
 
+def saturate(conductor: Conductor, trial_id: str) -> None:
+    conductor.trial_ended(trial_id, F, Failure.CLIENT_SATURATED)
+
+
+def test_a_default_that_the_client_was_too_slow_for_is_measured_once_more_at_the_end() -> None:
+    study = conductor(rules(trials=2, confirm=2))
+    saturate(study, start(study).trial_id)
+    complete(study, start(study), 1.0)
+    assert run_all(study, {}) == ["0001-c1", "0000-c1", "0000-c2", "0001-c2"]
+
+
+def two_types(**more: Any) -> Rules:
+    return dataclasses.replace(rules(**more), more_baselines=(Config({"default": True, "accelerator": "L40S"}),))
+
+
+def test_the_best_is_confirmed_against_the_first_default_that_came_to_its_end() -> None:
+    study = conductor(two_types(trials=3, confirm=1))
+    first, second = start(study), start(study)
+    saturate(study, first.trial_id)
+    complete(study, second, 5.0)
+    searched = start(study)
+    complete(study, searched, 1.0)
+    assert run_all(study, {}) == ["0002-c1", "0001-c1"]
+
+
+def test_a_default_that_failed_by_its_own_fault_does_not_stand_for_one_that_completed() -> None:
+    study = conductor(two_types(trials=3, confirm=1))
+    study.trial_ended(start(study).trial_id, F, Failure.OUT_OF_MEMORY_AT_START)
+    complete(study, start(study), 5.0)
+    complete(study, start(study), 1.0)
+    assert run_all(study, {}) == ["0002-c1", "0001-c1"]
+
+
+def test_a_default_of_another_type_that_is_the_best_is_confirmed_against_the_first() -> None:
+    study = conductor(two_types(trials=2, confirm=1))
+    complete(study, start(study), 5.0)
+    complete(study, start(study), 1.0)
+    assert run_all(study, {}) == ["0001-c1", "0000-c1"]
+
+
+def test_trials_that_the_client_was_too_slow_for_are_replaced() -> None:
+    study = conductor(rules(trials=3, confirm=0, max_running=1))
+    complete(study, start(study), 5.0)
+    saturate(study, start(study).trial_id)
+    assert run_all(study, {}) == ["0002", "0003"]
+    assert study.stop_reason == "all trials done"
+
+
+def test_a_client_that_is_always_too_slow_ends_the_search_and_is_told() -> None:
+    study = conductor(rules(trials=40, confirm=0, max_running=1))
+    complete(study, start(study), 5.0)
+    for _ in range(5):
+        saturate(study, start(study).trial_id)
+    assert study.next(NOTHING) is Pause.FINISHED
+    assert "too slow in 5 trials in a row" in study.stop_reason
+    assert "hardware.client_cpus" in study.stop_reason
+
+
+def test_earlier_lives_saturated_trials_are_remembered() -> None:
+    saturated = [known(n, F, failure=Failure.CLIENT_SATURATED) for n in range(1, 6)]
+    study = conductor(rules(trials=40, confirm=0), known=(known(0, C, 3.0, 5.0), *saturated))
+    assert study.next(NOTHING) is Pause.FINISHED
+    assert "too slow in 5 trials" in study.stop_reason
+
+
 def test_failed_baseline_leaves_nothing_to_compare_with() -> None:
     study = conductor(rules(trials=2))
     baseline = start(study)
@@ -175,6 +242,52 @@ def test_exhausted_space_ends_the_search_early() -> None:
     study = conductor(rules(trials=10, confirm=1), CountingProposer(size=2))
     assert run_all(study, {"0002": 1.0}) == ["0000", "0001", "0002", "0002-c1", "0000-c1"]
     assert study.stop_reason == "the space has no further Config"
+
+
+def test_a_budget_that_cuts_the_search_is_told_though_the_space_is_exhausted_too() -> None:
+    study = conductor(rules(trials=10, confirm=0, max_running=1), CountingProposer(size=3), Budget(wall_s=100))
+    complete(study, start(study), 5.0)
+    complete(study, start(study), 5.0)
+    assert study.next(Spent(wall_s=100)) is Pause.FINISHED
+    assert study.stop_reason == "budget: wall_clock_h"
+
+
+def test_a_budget_that_is_spent_when_all_is_done_has_cut_nothing() -> None:
+    study = conductor(rules(trials=2, confirm=1, max_running=1), budget=Budget(wall_s=100))
+    complete(study, start(study), 5.0)
+    complete(study, start(study), 1.0)
+    for _ in range(2):
+        complete(study, start(study, Spent(wall_s=60)), 1.0)
+    assert study.next(Spent(wall_s=100)) is Pause.FINISHED
+    assert study.stop_reason == "all trials done"
+
+
+def test_a_budget_that_leaves_no_room_for_confirmation_is_told() -> None:
+    study = conductor(rules(trials=2, confirm=1, max_running=1), budget=Budget(gpu_s=100))
+    complete(study, start(study), 5.0)
+    complete(study, start(study), 1.0)
+    assert study.next(Spent(gpu_s=100)) is Pause.FINISHED
+    assert study.stop_reason == "budget: gpu_hours"
+
+
+def test_a_budget_that_stops_a_trial_before_its_last_rung_is_told() -> None:
+    study = conductor(rules(trials=2, confirm=0, max_running=2), budget=Budget(wall_s=100))
+    baseline, searched = start(study), start(study)
+    study.rung_ended(report(searched.trial_id, 0, 3.0))
+    assert study.must_stop(searched.trial_id, Spent(wall_s=100))
+    study.trial_ended(searched.trial_id, S, None)
+    complete(study, baseline, 5.0)
+    assert study.next(Spent(wall_s=100)) is Pause.FINISHED
+    assert study.stop_reason == "budget: wall_clock_h"
+
+
+def test_a_budget_that_cuts_the_last_rung_is_told() -> None:
+    study = conductor(rules(trials=1, confirm=0), budget=Budget(wall_s=100))
+    start(study)
+    study.rung_ended(report("0000", 0, None, out_of_time=True))
+    study.trial_ended("0000", S, None)
+    assert study.next(Spent(wall_s=100)) is Pause.FINISHED
+    assert study.stop_reason == "budget: wall_clock_h"
 
 
 def test_an_exhausted_space_waits_for_what_runs() -> None:

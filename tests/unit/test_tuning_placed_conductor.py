@@ -10,11 +10,12 @@ from autotuner.results.records import Phase, TrialState
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor, Pause, Rules
+from autotuner.tuning.conductor import Conductor, Pause
 from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.node_health import Quarantine
 from autotuner.tuning.placement_policy import Need, Node, Share
 from autotuner.tuning.proposers import OutcomeKind
+from autotuner.tuning.rules import Rules
 from tests.tuning_parts import CountingProposer, report, rules, score
 
 NOTHING = Spent()

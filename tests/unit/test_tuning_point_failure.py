@@ -9,8 +9,9 @@ import pytest
 from autotuner.engines.engine import FailureReport
 from autotuner.errors import Failure
 from autotuner.metrics import LoadKind, LoadLevel, PointRun, RequestError, RequestRecord
-from autotuner.tuning.point_failure import point_failure
+from autotuner.tuning.point_failure import Client, point_failure
 
+CLIENT = Client(cpus=3, host_load=1.5, host_cores=8)
 LEVEL = LoadLevel(LoadKind.CONCURRENCY, 4)
 
 
@@ -32,7 +33,7 @@ def never(code: int | None) -> FailureReport:
 
 def test_good_requests_make_a_measurement_however_many_failed() -> None:
     records = [request(), *[request(RequestError.HTTP_STATUS)] * 9]
-    assert point_failure(run(*records), None, never) is None
+    assert point_failure(run(*records), None, never, CLIENT) is None
 
 
 @pytest.mark.parametrize(
@@ -45,22 +46,30 @@ def test_good_requests_make_a_measurement_however_many_failed() -> None:
 )
 @pytest.mark.parametrize("saturated", [True, False])
 def test_a_dead_server_takes_the_point_with_it(said: Failure, kept: Failure, saturated: bool) -> None:
-    failure = point_failure(run(request(), saturated=saturated), -9, saying(said))
+    failure = point_failure(run(request(), saturated=saturated), -9, saying(said), CLIENT)
     assert failure is not None
     assert (failure.level, failure.failure) == ("concurrency 4", kept)
     assert failure.message == "the server died under load: code -9"
 
 
 def test_exit_code_0_is_death_too() -> None:
-    failure = point_failure(run(request()), 0, saying(Failure.CRASH))
+    failure = point_failure(run(request()), 0, saying(Failure.CRASH), CLIENT)
     assert failure is not None
 
 
 def test_a_saturated_client_measures_itself() -> None:
-    failure = point_failure(run(request(), saturated=True), None, never)
+    failure = point_failure(run(request(), saturated=True), None, never, CLIENT)
     assert failure is not None
     assert failure.failure is Failure.CLIENT_SATURATED
     assert "80.0 ms" in failure.message
+    assert failure.message.endswith("hardware.client_cpus: 3; its host has a load of 1.5 on 8 cores: raise client_cpus")
+
+
+def test_a_host_with_too_much_to_do_is_told_as_the_cause() -> None:
+    busy = Client(cpus=1, host_load=11.25, host_cores=8)
+    failure = point_failure(run(request(), saturated=True), None, never, busy)
+    assert failure is not None
+    assert "a load of 11.2 on 8 cores: let it do less beside the study" in failure.message
 
 
 @pytest.mark.parametrize(
@@ -77,20 +86,22 @@ def test_a_saturated_client_measures_itself() -> None:
     ],
 )
 def test_what_came_back_instead(errors: list[RequestError], kind: Failure) -> None:
-    failure = point_failure(run(*[request(error) for error in errors]), None, never)
+    failure = point_failure(run(*[request(error) for error in errors]), None, never, CLIENT)
     assert failure is not None
     assert failure.failure is kind
 
 
 def test_neither_warm_up_nor_cancelled_requests_are_measured() -> None:
     records = [request(warmup=True), request(RequestError.CANCELLED), request(RequestError.TIMEOUT)]
-    failure = point_failure(run(*records), None, never)
+    failure = point_failure(run(*records), None, never, CLIENT)
     assert failure is not None
     assert failure.failure is Failure.HANG
 
 
 def test_a_warm_up_that_failed_says_why() -> None:
-    failure = point_failure(run(request(RequestError.HTTP_STATUS, warmup=True, detail="500: no slot")), None, never)
+    failure = point_failure(
+        run(request(RequestError.HTTP_STATUS, warmup=True, detail="500: no slot")), None, never, CLIENT
+    )
     assert failure is not None
     assert failure.failure is Failure.BAD_RESPONSES
     assert failure.message == "no request succeeded (1 http_status): 500: no slot"
@@ -98,6 +109,6 @@ def test_a_warm_up_that_failed_says_why() -> None:
 
 def test_the_message_counts_the_errors() -> None:
     errors = [RequestError.CUT] * 2 + [RequestError.TIMEOUT]
-    failure = point_failure(run(*[request(error) for error in errors]), None, never)
+    failure = point_failure(run(*[request(error) for error in errors]), None, never, CLIENT)
     assert failure is not None
     assert failure.message == "no request succeeded (2 cut, 1 timeout)"

@@ -55,7 +55,7 @@ class OptunaProposer:
         match outcome.kind:
             case OutcomeKind.COMPLETED | OutcomeKind.INFEASIBLE:
                 if self._knows_constraints:
-                    trial.set_constraint(_INFEASIBLE, float(outcome.kind is OutcomeKind.INFEASIBLE))
+                    trial.set_constraint(_INFEASIBLE, outcome.infeasibility)
                 self._study.tell(trial, outcome.values[:1] if self._single else outcome.values)
             case OutcomeKind.PRUNED:
                 for rung, value in outcome.by_rung.items() if self._single else ():

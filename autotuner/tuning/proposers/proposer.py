@@ -27,12 +27,14 @@ class OutcomeKind(StrEnum):
 class Outcome:
     """``values``: the told value of each objective, finite, in the objectives' own directions.
 
-    ``by_rung`` maps ended rungs to the told value of the first objective.
+    ``by_rung`` maps ended rungs to the told value of the first objective. ``infeasibility`` is 0 for what is feasible,
+    and more the further something is from that.
     """
 
     kind: OutcomeKind
     values: tuple[float, ...] = ()
     by_rung: Mapping[int, float] = field(default_factory=dict)
+    infeasibility: float = 0.0
 
 
 class Proposer(Protocol):

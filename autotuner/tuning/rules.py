@@ -1,0 +1,27 @@
+"""Rules: what of a study steers the conductor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autotuner.scoring import Objective, Select
+from autotuner.space.config import Config
+
+
+@dataclass(frozen=True)
+class Rules:
+    """``trials`` counts the baselines: ``baseline``, the default, and that of each further GPU type of the study."""
+
+    trials: int
+    rungs: int
+    confirm: int
+    objectives: tuple[Objective, ...]
+    baseline: Config
+    max_running: int | None
+    select: Select
+    more_baselines: tuple[Config, ...] = ()
+    trials_per_checked_node: int | None = None
+
+    @property
+    def baselines(self) -> tuple[Config, ...]:
+        return (self.baseline, *self.more_baselines)
