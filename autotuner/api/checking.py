@@ -26,8 +26,8 @@ from autotuner.study._problem import Problem as StudyProblem
 from autotuner.study._problem import study_error
 from autotuner.study.known_models import KnownModels, find_known_models
 from autotuner.study.model import Study
-from autotuner.tuning.baseline import baseline_config
-from autotuner.tuning.capacity import bundle, check_capacity, misfit, misfit_values, need_of
+from autotuner.tuning.baseline import baseline_config, baseline_configs
+from autotuner.tuning.capacity import bundle, check_capacity, fitting_by_type, misfit, misfit_values, need_of
 from autotuner.tuning.known_space import known_space
 from autotuner.tuning.needs_range import needs_range
 from autotuner.tuning.proposers import require_searchable, require_searcher
@@ -100,7 +100,7 @@ def check(
 
 
 def _fit_on_cluster(study: Study, space: SearchSpace, address: str) -> tuple[int, list[str]]:
-    """How many baselines fit on the cluster at a time, and what is left out because it fits on no node.
+    """How many baselines fit on the cluster at a time, over all GPU types, and what is left out as it fits on no node.
 
     Raises CapacityError where no baseline fits and StudyError for a launcher that the nodes have no use for.
     """
@@ -112,9 +112,10 @@ def _fit_on_cluster(study: Study, space: SearchSpace, address: str) -> tuple[int
         refuse_docker_in_pods(study)
         lacking = nodes_without_secrets(study)
         nodes = Cluster().nodes()
-    baseline = baseline_config(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
-    fits = check_capacity(need_of(study, baseline), nodes)
-    left_out = [f"{text}; such Configs are left out" for text in misfit_values(study, space, baseline, nodes)]
+    baselines = baseline_configs(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
+    check_capacity(need_of(study, baselines[0]), nodes)
+    fits = sum(fitting_by_type([need_of(study, config) for config in baselines], nodes).values())
+    left_out = [f"{text}; such Configs are left out" for text in misfit_values(study, space, baselines[0], nodes)]
     return fits, [*lacking, *left_out]
 
 

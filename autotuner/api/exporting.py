@@ -72,9 +72,8 @@ def _write(results: StudyResults, target: str, point: TrialPoint, folder: Path) 
 
 
 def _summary_lines(results: StudyResults, point: TrialPoint) -> tuple[str, ...]:
-    level = f" at {point.load_kind} {point.level:g}" if point.level is not None else ""
     value = "no value" if point.value is None else f"{point.value:.6g}"
     return (
-        f"{results.study.objectives[0]}: {value}{level}",
+        f"{results.study.objectives[0]}: {value} ({point.scope or 'nothing measured'}, trial {point.trial_id})",
         "meets every SLO" if point.slo_met else "does not meet every SLO",
     )

@@ -26,7 +26,7 @@ class Rescored:
         best, now = self.before.best, self.after.best
         if now is None:
             return "no Config is feasible under these SLOs"
-        told = f"best: {now.trial_id} ({self.after.objective.name} {now.value:.6g})"
+        told = f"best: {now.trial_id} ({self.after.objective.name} {now.value:.6g}, {now.scope})"
         if not now.slo_met:
             told += ", which does not meet every SLO"
         return told + ("" if best is None or best.trial_id == now.trial_id else f"; it was {best.trial_id}")

@@ -61,6 +61,10 @@ class Flag:
     open: bool = False
     where: Place = Place.CLI
 
+    def is_named(self, name: str) -> bool:
+        """Whether ``name`` is this flag's or an alias of it, dashes and underscores alike."""
+        return _plain(name) in map(_plain, (self.name, *self.aliases))
+
     def broken_rule(self, value: object) -> BrokenRule | None:
         """The rule that ``value`` breaks, ``None`` when it is fine; ``None`` as value is the server's own default."""
         if value is None:

@@ -6,7 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autotuner.report.summary_facts import champion, champion_name, config_rows, facts, metric_rows
+from autotuner.report.champion import champion, champion_name
+from autotuner.report.measured import Table as MeasuredTable
+from autotuner.report.measured import measured_table, slo_table
+from autotuner.report.summary_facts import config_rows, facts
 from autotuner.report.verdict import Tone, verdict
 from autotuner.results.result import StudyResults
 
@@ -23,6 +26,11 @@ def print_summary(results: StudyResults, console: Console | None = None) -> None
     if champion(results) is not None:
         out.print()
         out.print(_pair_table(results))
+    for table in (measured_table(results), slo_table(results)):
+        if table is not None:
+            out.print()
+            out.print(Text(f"{table.title}: {table.source}", style="dim"))
+            out.print(_as_rich(table))
     out.print()
     for fact in facts(results):
         out.print(Text(f"{fact.label}: {fact.value}" + (f" ({fact.note})" if fact.note else "")))
@@ -34,7 +42,13 @@ def _pair_table(results: StudyResults) -> Table:
         table.add_column(heading, overflow="fold")
     for row in config_rows(results):
         table.add_row(Text(row.name), Text(row.best, style="green" if row.differs else ""), Text(row.default))
-    table.add_row()
-    for row in metric_rows(results):
-        table.add_row(Text(row.name, style="dim"), Text(row.best), Text(row.default))
     return table
+
+
+def _as_rich(table: MeasuredTable) -> Table:
+    shown = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for column in table.columns:
+        shown.add_column(column, overflow="fold")
+    for row in table.rows:
+        shown.add_row(*map(Text, row))
+    return shown

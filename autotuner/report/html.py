@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from autotuner.report.champion import champion, champion_name
 from autotuner.report.figures import (
     Figure,
     Marked,
@@ -28,15 +29,13 @@ from autotuner.report.figures import (
 from autotuner.report.figures.confirmation import confirmation_values
 from autotuner.report.figures.style import BEST, DEFAULT
 from autotuner.report.importance import FEWEST_TRIALS, Importance, importance
+from autotuner.report.labels import metric_label
+from autotuner.report.measured import measured_table, slo_table
 from autotuner.report.points import last_points
 from autotuner.report.scored_trials import ScoredTrial, ranked, scored_trials
 from autotuner.report.summary_facts import (
-    champion,
-    champion_name,
     config_rows,
     facts,
-    metric_label,
-    metric_rows,
     time_parts,
 )
 from autotuner.report.time_spent import time_spent
@@ -86,7 +85,8 @@ def render_report(results: StudyResults) -> str:
         verdict=verdict(results),
         facts=facts(results),
         best_name=champion_name(results),
-        pairs=[rows for rows in (config_rows(results), metric_rows(results)) if rows],
+        pairs=config_rows(results),
+        measured=[table for table in (measured_table(results), slo_table(results)) if table is not None],
         sections=sections,
         time_parts=time_parts(results),
         failures=results.failures,
@@ -140,7 +140,7 @@ def _sections(results: StudyResults) -> list[Section]:
             confirmation_figure(
                 confirmation_values(results),
                 results.improvement,
-                metric=metric_label(results, results.objective.column),
+                metric=_objective_label(results),
             ),
             "No confirmation round has ended: the best is what one measurement of each Config says.",
         ),
@@ -192,6 +192,11 @@ def _telemetry_section(results: StudyResults, marked: Marked) -> Section:
         telemetry_figure(trials),
         "Nothing was told: the engine has no such page, or the study leaves it off.",
     )
+
+
+def _objective_label(results: StudyResults) -> str:
+    scope = results.improvement.scope if results.improvement is not None else ""
+    return metric_label(results, results.objective.column) + (f" ({scope})" if scope else "")
 
 
 def _importance(results: StudyResults, trials: Sequence[ScoredTrial]) -> Importance | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from autotuner.results.account import Account, LifeSpent
 from autotuner.results.pace import left_s
 from autotuner.results.records import Phase, TrialState
+from autotuner.scoring import Choice, parse_objective, select_closest
 from autotuner.scoring.score import Score
 from autotuner.tuning.best_so_far import BestSoFar
 from autotuner.tuning.events import (
@@ -73,6 +74,12 @@ class Progress:
     @property
     def best(self) -> tuple[str, Score] | None:
         return self._best.best
+
+    def chosen(self, score: Score) -> Choice | None:
+        """What would be chosen of a rung: one of its load points, or all together."""
+        objective = parse_objective(next(iter(score.objectives)))
+        select = self.study.select if self.study is not None else "slo_met"
+        return select_closest({"": score}, objective, select)
 
     @property
     def elapsed_s(self) -> float:

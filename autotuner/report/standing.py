@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autotuner.report.spending import lives_text, spent_text
-from autotuner.report.text import config_text, duration, number
+from autotuner.report.text import config_text, duration, number, violations_text
 from autotuner.results.driver import Driver, DriverState
 from autotuner.results.progress import Doing, RunningTrial, Standing, StudyProgress
 from autotuner.scoring.score import Score
@@ -66,9 +66,11 @@ def _lines(progress: StudyProgress) -> Iterator[tuple[str, str, str]]:
         yield "failures", ", ".join(f"{count} {kind}" for kind, count in progress.failures.items()), "red"
     best = progress.best
     if best is not None:
-        where = f" at {best.level}" if best.level is not None else ""
-        met = "meets the SLOs" if best.slo_met else "violates " + ", ".join(v.metric for v in best.violations)
-        yield "best so far", f"trial {best.trial_id}: {progress.objective} score {number(best.score)}{where}, {met}", ""
+        met = "meets the SLOs" if best.slo_met else "violates " + violations_text(best.violations)
+        scored = f"{progress.objective} score {number(best.score)} ({progress.best_scope})"
+        yield "best so far", f"trial {best.trial_id}: {scored}, {met}", ""
+        if progress.ranks_by_violation:
+            yield "", "no trial meets the SLOs yet: they rank by how far they are over them, not by score", "yellow"
         yield "", config_text(progress.best_config or {}), "dim"
     for quarantine in progress.quarantines:
         yield "quarantined", f"node {quarantine.node}: {quarantine.reason}", "yellow"

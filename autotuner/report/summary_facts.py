@@ -1,24 +1,24 @@
-"""The facts at the head of the report and of the closing table."""
+"""The facts at the head of the report and of the closing table, and the best Config beside the default's."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from autotuner.engines.in_effect import InEffect, setting_in_effect
 from autotuner.metrics.registry import find_metric
+from autotuner.report.champion import champion, champion_name
+from autotuner.report.evidence import find_evidence
+from autotuner.report.labels import metric_label
+from autotuner.report.measured import kept_text
 from autotuner.report.spending import GPU_TIME, WALL_CLOCK, lives_text, resource
 from autotuner.report.text import duration, number, value_text
 from autotuner.report.time_spent import time_spent
 from autotuner.results.points import TrialPoint
 from autotuner.results.result import StudyResults
+from autotuner.space.config import Config
 
-_METRICS = ("ttft_p90_ms", "tpot_mean_ms", "output_tokens_per_s", "goodput_per_s", "cost_per_mtok")
-_NAMES = {
-    "ttft_p90_ms": "TTFT p90 (ms)",
-    "tpot_mean_ms": "TPOT mean (ms)",
-    "output_tokens_per_s": "output tokens/s",
-    "goodput_per_s": "goodput (requests/s)",
-    "cost_per_mtok": "cost per million tokens",
-}
+BUILT_IN = " (built in)"  # the server's own default, that no Config and no study has set
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class PairRow:
-    """A parameter or metric of the best beside the default's; ``differs`` marks a parameter that is not equal."""
+    """A parameter of the best beside the default's; ``differs`` marks one that is not equal."""
 
     name: str
     best: str
@@ -58,54 +58,61 @@ def facts(results: StudyResults) -> tuple[Fact, ...]:
         Fact(_capitalised(WALL_CLOCK), duration(account.wall_clock_s), lives_text(account)),
         Fact(resource_name, duration(held_s), f"{held} × time reserved, confirmations included"),
     ]
-    best = champion(results)
-    if best is not None:
-        found.insert(0, Fact(f"{champion_name(results).capitalize()} trial", best.trial_id, f"at {_level(best)}"))
-        found.insert(
-            1, Fact(metric_label(results, results.objective.column), number(best.value), _default_note(results))
-        )
     found += [Fact("Node in quarantine", sick.node, sick.reason) for sick in results.quarantines]
-    return tuple(found)
+    return (*_champion_facts(results), *_kept_facts(results), *found)
 
 
-def champion(results: StudyResults) -> TrialPoint | None:
-    """What the report puts beside the default: the best, or, where that misses the SLOs, what came closest."""
-    best = results.best
-    if best is not None and (best.slo_met or results.study.search.select == "score"):
-        return best
-    return results.closest or best
+def _champion_facts(results: StudyResults) -> Iterator[Fact]:
+    """Which trial it is, and its objective: as the search measured it, and as confirmation did."""
+    best, default = champion(results), results.baseline
+    if best is None:
+        return
+    yield Fact(f"{champion_name(results).capitalize()} trial", best.trial_id, f"scored at: {best.scope or '–'}")
+    label, unit = metric_label(results, results.objective.column), _unit(results)
+    against = ""
+    if default is not None and default.value is not None and default.trial_id != best.trial_id:
+        where = f" ({default.scope})" if default.scope != best.scope else ""
+        against = f"; default {number(default.value)}{where}"
+    yield Fact(f"{label}, {best.scope}, in the search", number(best.value), f"{unit}, trial {best.trial_id}{against}")
+    improvement = results.improvement
+    if improvement is not None and improvement.rounds and improvement.best_value is not None:
+        rounds = f"geometric mean of {improvement.rounds} rounds" if improvement.rounds > 1 else "one round"
+        yield Fact(
+            f"{label}, {improvement.scope}, in confirmation",
+            number(improvement.best_value),
+            f"{unit}, {rounds}; default {number(improvement.baseline_value)}",
+        )
 
 
-def champion_name(results: StudyResults) -> str:
-    """``best`` or ``closest``: which of the two the champion is."""
-    found = champion(results)
-    is_best = found is not None and (found.slo_met or results.study.search.select == "score")
-    return "best" if is_best else "closest"
+def _kept_facts(results: StudyResults) -> Iterator[Fact]:
+    """Up to which load one server keeps the SLOs."""
+    found = find_evidence(results)
+    if found is not None and results.study.slo.terms():
+        default = f"; default: {kept_text(found.default)}" if found.default is not None else ""
+        yield Fact("One server keeps the SLOs up to", kept_text(found.best), f"{found.best.who}{default}")
 
 
 def config_rows(results: StudyResults) -> tuple[PairRow, ...]:
-    """Every parameter of the best (or closest) beside the default's."""
+    """Every parameter of the best (or closest) beside the default's; what one leaves out, as the server has it."""
     best, default = champion(results), results.baseline
     if best is None:
         return ()
-    base_config = default.config if default is not None else {}
-    return tuple(
-        PairRow(name, _shown(best, name), _shown(default, name), best.config.get(name) != base_config.get(name))
-        for name in sorted({*best.config, *base_config})
-    )
-
-
-def metric_rows(results: StudyResults) -> tuple[PairRow, ...]:
-    """The metrics of both at the load points that count for them."""
-    best, default = champion(results), results.baseline
-    if best is None:
-        return ()
-    rows = [PairRow("load point", _level(best), _level(default))]
-    for column in dict.fromkeys((results.objective.column, *_METRICS)):
-        if column in best.metrics:
-            values = number(best.metrics[column]), number(default.metrics.get(column) if default else None)
-            rows.append(PairRow(_NAMES.get(column) or metric_label(results, column), *values))
+    rows = []
+    for name in sorted({*best.config, *(default.config if default is not None else {})}):
+        ours, theirs = (_in_effect(results, point, name) for point in (best, default))
+        differs = (ours and ours.word) != (theirs and theirs.word)
+        rows.append(PairRow(name, _shown(ours), _shown(theirs), differs))
     return tuple(rows)
+
+
+def _in_effect(results: StudyResults, point: TrialPoint | None, name: str) -> InEffect | None:
+    return None if point is None else setting_in_effect(results.study, Config(point.config), name)
+
+
+def _shown(setting: InEffect | None) -> str:
+    if setting is None:
+        return "–"
+    return f"{value_text(setting.value)}{BUILT_IN if setting.is_built_in else ''}"
 
 
 def time_parts(results: StudyResults) -> tuple[TimePart, ...]:
@@ -123,32 +130,10 @@ def time_parts(results: StudyResults) -> tuple[TimePart, ...]:
     return tuple(TimePart(name, s, s / total, duration(s)) for name, s in sums.items())
 
 
-def metric_label(results: StudyResults, column: str) -> str:
-    """The metric's name for people; "per GPU" is per server replica where there are no GPUs."""
-    metric = find_metric(column)
-    label = metric.label if metric else column
-    return label if any(t.gpus for t in results.trial_records) else label.replace("per GPU", "per server replica")
-
-
 def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _level(point: TrialPoint | None) -> str:
-    if point is None:
-        return "–"
-    # A score over all levels has no level of its own; the figures shown are then those of the highest.
-    return "highest level" if point.level is None else f"{point.load_kind} {point.level:g}"
-
-
-def _default_note(results: StudyResults) -> str:
+def _unit(results: StudyResults) -> str:
     metric = find_metric(results.objective.column)
-    unit = metric.unit.replace("/GPU", "") if metric else ""
-    default = results.baseline
-    return unit if default is None or default.value is None else f"{unit}; default {number(default.value)}"
-
-
-def _shown(point: TrialPoint | None, name: str) -> str:
-    if point is None or name not in point.config:
-        return "–"
-    return value_text(point.config[name])
+    return metric.unit.replace("/GPU", "") if metric else ""

@@ -18,7 +18,8 @@ _log = logging.getLogger(__name__)
 
 
 class TensorBoardObserver:
-    """Writes ``root/<trial id>/events…``: ``score`` and every metric with the rung as step, and the Config as hparams.
+    """Writes ``root/<trial id>/events…``: ``score`` and every metric of each load point
+    (``concurrency 8/ttft_p90_ms``), with the rung as step, and the Config as hparams.
 
     A value that TensorBoard has no type for (``None``, a list, a map) is written as JSON text, not dropped.
     """
@@ -55,7 +56,9 @@ class TensorBoardObserver:
         self._write(event.trial_id, summary_v2.hparams_pb(hparams, trial_id=event.trial_id))
 
     def _rung(self, event: RungEnded) -> None:
-        values = {"score": event.score.score, "feasible": float(event.score.feasible), **event.metrics}
+        values = {"score": event.score.score, "feasible": float(event.score.feasible)}
+        for level, metrics in event.metrics.items():
+            values |= {f"{level}/{column}": value for column, value in metrics.items()}
         self._write(event.trial_id, _scalars(values), step=event.rung)
 
     def _end(self, event: TrialEnded) -> None:

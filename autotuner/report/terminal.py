@@ -16,8 +16,9 @@ from rich.text import Text
 
 from autotuner.report.progress import Progress
 from autotuner.report.spending import spent_text
-from autotuner.report.text import config_text, duration, number
+from autotuner.report.text import config_text, duration, number, violations_text
 from autotuner.results.records import TrialState
+from autotuner.results.scope import scope_text
 from autotuner.scoring.score import Score
 from autotuner.tuning.events import (
     ConfigsLeftOut,
@@ -107,7 +108,7 @@ def event_line(event: Event, progress: Progress) -> str:
             resumed = f", {event.resumed_trials} ended before" if event.resumed_trials else ""
             return (
                 f"study {event.name}: {event.trials} trials of {event.rungs} rungs{resumed}, "
-                f"{event.concurrent_trials} at a time, {event.objective} ({event.direction}), into {event.out_dir}"
+                f"{at_a_time(event)}, {event.objective} ({event.direction}), into {event.out_dir}"
             )
         case ConfigsLeftOut():
             return f"left out: {event.reason}"
@@ -116,11 +117,11 @@ def event_line(event: Event, progress: Progress) -> str:
         case TrialStarted():
             return f"trial {event.trial_id} started ({event.phase.value}): {config_text(event.config)}"
         case RungEnded():
-            return f"trial {event.trial_id} rung {event.rung}: {score_text(event.score)}"
+            return f"trial {event.trial_id} rung {event.rung}: {score_text(event.score, progress)}"
         case TrialEnded():
             why = f" {event.failure.value}: {event.message}" if event.failure else ""
             best = " — best so far" if progress.best is not None and progress.best[0] == event.trial_id else ""
-            told = f", {score_text(event.score)}" if event.score is not None and event.failure is None else ""
+            told = f", {score_text(event.score, progress)}" if event.score is not None and event.failure is None else ""
             return f"trial {event.trial_id} {event.state.value}{why}{told}{best}"
         case RankingChanged(by_violation=True):
             return "no trial meets the SLOs yet: until one does they rank by how far they are over them, not by score"
@@ -136,12 +137,20 @@ def event_line(event: Event, progress: Progress) -> str:
             return f"study ended: {event.stop_reason}; spent: {spent_text(progress.account)}"
 
 
-def score_text(score: Score) -> str:
-    if not score.feasible:
+def at_a_time(study: StudyStarted) -> str:
+    """How many trials fit at once; larger Configs than the default are fewer, smaller ones more."""
+    types = ", ".join(f"{count} on {name}" for name, count in study.concurrent_by_type.items())
+    return f"up to {study.concurrent_trials} of the default's size at a time" + (f" ({types})" if types else "")
+
+
+def score_text(score: Score, progress: Progress) -> str:
+    """What the rung is worth, at the load point that would be chosen of it."""
+    choice = progress.chosen(score)
+    if not score.feasible or choice is None:
         return f"infeasible{f' ({score.reason})' if score.reason else ''}"
-    where = f" at {score.level}" if score.level is not None else ""
-    slo = "meets the SLOs" if score.slo_met else "violates " + ", ".join(v.metric for v in score.violations)
-    return f"score {number(score.score)}{where}, {slo}"
+    scope = scope_text(choice.level, [p.level for p in score.points])
+    slo = "meets the SLOs" if choice.slo_met else "violates " + violations_text(choice.violations)
+    return f"score {number(choice.score)} ({scope}), {slo}"
 
 
 def _head(progress: Progress) -> RenderableType:
@@ -161,7 +170,9 @@ def _head(progress: Progress) -> RenderableType:
     )
     if progress.best is not None:
         trial_id, score = progress.best
-        lines.add_row(Text("best", style="dim"), Text(f"trial {trial_id}", style="green"), Text(score_text(score)))
+        lines.add_row(
+            Text("best", style="dim"), Text(f"trial {trial_id}", style="green"), Text(score_text(score, progress))
+        )
     return lines
 
 
@@ -177,6 +188,6 @@ def _running_table(progress: Progress) -> RenderableType:
             trial.phase.value,
             f"{trial.rungs_ended + 1}/{rungs}" if trial.rungs_ended < rungs else f"{rungs}/{rungs}",
             duration(now - trial.started_s),
-            Text(score_text(trial.score) if trial.score else "–"),
+            Text(score_text(trial.score, progress) if trial.score else "–"),
         )
     return table

@@ -6,8 +6,10 @@ import html
 import json
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from autotuner.scoring.score import Violation
 
 _LONGEST_VALUE = 60
 
@@ -48,6 +50,14 @@ def value_text(value: Any, longest: int = _LONGEST_VALUE) -> str:
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def violations_text(violations: Iterable[Violation]) -> str:
+    """``ttft_p90_ms (+540 %), tpot_mean_ms (+12 %)``: of several load points, the worst of each metric."""
+    worst: dict[str, float] = {}
+    for violation in violations:
+        worst[violation.metric] = max(violation.ratio, worst.get(violation.metric, 0.0))
+    return ", ".join(f"{metric} ({percent(1 + ratio)})" for metric, ratio in worst.items())
 
 
 def config_text(config: Mapping[str, Any]) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 
 from autotuner.report.text import number, value_text
 from autotuner.results.result import StudyResults
+from autotuner.results.scope import scope_text
 
 _METRICS = ("ttft_p90_ms", "tpot_mean_ms", "output_tokens_per_s", "goodput_per_s", "error_rate")
-_FIXED = ("trial_id", "phase", "state", "failure", "rung", "score", "feasible", "slo_met")
+_FIXED = ("trial_id", "phase", "state", "failure", "rung", "score", "score_of", "feasible", "slo_met", "metrics_of")
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,25 @@ def trial_table(results: StudyResults) -> TrialTable:
     configs = {trial.trial_id: trial.config for trial in results.trial_records}
     frame = results.trials
     metrics = [c for c in dict.fromkeys((results.objective.column, *_METRICS)) if c in frame.columns]
-    shown = [c for c in _FIXED if c in frame.columns]
     rows = tuple(
         (
-            *(_cell(_honest(row, c)) for c in (*shown, *metrics)),
+            *(_cell(_honest(row, c)) for c in (*_FIXED, *metrics)),
             *_config_cells(configs.get(str(row["trial_id"]), {}), parameters),
         )
-        for row in frame.to_dict("records")
+        for row in ({**row, **_scopes(results, row)} for row in frame.to_dict("records"))
     )
-    return TrialTable((*shown, *metrics, *parameters), rows)
+    return TrialTable((*_FIXED, *metrics, *parameters), rows)
+
+
+def _scopes(results: StudyResults, row: Mapping[Any, Any]) -> dict[str, str]:
+    """What score and metrics are of."""
+    rungs = results.rung_records.get(str(row["trial_id"]), ())
+    if not rungs:
+        return {"score_of": "", "metrics_of": ""}
+    metrics_of = f"{row['metrics_load_kind']} {row['metrics_level']:g}" if row["metrics_load_kind"] else ""
+    levels = [m.level for m in rungs[-1].measurements]
+    is_scored = bool(row["feasible"]) and bool(levels)
+    return {"score_of": scope_text(rungs[-1].score.level, levels) if is_scored else "", "metrics_of": metrics_of}
 
 
 def _honest(row: Mapping[Any, Any], column: str) -> Any:

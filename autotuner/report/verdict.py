@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from autotuner.report.summary_facts import metric_label
+from autotuner.report.labels import metric_label
 from autotuner.report.text import number, percent
+from autotuner.report.unfinished import cut_trials, unfinished_lines
 from autotuner.results.improvement import Improvement
 from autotuner.results.points import TrialPoint
 from autotuner.results.records import Phase, StudyStatus, TrialRecord, TrialState
@@ -51,7 +52,8 @@ def _verdict(results: StudyResults) -> Verdict:
     if results.baseline is not None and best.trial_id == results.baseline.trial_id:
         return Verdict(Tone.NEUTRAL, "Nothing that was tried beats the default: keep it.", _where(best))
     gain = gain_text(improvement)
-    changes = f": {metric_label(results, improvement.metric)} {gain}" if gain else ""
+    figure = f"{metric_label(results, improvement.metric)} ({improvement.scope}) {gain}"
+    changes = f": {figure}" if gain else ""
     if improvement.recommended and _excludes_no_gain(improvement):
         return Verdict(
             Tone.GOOD,
@@ -59,7 +61,7 @@ def _verdict(results: StudyResults) -> Verdict:
             (*_where(best), _basis(improvement), *_default(results)),
         )
     if improvement.recommended:
-        gained = (f"{metric_label(results, improvement.metric)} {gain}.",) if gain else ()
+        gained = (f"{figure}.",) if gain else ()
         return Verdict(
             Tone.GOOD,
             f"Recommended: trial {best.trial_id}: {improvement.reason}.",
@@ -86,7 +88,7 @@ def _default(results: StudyResults) -> tuple[str, ...]:
     if compared is None:
         return ()
     lost = [d for d in defaults if d.state is not TrialState.COMPLETED and d.failure is not None]
-    causes = [f"{_named(d)} failed: {d.failure}: {d.message}" for d in lost]
+    causes = [f"{_named(d)}, failed: {d.failure}: {d.message}" for d in lost]
     if compared in lost:
         again = " It was measured once more for the confirmation." if _is_confirmed(results, compared) else ""
         return tuple(f"{_sentence(cause)}{again}" for cause in causes[:1])
@@ -97,7 +99,7 @@ def _default(results: StudyResults) -> tuple[str, ...]:
 
 def _named(default: TrialRecord) -> str:
     where = f" on {default.accelerator}" if default.accelerator else ""
-    return f"trial {default.trial_id}, the default{where},"
+    return f"trial {default.trial_id}, the default{where}"
 
 
 def _is_confirmed(results: StudyResults, default: TrialRecord) -> bool:
@@ -146,6 +148,10 @@ def _nothing_feasible(results: StudyResults) -> Verdict:
     if not results.trial_records:
         return Verdict(Tone.BAD, "No trial has started.")
     closest = results.closest
+    if cut_trials(results):
+        why = f" ({results.stop_reason})" if results.stop_reason else ""
+        details = (*unfinished_lines(results), *_failures(results))
+        return Verdict(Tone.BAD, f"No trial came to its end before the study did{why}.", details)
     if closest is None:
         return Verdict(Tone.BAD, "No Config is feasible: no trial came to its end.", tuple(_failures(results)))
     details = (*(violation_text(v) for v in closest.violations), *((closest.reason,) if closest.reason else ()))
@@ -162,9 +168,9 @@ def _failures(results: StudyResults) -> Iterator[str]:
 
 
 def _at(point: TrialPoint) -> str:
-    return "" if point.level is None else f" at {point.load_kind} {point.level:g}"
+    return f" ({point.scope})" if point.scope else ""
 
 
 def _where(best: TrialPoint) -> tuple[str, ...]:
-    level = () if best.level is None else (f"Its best load point is {best.load_kind} {best.level:g}.",)
+    level = () if best.level is None else (f"In the search its best load point was {best.scope}.",)
     return (*level, *(f"It violates an SLO: {violation_text(v)}." for v in best.violations))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from autotuner.results.improvement import Improvement
 from autotuner.results.result import StudyResults
 
 _METRICS = (
@@ -41,13 +42,23 @@ def _row(results: StudyResults) -> dict[str, Any]:
         "best_trial": best and best.trial_id,
         "best_value": best and best.value,
         "best_level": best and best.level,
+        "best_scope": best and best.scope,
         "slo_met": bool(best and best.slo_met),
         "baseline_value": baseline and baseline.value,
+        "baseline_scope": baseline and baseline.scope,
         "ratio": improvement and improvement.ratio,
+        "ratio_of": improvement and _ratio_of(improvement),
         "recommended": bool(improvement and improvement.recommended),
         "trials": summary["trials"]["total"],
         "failed": summary["trials"]["failed"],
         "gpu_seconds": summary["gpu_seconds"]["reserved"],
         "cpu_seconds": summary["cpu_seconds"]["reserved"],
+        "metrics_level": best and best.metrics_level,
         **{column: best.metrics.get(column) if best else None for column in _METRICS},
     }
+
+
+def _ratio_of(improvement: Improvement) -> str:
+    """Which runs the ratio is of, and which load levels."""
+    runs = f"{improvement.rounds} confirmation rounds" if improvement.rounds else "the search"
+    return f"{runs}, {improvement.scope}"

@@ -25,9 +25,10 @@ from autotuner.results.records import (
     TrialRecord,
     TrialState,
 )
+from autotuner.results.scope import scope_text
 from autotuner.results.store import Store
 from autotuner.results.trial_logs import last_written_at
-from autotuner.scoring import parse_objectives, select_best
+from autotuner.scoring import Choice, parse_objectives, select_best
 from autotuner.study.model import Study
 
 
@@ -112,6 +113,7 @@ class _Found:
             failures=dict(Counter(f.failure.value for f in self.stored.failures).most_common()),
             best=best,
             best_config=next((t.config for t in self.stored.trials if best and t.trial_id == best.trial_id), None),
+            best_scope=self._scope(best),
             account=self.stored.account,
             wall_clock_limit_s=_seconds(study.budget.wall_clock_h),
             gpu_limit_s=_seconds(study.budget.gpu_hours),
@@ -120,6 +122,11 @@ class _Found:
             quarantines=tuple(self.stored.quarantines),
             stop_reason=self.stored.record.stop_reason if self.stored.record else "",
         )
+
+    def _scope(self, best: Choice | None) -> str:
+        if best is None:
+            return ""
+        return scope_text(best.level, [p.level for p in self.stored.rungs[best.trial_id][-1].score.points])
 
     def _standing(self) -> Standing:
         if self.stored.record is None:

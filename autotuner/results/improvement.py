@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from autotuner.metrics.direction import Direction
 from autotuner.results.points import Rungs, TrialPoint
 from autotuner.results.records import Phase, TrialRecord, TrialState
+from autotuner.results.scope import scope_text
 from autotuner.scoring.objective import Objective
 from autotuner.scoring.select import Choice, choices, select_best, select_closest
 from autotuner.study.model import Study
@@ -22,7 +23,8 @@ class Improvement:
     """The objective of the best over that of the default, trial ``baseline``.
 
     ``ratio`` is the geometric mean over paired rounds (without rounds, that of the search), ``ci95`` its 95 %
-    interval; ``None`` where they can't be had (fewer than 2 rounds, or a value of 0).
+    interval; ``None`` where they can't be had (fewer than 2 rounds, or a value of 0). ``scope``: the load levels that
+    the values are of, in words. ``best_value`` and ``baseline_value`` are what ``ratio`` is of, where it is.
     """
 
     metric: str
@@ -32,6 +34,9 @@ class Improvement:
     rounds: int
     reason: str
     baseline: str | None = None
+    scope: str = ""
+    best_value: float | None = None
+    baseline_value: float | None = None
 
 
 def find_improvement(
@@ -56,14 +61,36 @@ def find_improvement(
     against = baseline.trial_id
     if best.trial_id == against:
         return Improvement(metric, 1.0, None, False, 0, "the default is the best", against)
-    pairs = confirmed_pairs(study, trials, rungs, objective, (best.trial_id, against))
+    pairs = confirmed_choices(study, trials, rungs, objective, (best.trial_id, against))
     values = [(b.value, d.value) for b, d in pairs] or [(best.value, baseline.value)]
     ratio, interval = paired_ratio(values)
+    scopes = {_scope(c, rungs) for pair in pairs for c in pair} or {best.scope, baseline.scope} - {""}
     if len(pairs) < _FEWEST_ROUNDS:
+        recommended, interval = False, None
         reason = why_unconfirmed(study.search.confirm, trials, len(pairs), against, why_ended)
-        return Improvement(metric, ratio, None, False, len(pairs), reason, against)
-    recommended, reason = _verdict(pairs, interval, objective.direction)
-    return Improvement(metric, ratio, interval, recommended, len(pairs), reason, against)
+    else:
+        recommended, reason = _verdict(pairs, interval, objective.direction)
+    return Improvement(
+        metric,
+        ratio,
+        interval,
+        recommended,
+        len(pairs),
+        reason,
+        against,
+        scopes.pop() if len(scopes) == 1 else "each at its best load level",
+        None if ratio is None else _geometric_mean([b for b, _ in values]),
+        None if ratio is None else _geometric_mean([d for _, d in values]),
+    )
+
+
+def _scope(choice: Choice, rungs: Rungs) -> str:
+    return scope_text(choice.level, [m.level for m in rungs[choice.trial_id][-1].measurements])
+
+
+def _geometric_mean(values: Sequence[float | None]) -> float:
+    logs = [math.log(value) for value in values if value]
+    return math.exp(math.fsum(logs) / len(logs))
 
 
 def why_unconfirmed(asked: int, trials: Sequence[TrialRecord], ended: int, default: str, why_ended: str) -> str:
@@ -109,23 +136,32 @@ def _exp(x: float) -> float:
     return math.exp(max(min(x, 700.0), -700.0))
 
 
-def confirmed_pairs(
-    study: Study, trials: Sequence[TrialRecord], rungs: Rungs, objective: Objective, ids: tuple[str, str]
-) -> list[tuple[Choice, Choice]]:
-    """Rounds that both Configs ended, best and default of each: trials ``<id>-c<round>``."""
+def confirmed_rounds(
+    trials: Sequence[TrialRecord], rungs: Rungs, best: str, default: str
+) -> list[tuple[TrialRecord, TrialRecord]]:
+    """Rounds that both Configs ended, trials ``<id>-c<round>``: the best's, and the default's."""
     ended = {
-        t.trial_id: rungs[t.trial_id][-1].score
+        t.trial_id: t
         for t in trials
         if t.phase is Phase.CONFIRM and t.state is TrialState.COMPLETED and rungs.get(t.trial_id)
     }
     pairs = []
-    for trial_id in ended:
+    for trial_id, trial in ended.items():
         first, _, number = trial_id.rpartition("-c")
-        other = f"{ids[1]}-c{number}"
-        if first == ids[0] and other in ended:
-            both = [_choice(name, rungs, objective, study) for name in (trial_id, other)]
-            pairs.append((both[0], both[1]))
+        other = ended.get(f"{default}-c{number}")
+        if first == best and other is not None:
+            pairs.append((trial, other))
     return pairs
+
+
+def confirmed_choices(
+    study: Study, trials: Sequence[TrialRecord], rungs: Rungs, objective: Objective, ids: tuple[str, str]
+) -> list[tuple[Choice, Choice]]:
+    """What counts of each round of ``confirmed_rounds``."""
+    return [
+        (_choice(b.trial_id, rungs, objective, study), _choice(d.trial_id, rungs, objective, study))
+        for b, d in confirmed_rounds(trials, rungs, *ids)
+    ]
 
 
 def _choice(trial_id: str, rungs: Rungs, objective: Objective, study: Study) -> Choice:

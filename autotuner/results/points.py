@@ -9,6 +9,7 @@ from typing import Any
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import Measurement
 from autotuner.results.records import RungRecord, TrialRecord, TrialState
+from autotuner.results.scope import scope_text
 from autotuner.scoring.objective import Objective
 from autotuner.scoring.score import Score, Violation
 from autotuner.scoring.select import Choice, select_best, select_closest
@@ -22,8 +23,9 @@ Rungs = Mapping[str, Sequence[RungRecord]]
 class TrialPoint:
     """One load point of a trial's last rung.
 
-    ``level`` and ``load_kind`` are ``None`` where the objective averages over all levels; ``metrics`` are then
-    those of the last level.
+    ``level`` and ``load_kind`` are ``None`` where the objective averages over all levels. ``scope`` says in words what
+    ``value`` and ``score`` are of. ``metrics`` are always those of one load level, named by ``metrics_load_kind`` and
+    ``metrics_level``.
     """
 
     trial_id: str
@@ -37,6 +39,9 @@ class TrialPoint:
     slo_met: bool
     violations: tuple[Violation, ...] = ()
     reason: str = ""
+    scope: str = ""
+    metrics_load_kind: str | None = None
+    metrics_level: float | None = None
 
 
 def headline(measurements: Sequence[Measurement], level: LoadLevel | None) -> Measurement | None:
@@ -86,6 +91,7 @@ def trial_point(study: Study, trial: TrialRecord, rungs: Rungs, objective: Objec
 def _point(choice: Choice, trials: Sequence[TrialRecord], rungs: Rungs) -> TrialPoint:
     ended = rungs.get(choice.trial_id)
     measurement = headline(ended[-1].measurements, choice.level) if ended else None
+    levels = [m.level for m in ended[-1].measurements] if ended else []
     return TrialPoint(
         trial_id=choice.trial_id,
         config=next(t.config for t in trials if t.trial_id == choice.trial_id),
@@ -98,4 +104,7 @@ def _point(choice: Choice, trials: Sequence[TrialRecord], rungs: Rungs) -> Trial
         slo_met=choice.slo_met,
         violations=choice.violations,
         reason=choice.reason,
+        scope=scope_text(choice.level, levels) if levels else "",
+        metrics_load_kind=measurement.level.kind.value if measurement else None,
+        metrics_level=measurement.level.value if measurement else None,
     )

@@ -11,7 +11,7 @@ from typing import Any
 from autotuner.results.account import Account
 from autotuner.results.driver import Driver
 from autotuner.results.records import Phase, QuarantineRecord, TrialState
-from autotuner.scoring import Score
+from autotuner.scoring import Grade, Score
 from autotuner.scoring.select import Choice
 
 
@@ -85,6 +85,7 @@ class StudyProgress:
     failures: Mapping[str, int]
     best: Choice | None
     best_config: Mapping[str, Any] | None
+    best_scope: str  # the load levels that the best's score is of, in words
     account: Account
     wall_clock_limit_s: float | None
     gpu_limit_s: float | None
@@ -92,6 +93,11 @@ class StudyProgress:
     last_activity_at: float | None
     quarantines: tuple[QuarantineRecord, ...]
     stop_reason: str
+
+    @property
+    def ranks_by_violation(self) -> bool:
+        """Whether the best is the least over the SLOs, for want of one that meets them."""
+        return self.best is not None and self.best.merit.grade is Grade.VIOLATING
 
     def as_dict(self) -> dict[str, Any]:
         """As ``status --json`` prints it."""
@@ -118,7 +124,7 @@ class StudyProgress:
             "confirmations": dict(zip(("ended", "planned"), self.confirmations, strict=True)),
             "running": [_running_dict(trial, self.rungs) for trial in self.running],
             "failures": dict(self.failures),
-            "best": self.best and _best_dict(self.best, self.best_config or {}),
+            "best": self.best and _best_dict(self.best, self.best_config or {}) | {"scope": self.best_scope},
             "spent": self.account.as_dict(),
             "budget": {"wall_clock_s": self.wall_clock_limit_s, "gpu_s": self.gpu_limit_s},
             "left_s": self.left_s,

@@ -32,6 +32,8 @@ TRIAL_COLUMNS: tuple[str, ...] = (
     "slo_met",
     "load_kind",
     "level",
+    "metrics_load_kind",
+    "metrics_level",
     "gpus",
     "cpus",
     "replicas",
@@ -88,7 +90,8 @@ def trials_frame(trials: Sequence[TrialRecord], rungs: Rungs, objective: Objecti
         ended = rungs.get(trial.trial_id, ())
         last = ended[-1] if ended else None
         named = headline(last.measurements, last.score.level) if last else None
-        rows.append({**_trial_row(trial, last, objective), **_config(trial.config), **_metrics(named)})
+        at = {"metrics_load_kind": named and named.level.kind.value, "metrics_level": named and named.level.value}
+        rows.append({**_trial_row(trial, last, objective), **at, **_config(trial.config), **_metrics(named)})
     return _frame(rows, (*TRIAL_COLUMNS, *_config_columns(trials), *METRIC_COLUMNS))
 
 
@@ -263,8 +266,8 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
 
 _TEXT = frozenset(
     (
-        *("trial_id", "phase", "state", "failure", "load_kind", "accelerator", "node", "launch_id"),
-        *("engine_version", "message", "stopped_early", "tokens_by", "notes"),
+        *("trial_id", "phase", "state", "failure", "load_kind", "metrics_load_kind", "accelerator", "node"),
+        *("launch_id", "engine_version", "message", "stopped_early", "tokens_by", "notes"),
     )
 )
 _FLAGS = frozenset(("feasible", "slo_met"))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from autotuner.errors import Failure
+from autotuner.metrics.load_level import LoadLevel
 from autotuner.results.records import Phase, Usage
 from autotuner.scoring.score import Score
 from autotuner.space.config import Config
@@ -33,7 +34,7 @@ class RungReport:
 
     ``failure`` is set when the trial can't go on; ``score`` is then infeasible. ``out_of_time`` says
     that the study's own end cut the rung, which is then not recorded; so is one that is ``to_repeat`` on another
-    node. ``metrics`` are those of the load point that the score was taken from. ``stopped`` repeats the report of a
+    node. ``metrics`` are those of each load point. ``stopped`` repeats the report of a
     rung after which the trial was told to end, once its servers have.
     """
 
@@ -41,7 +42,7 @@ class RungReport:
     rung: int
     last: bool
     score: Score | None
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[LoadLevel, Mapping[str, float]] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
     gpus: int = 0
     cpus: int = 0

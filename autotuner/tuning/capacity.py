@@ -78,13 +78,17 @@ def misfit(need: Need, nodes: Sequence[Node]) -> str | None:
     return f"a trial needs {_listed(need.shares[0])}{where}, and no node has that much: {_nodes_listed(nodes)}"
 
 
-def check_capacity(need: Need, nodes: Sequence[Node]) -> int:
-    """How many trials fit at a time. Raises CapacityError where none does: Ray would wait for ever."""
+def fitting_by_type(needs: Sequence[Need], nodes: Sequence[Node]) -> dict[str, int]:
+    """How many trials fit at a time on each GPU type, by what the default needs of it."""
+    return {need.accelerator: fitting(need, nodes) for need in needs}
+
+
+def check_capacity(need: Need, nodes: Sequence[Node]) -> None:
+    """Raises CapacityError where no node, or set of nodes, holds a trial: Ray would wait for ever."""
     reason = misfit(need, nodes)
     if reason is not None:
         rule = "some node must hold a whole trial, or each rank of one"
         raise CapacityError(reason, key="hardware", value=_total(need), rule=rule)
-    return fitting(need, nodes)
 
 
 def misfit_values(study: Study, space: SearchSpace, baseline: Config, nodes: Sequence[Node]) -> list[str]:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from autotuner.errors import Failure
+from autotuner.metrics.load_level import LoadLevel
 from autotuner.results.account import Account
 from autotuner.results.records import Phase, TrialState
+from autotuner.scoring import Select
 from autotuner.scoring.score import Score
 
 
@@ -20,11 +22,13 @@ class StudyStarted:
     rungs: int
     objective: str
     direction: str  # "min" or "max"
-    concurrent_trials: int
+    concurrent_trials: int  # of the default's size, over all GPU types
     resumed: Mapping[TrialState, int] = field(default_factory=dict)  # of baseline and search, ended in earlier lives
     resumed_counted: int = 0  # of these, towards ``trials``
     resumed_best: tuple[str, Score] | None = None  # trial and score
     confirm: int = 0  # rounds
+    select: Select = "slo_met"
+    concurrent_by_type: Mapping[str, int] = field(default_factory=dict)  # of a study over several GPU types
     wall_clock_s: float | None = None  # budget
     gpu_seconds: float | None = None  # budget
     account: Account = field(default_factory=Account)  # what is spent by now, in this life and before
@@ -58,7 +62,7 @@ class RungEnded:
     config: Mapping[str, Any]
     rung: int
     score: Score
-    metrics: Mapping[str, float]  # of the load point the score was taken from, or of the last
+    metrics: Mapping[LoadLevel, Mapping[str, float]]  # of each load point
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,6 @@ class TrialEnded:
     failure: Failure | None
     message: str
     score: Score | None
-    metrics: Mapping[str, float]
     gpu_seconds: float  # that it held them for since it was last started
     cpu_seconds: float
 

@@ -7,7 +7,7 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from autotuner.benchmark import LoadDriver, LoadPoint, PointOutcome, levels, make_plan
 from autotuner.benchmark.arrivals import REPEAT_OFFSET
@@ -40,7 +40,11 @@ class RungResult:
     failure: Failure | None = None
     message: str = ""
     timed_out: bool = False
-    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[LoadLevel, Mapping[str, float]]:
+        """Of each load point that was measured."""
+        return {measurement.level: measurement.metrics for measurement in self.measurements}
 
 
 class RungRunner:
@@ -83,11 +87,7 @@ class RungRunner:
 
     def recall(self, record: RungRecord) -> RungResult:
         """The result of a rung that ended in an earlier life, from the store."""
-        return RungResult(
-            score=record.score,
-            measurements=record.measurements,
-            metrics=_told_metrics(record.score, record.measurements),
-        )
+        return RungResult(score=record.score, measurements=record.measurements)
 
     def run(
         self,
@@ -177,7 +177,6 @@ class RungRunner:
             failure=ending.failure if ending else None,
             message=ending.message if ending else "",
             timed_out=timed_out,
-            metrics=_told_metrics(score, measurements),
         )
 
 
@@ -235,10 +234,3 @@ def _may_be_dead(run: PointRun) -> bool:
     ended = [r for r in run.records if r.error is not RequestError.CANCELLED]
     last = max(ended, key=lambda record: record.end_s, default=None)
     return last is not None and last.error in (RequestError.REFUSED, RequestError.CUT)
-
-
-def _told_metrics(score: Score, measurements: tuple[Measurement, ...]) -> Mapping[str, float]:
-    for measurement in measurements:
-        if measurement.level == score.level:
-            return measurement.metrics
-    return measurements[-1].metrics if measurements else {}

@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from autotuner.study.known_models import find_known_models
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_configs
 from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.capacity import check_capacity, misfit, misfit_values, need_of
+from autotuner.tuning.capacity import check_capacity, fitting_by_type, misfit, misfit_values, need_of
 from autotuner.tuning.cluster import Cluster
 from autotuner.tuning.cluster_checks import nodes_without_secrets, refuse_docker_in_pods
 from autotuner.tuning.conductor import Conductor
@@ -115,8 +115,10 @@ def _run_on_ray(
     cluster = Cluster()
     nodes = cluster.nodes()
     baselines = baseline_configs(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
-    fitting = check_capacity(need_of(study, baselines[0]), nodes)
-    concurrent = min(fitting, study.search.max_concurrent_trials or fitting)
+    check_capacity(need_of(study, baselines[0]), nodes)
+    by_type = fitting_by_type([need_of(study, config) for config in baselines], nodes)
+    at_once = sum(by_type.values())
+    concurrent = min(at_once, study.search.max_concurrent_trials or at_once)
     clock = SystemClock()
     began_s = clock.monotonic_s()
     handle = start_store(folder, study, study_id, clock.epoch_s())
@@ -136,7 +138,7 @@ def _run_on_ray(
     placed = None if study.fidelity.trial_scheduler == "hyperband" else cluster
     before = Spent(gpu_s=account.gpu_s)
     run = StudyRun(conductor, store, observers, clock, need, before, interrupts.heed, placed, began_s)
-    run.tell(_started(study, folder, concurrent, known, conductor, account))
+    run.tell(_started(study, folder, concurrent, by_type, known, conductor, account))
     for quarantine in sick:
         run.tell(NodeQuarantined(cluster.name_of(quarantine.node_id), quarantine.reason))
     for reason in misfit_values(study, space, baselines[0], nodes):
@@ -166,6 +168,7 @@ def _started(
     study: Study,
     folder: OutputFolder,
     concurrent: int,
+    by_type: Mapping[str, int],
     known: Sequence[KnownTrial],
     conductor: Conductor,
     account: Account,
@@ -179,10 +182,12 @@ def _started(
         objective=study.objectives[0],
         direction=str(parse_objective(study.objectives[0]).direction),
         concurrent_trials=concurrent,
+        concurrent_by_type=by_type if len(by_type) > 1 and concurrent == sum(by_type.values()) else {},
         resumed=Counter(k.state for k in known if k.phase.explores and k.state.is_terminal),
         resumed_counted=sum(k.phase.counts(k.failure) for k in known if k.state.is_terminal),
         resumed_best=_best_so_far(conductor),
         confirm=study.search.confirm,
+        select=study.search.select,
         wall_clock_s=budget.wall_s,
         gpu_seconds=budget.gpu_s,
         account=account,

@@ -320,7 +320,6 @@ class StudyRun:
                 failure,
                 message,
                 self._conductor.score_of(assignment.trial_id),
-                report.metrics if report else {},
                 *running.seconds(held_s),
             )
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from autotuner.engines import Deployment, engines_to_ask, judged_by, one_engine
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
+from autotuner.metrics.load_level import LoadLevel
 from autotuner.results.records import FailureRecord, RungRecord, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.scoring import Score, parse_objectives, score_rung
 from autotuner.space.config import Config
@@ -235,7 +236,7 @@ class TrialRun:
         *,
         last: bool = False,
         score: Score | None = None,
-        metrics: Mapping[str, float] | None = None,
+        metrics: Mapping[LoadLevel, Mapping[str, float]] | None = None,
         failure: Failure | None = None,
         message: str = "",
         out_of_time: bool = False,

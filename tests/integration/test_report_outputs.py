@@ -31,7 +31,8 @@ def results(folder: Path, shape: Shape, **changes: Any) -> StudyResults:
 def test_a_proven_gain_is_recommended_with_its_interval(tmp_path: Path) -> None:
     found = verdict(results(tmp_path / "s", Shape(trials=24)))
     assert found.tone is Tone.GOOD
-    assert re.search(r"Recommended: trial \d{4} beats the default: Goodput per server replica \+\d", found.headline)
+    figure = r"Goodput per server replica \(each at its best load level\) \+\d"
+    assert re.search(rf"Recommended: trial \d{{4}} beats the default: {figure}", found.headline)
     assert "95 % interval" in found.headline
 
 

@@ -79,7 +79,7 @@ def ended(
     failure: Failure | None = None,
     phase: Phase = Phase.SEARCH,
 ) -> TrialEnded:
-    return TrialEnded(trial_id, phase, {}, state, failure, "", value, {}, 0.0, 0.0)
+    return TrialEnded(trial_id, phase, {}, state, failure, "", value, 0.0, 0.0)
 
 
 def samples(port: str, study: str = STUDY) -> Samples:

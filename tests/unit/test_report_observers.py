@@ -60,7 +60,7 @@ def started(**changes: Any) -> StudyStarted:
 
 def ended(trial_id: str, state: TrialState, value: Score | None, phase: Phase = Phase.SEARCH) -> TrialEnded:
     failure = Failure.CRASH if state is TrialState.FAILED else None
-    return TrialEnded(trial_id, phase, CONFIG, state, failure, "it [red]died[/red]\nhere", value, {}, 0.0, 20.0)
+    return TrialEnded(trial_id, phase, CONFIG, state, failure, "it [red]died[/red]\nhere", value, 0.0, 20.0)
 
 
 EVENTS: list[Event] = [
@@ -87,14 +87,21 @@ def test_tensorboard_reads_scalars_by_rung(tmp_path: Path) -> None:
     observer.on_event(TrialStarted("0001", Phase.SEARCH, CONFIG))
     for rung, value in enumerate((3.0, 4.0)):
         observer.on_event(
-            RungEnded("0001", Phase.SEARCH, CONFIG, rung, score(value), {"ttft_p90_ms": 10 * value, "x": float("nan")})
+            RungEnded(
+                "0001",
+                Phase.SEARCH,
+                CONFIG,
+                rung,
+                score(value),
+                {LEVEL: {"ttft_p90_ms": 10 * value, "x": float("nan")}},
+            )
         )
     observer.on_event(ended("0001", TrialState.COMPLETED, score(4.0)))
     observer.close()
     found = accumulated(tmp_path / "0001")
     assert [(e.step, e.value) for e in found.Scalars("score")] == [(0, 3.0), (1, 4.0)]
-    assert [(e.step, e.value) for e in found.Scalars("ttft_p90_ms")] == [(0, 30.0), (1, 40.0)]
-    assert "x" not in found.Tags()["scalars"]
+    assert [(e.step, e.value) for e in found.Scalars("concurrency 8/ttft_p90_ms")] == [(0, 30.0), (1, 40.0)]
+    assert set(found.Tags()["scalars"]) == {"score", "feasible", "concurrency 8/ttft_p90_ms"}
 
 
 def test_tensorboard_reads_every_hparam(tmp_path: Path) -> None:
@@ -146,8 +153,8 @@ def test_lines_say_one_event_each() -> None:
     observer.close()
     lines = out.getvalue().splitlines()
     assert len(lines) == len(EVENTS)
-    assert "trial 0000 rung 0: score 5 at concurrency 8, meets the SLOs" in lines[3]
-    assert "trial 0000 completed, score 5.5 at concurrency 8, meets the SLOs — best so far" in lines[4]
+    assert "trial 0000 rung 0: score 5 (concurrency 8), meets the SLOs" in lines[3]
+    assert "trial 0000 completed, score 5.5 (concurrency 8), meets the SLOs — best so far" in lines[4]
     assert "trial 0001 failed CRASH: it [red]died[/red] here" in lines[6]
     assert lines[7].endswith("study ended: all trials ended; spent: wall clock 0 s, CPU core time 40 s")
 

@@ -61,6 +61,7 @@ def progress(**changes: Any) -> StudyProgress:
         "failures": {},
         "best": None,
         "best_config": None,
+        "best_scope": "",
         "account": Account((LifeSpent(1, NOW - 60, 60.0, 0.0, 90.0),), 0.0, 90.0),
         "wall_clock_limit_s": None,
         "gpu_limit_s": None,
@@ -112,6 +113,7 @@ def test_what_runs_is_a_table_and_what_is_known_a_list() -> None:
             running=(running("0009", score), running("0010", gpus=0, accelerator="", node="", rungs_ended=0)),
             best=Choice("0004", LEVEL, 3.0, 3.0, True, True),
             best_config={"tp": 2},
+            best_scope="concurrency 32",
             account=Account((LifeSpent(1, NOW - 3600, 3600.0, 7200.0, 90.0),), 7200.0, 90.0),
             gpu_limit_s=36000.0,
             wall_clock_limit_s=7200.0,
@@ -122,7 +124,7 @@ def test_what_runs_is_a_table_and_what_is_known_a_list() -> None:
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "trials 9 of 40 ended (2 running, 5 completed, 3 stopped, 1 failed)" in lines
     assert "failures 2 CRASH, 1 HANG" in lines
-    assert "best so far trial 0004: goodput_per_gpu score 3 at concurrency 32, meets the SLOs" in lines
+    assert "best so far trial 0004: goodput_per_gpu score 3 (concurrency 32), meets the SLOs" in lines
     assert "spent wall clock 1 h 00 min of 2 h 00 min, GPU time 2 h 00 min of 10 h 00 min" in lines
     assert "left about 30 min 00 s at the pace so far" in lines
     assert "quarantined node node-b: two Configs failed on it" in lines

@@ -46,7 +46,7 @@ def main(model: str, path: str) -> None:
         trial.release()
     assert report.score is not None
     told = {"score": report.score.score, "feasible": report.score.feasible, "reason": report.score.reason}
-    sys.stdout.write(json.dumps({**told, "metrics": dict(report.metrics)}) + "\n")
+    sys.stdout.write(json.dumps({**told, "metrics": next(map(dict, report.metrics.values()), {})}) + "\n")
 
 
 if __name__ == "__main__":

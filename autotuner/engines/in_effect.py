@@ -1,0 +1,61 @@
+"""What a setting is for a server whose Config leaves it out: the study's own value, or the server's default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from autotuner.engines.catalogue import load_catalogue
+from autotuner.engines.flag import Flag
+from autotuner.engines.one_engine import one_engine, split_prefix
+from autotuner.engines.settings import ENV_PREFIX
+from autotuner.errors import StudyError
+from autotuner.space.config import Config
+from autotuner.study.model import SecretRef, Study
+
+
+@dataclass(frozen=True)
+class InEffect:
+    """``word`` is the value as the server spells it, so that like values are alike.
+
+    ``is_built_in``: nobody has set it, it is the server's default as the flag catalogue has it.
+    """
+
+    value: Any
+    word: str
+    is_built_in: bool = False
+
+
+def setting_in_effect(study: Study, config: Config, name: str) -> InEffect | None:
+    """``None`` where nobody says: no default is known, or the setting is another engine's."""
+    flag, own = _flag_of(study, config, name)
+    value = config.values.get(name)
+    if value is None and name not in config.values and own is not None:
+        value = _set_by_study(own, name, flag)
+    if value is not None:
+        return InEffect(value, str(value) if flag is None else flag.as_word(value))
+    if flag is None or flag.default is None:
+        return None
+    return InEffect(flag.default, flag.as_word(flag.default), is_built_in=True)
+
+
+def _flag_of(study: Study, config: Config, name: str) -> tuple[Flag | None, Study | None]:
+    """The flag, and the study as the Config's engine sees it; ``None`` for what is not that engine's."""
+    try:
+        engine, own, _ = one_engine(study, config)
+        prefix, flag_name = split_prefix(name)
+        if prefix not in (None, engine.name):
+            return None, None
+        return load_catalogue(engine.name, own.engine.version).find(flag_name), own
+    except StudyError:  # of an engine or version that is not known any more
+        return None, None
+
+
+def _set_by_study(study: Study, name: str, flag: Flag | None) -> Any:
+    """What the study's engine section says for every Config; secrets are not told."""
+    _, own_name = split_prefix(name)
+    if own_name.startswith(ENV_PREFIX):
+        value = study.engine.env.get(own_name.removeprefix(ENV_PREFIX))
+        return None if isinstance(value, SecretRef) else value
+    alike = (value for written, value in study.engine.args.items() if flag is not None and flag.is_named(written))
+    return next(alike, None)

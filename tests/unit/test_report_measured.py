@@ -1,0 +1,337 @@
+"""Every figure says which levels and which runs it is of; and how best and default stand to the SLOs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from autotuner.errors import Failure
+from autotuner.report.measured import measured_table, slo_table
+from autotuner.report.summary_facts import config_rows, facts
+from autotuner.report.trial_rows import trial_table
+from autotuner.report.verdict import verdict
+from autotuner.results import Phase, TrialState
+from autotuner.results.account import Account
+from autotuner.results.records import LifeRecord
+from tests.known_results import Hold, Known
+
+SLO = {"ttft": {"p90": {"threshold_ms": 100}}, "tpot": {"mean": {"threshold_ms": 20}}}
+
+
+def ttft(first: float, second: float, **more: float) -> dict[float, dict[str, float]]:
+    return {level: {"ttft_p90_ms": value, "tpot_mean_ms": 10.0, **more} for level, value in ((1, first), (2, second))}
+
+
+def confirmed(**keys: Any) -> Known:
+    """By the mean of both levels: in the search 40 against 200, in two rounds 50 and 72 against 150 and 100."""
+    known = Known({"objective": "ttft_p90", "slo": SLO, "search": {"confirm": 2}, **keys})
+    known.trial("0000", ttft(90, 110), ttft(100, 300), config={"ubatch-size": None})
+    known.trial("0001", ttft(20, 30), ttft(30, 50), config={"ubatch-size": 32})
+    known.trial("0001-c1", ttft(40, 60), config={"ubatch-size": 32})
+    known.trial("0000-c1", ttft(90, 210))
+    known.trial("0000-c2", ttft(80, 120))
+    known.trial("0001-c2", ttft(44, 100), config={"ubatch-size": 32})
+    return known
+
+
+def fact(known: Known, label: str) -> tuple[str, str]:
+    (found,) = [(f.value, f.note) for f in facts(known.results()) if f.label == label]
+    return found
+
+
+# ── one figure, one label ─────────────────────────────────────────────────────────────────────
+
+
+def test_what_was_measured_is_of_the_runs_that_the_verdict_rests_on() -> None:
+    table = measured_table(confirmed().results())
+    assert table is not None
+    assert table.source == "means of 2 confirmation rounds: 0001-c1 and 0000-c1, 0001-c2 and 0000-c2"
+    assert table.columns[:3] == ("load point", "Config", "TTFT p90 (ms)")
+    assert [row[:3] for row in table.rows] == [
+        ("concurrency 1", "best", "42"),
+        ("concurrency 1", "default", "85"),
+        ("concurrency 2", "best", "80"),
+        ("concurrency 2", "default", "165"),
+    ]
+
+
+def test_the_objective_is_told_with_its_levels_once_of_the_search_and_once_of_confirmation() -> None:
+    known = confirmed()
+    label = "Time to first token, p90, mean of concurrency 1 and 2"
+    assert fact(known, f"{label}, in the search") == ("40", "ms, trial 0001; default 200")
+    best, default = math.sqrt(50 * 72), math.sqrt(150 * 100)
+    assert fact(known, f"{label}, in confirmation") == (
+        f"{best:.0f}",
+        f"ms, geometric mean of 2 rounds; default {default:.1f}",
+    )
+    change = 100 * (best / default - 1)
+    told = " ".join(verdict(known.results()).details)
+    assert "Time to first token, p90 (mean of concurrency 1 and 2) −51" in told
+    assert round(change) == -51
+
+
+def test_each_at_its_best_level_is_told_where_the_levels_differ() -> None:
+    known = Known({"objective": "throughput", "search": {"confirm": 0}})
+    known.trial("0000", {1: {"output_tokens_per_s": 30.0}, 2: {"output_tokens_per_s": 20.0}})
+    known.trial("0001", {1: {"output_tokens_per_s": 40.0}, 2: {"output_tokens_per_s": 60.0}})
+    value, note = fact(known, "Output tokens per second, concurrency 2, in the search")
+    assert (value, note) == ("60", "tokens/s, trial 0001; default 30 (concurrency 1)")
+    assert "Output tokens per second (each at its best load level) +100" in verdict(known.results()).headline
+
+
+def test_summary_and_tables_name_the_level_of_their_metrics() -> None:
+    results = confirmed().results()
+    best = results.summary["best"]
+    assert (best["level"], best["scope"], best["value"]) == (None, "mean of concurrency 1 and 2", 40)
+    assert (best["metrics_load_kind"], best["metrics_level"]) == ("concurrency", 2)
+    assert best["metrics"]["ttft_p90_ms"] == 50
+    row = results.trials.set_index("trial_id").loc["0001"]
+    assert (row["metrics_load_kind"], row["metrics_level"], row["ttft_p90_ms"]) == ("concurrency", 2, 50)
+    assert results.summary["improvement"]["scope"] == "mean of concurrency 1 and 2"
+
+
+def test_the_table_of_all_trials_names_what_score_and_metrics_are_of() -> None:
+    table = trial_table(confirmed().results())
+    (row,) = [dict(zip(table.columns, row, strict=True)) for row in table.rows if row[0].text == "0001"]
+    assert row["score_of"].text == "mean of concurrency 1 and 2"
+    assert row["metrics_of"].text == "concurrency 2"
+    assert (row["score"].text, row["ttft_p90_ms"].text) == ("40", "50")
+
+
+def test_without_confirmation_the_figures_are_of_the_search_and_say_so() -> None:
+    known = Known({"objective": "ttft_p90", "slo": SLO, "search": {"confirm": 0}})
+    known.trial("0000", ttft(90, 110), ttft(100, 300))
+    known.trial("0001", ttft(20, 30), ttft(30, 50))
+    table = measured_table(known.results())
+    assert table is not None
+    assert table.source == "the search: trial 0001 (last rung) and trial 0000 (last rung)"
+    assert [row[2] for row in table.rows] == ["30", "100", "50", "300"]
+
+
+def test_of_a_stopped_default_the_rung_is_named() -> None:
+    known = Known({"objective": "ttft_p90", "search": {"confirm": 0}})
+    known.trial("0000", ttft(90, 110), state=TrialState.STOPPED)
+    known.trial("0001", ttft(20, 30), ttft(30, 50))
+    table = measured_table(known.results())
+    assert table is not None
+    assert "trial 0000 (rung 0 of 0 to 1)" in table.source
+
+
+# ── the SLOs ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_slo_is_told_with_its_margin_at_each_level() -> None:
+    table = slo_table(confirmed().results())
+    assert table is not None
+    assert table.columns == ("SLO", "limit", "load point", "best", "margin", "default", "margin")
+    plain = [tuple(cell.replace("\N{NO-BREAK SPACE}", " ") for cell in row) for row in table.rows]
+    assert plain == [
+        ("TTFT p90", "100 ms", "concurrency 1", "42", "58 % below", "85", "15 % below"),
+        ("TTFT p90", "100 ms", "concurrency 2", "80", "20 % below", "165", "65 % over"),
+        ("TPOT mean", "20 ms", "concurrency 1", "10", "50 % below", "10", "50 % below"),
+        ("TPOT mean", "20 ms", "concurrency 2", "10", "50 % below", "10", "50 % below"),
+        ("all of them", "", "concurrency 1", "kept", "", "kept", ""),
+        ("all of them", "", "concurrency 2", "kept", "", "not kept", ""),
+    ]
+
+
+def test_an_slo_that_one_round_breaks_is_not_called_kept() -> None:
+    known = confirmed()
+    known.trials = [trial for trial in known.trials if trial.trial_id != "0001-c2"]
+    known.trial("0001-c2", ttft(44, 101))
+    table = slo_table(known.results())
+    assert table is not None
+    assert table.rows[-1][3] == "kept in 1 of 2 rounds"
+
+
+def test_errors_are_told_where_there_are_any() -> None:
+    known = Known({"objective": "ttft_p90", "slo": {**SLO, "error_rate": 0.05}, "search": {"confirm": 0}})
+    known.trial("0000", ttft(10, 10, error_rate=0.0))
+    known.trial("0001", ttft(5, 5, error_rate=0.02))
+    table = slo_table(known.results())
+    assert table is not None
+    rows = [row for row in table.rows if row[0] == "error rate"]
+    assert [(row[1], row[3], row[5]) for row in rows] == [("5 %", "2", "0")] * 2
+
+
+def test_a_study_without_slos_has_no_such_table() -> None:
+    known = Known({"objective": "ttft_p90"})
+    known.trial("0000", ttft(10, 10))
+    assert slo_table(known.results()) is None
+    assert not [f for f in facts(known.results()) if "keeps the SLOs" in f.label]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "replicas", "told"),
+    [
+        (50, 60, 1, "concurrency 2, the highest measured"),
+        (50, 101, 1, "concurrency 1"),
+        (101, 50, 1, "not even concurrency 1"),
+        (50, 60, 2, "concurrency 1, the highest measured"),
+    ],
+)
+def test_up_to_which_load_one_server_keeps_the_slos(first: float, second: float, replicas: int, told: str) -> None:
+    known = Known({"objective": "ttft_p90", "slo": SLO, "search": {"confirm": 0, "select": "score"}})
+    known.trial("0000", ttft(150, 300))
+    known.trial("0001", ttft(first, second), replicas=replicas)
+    value, note = fact(known, "One server keeps the SLOs up to")
+    assert (value, note) == (told, "best; default: not even concurrency 1")
+
+
+# ── Configs ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_the_default_leaves_out_is_shown_as_the_server_has_it() -> None:
+    known = Known({"objective": "ttft_p90", "args": {"batch-size": 512}, "search": {"confirm": 0}})
+    known.trial("0000", ttft(90, 110), config={})
+    best = {"ubatch-size": 512, "flash-attn": True, "batch-size": 256, "env.X": "1", "no-such-flag": 3}
+    known.trial("0001", ttft(20, 30), config=best)
+    rows = {row.name: row for row in config_rows(known.results())}
+    assert (rows["ubatch-size"].best, rows["ubatch-size"].default) == ("512", "512 (built in)")
+    assert not rows["ubatch-size"].differs, "set to what it is anyway"
+    assert rows["batch-size"].default == "512", "the study's own value"
+    assert rows["batch-size"].differs
+    assert rows["env.X"].default == "–"
+    assert rows["no-such-flag"].default == "–"
+    assert rows["flash-attn"].default == "auto (built in)"
+
+
+# ── why there is no confirmation ──────────────────────────────────────────────────────────────
+
+
+def unconfirmed(**keys: Any) -> Known:
+    known = Known({"objective": "ttft_p90", **keys})
+    known.trial("0000", ttft(90, 110))
+    known.trial("0001", ttft(20, 30))
+    return known
+
+
+def reason(known: Known) -> str:
+    improvement = known.results().improvement
+    assert improvement is not None
+    return improvement.reason
+
+
+def test_confirmation_that_is_off_is_the_reason() -> None:
+    assert reason(unconfirmed(search={"confirm": 0})) == "confirmation is off (search.confirm: 0)"
+
+
+def test_one_round_is_no_interval() -> None:
+    known = unconfirmed(search={"confirm": 1})
+    known.trial("0001-c1", ttft(20, 30))
+    known.trial("0000-c1", ttft(90, 110))
+    assert reason(known) == (
+        "1 of 1 confirmation round came to an end, as search.confirm asks; 2 are needed for an interval"
+    )
+
+
+def test_a_budget_that_left_no_room_is_the_reason() -> None:
+    known = unconfirmed(search={"confirm": 3})
+    known.stop_reason = "budget: gpu_hours"
+    assert reason(known) == "0 of 3 confirmation rounds came to an end: the study ended (budget: gpu_hours)"
+
+
+def test_rounds_that_failed_are_the_reason() -> None:
+    known = unconfirmed(search={"confirm": 2})
+    known.trial("0001-c1", state=TrialState.FAILED, failure=Failure.HANG)
+    assert "(0001-c1: HANG: it broke)" in reason(known)
+
+
+def test_a_default_that_can_not_run_is_the_reason() -> None:
+    known = Known({"objective": "ttft_p90"})
+    known.trial("0000", state=TrialState.FAILED, failure=Failure.OUT_OF_MEMORY_AT_START)
+    known.trial("0001", ttft(20, 30))
+    assert reason(known) == (
+        "there is no default to confirm against: trial 0000 failed: OUT_OF_MEMORY_AT_START: it broke"
+    )
+
+
+def test_a_default_of_another_type_is_compared_with_and_named() -> None:
+    known = Known({"objective": "ttft_p90", "search": {"confirm": 2}})
+    known.trial("0000", state=TrialState.FAILED, failure=Failure.CLIENT_SATURATED, accelerator="H100-80GB")
+    known.trial("0001", ttft(90, 110), phase=Phase.BASELINE, accelerator="L40S-48GB")
+    known.trial("0002", ttft(20, 30))
+    for number in (1, 2):
+        known.trial(f"0002-c{number}", ttft(20, 30))
+        known.trial(f"0001-c{number}", ttft(90, 110))
+    found = verdict(known.results())
+    assert "Recommended: trial 0002 beats the default" in found.headline
+    assert found.details[-1] == (
+        "Compared with trial 0001, the default on L40S-48GB: trial 0000, the default on H100-80GB, failed: "
+        "CLIENT_SATURATED: it broke."
+    )
+    assert known.results().summary["improvement"]["baseline"] == "0001"
+
+
+def test_a_default_that_was_measured_once_more_is_told() -> None:
+    known = Known({"objective": "ttft_p90", "search": {"confirm": 2}})
+    known.trial("0000", state=TrialState.FAILED, failure=Failure.CLIENT_SATURATED)
+    known.trial("0001", ttft(20, 30))
+    for number in (1, 2):
+        known.trial(f"0001-c{number}", ttft(20, 30))
+        known.trial(f"0000-c{number}", ttft(90, 110))
+    found = verdict(known.results())
+    assert "Recommended: trial 0001 beats the default" in found.headline
+    assert "measured once more for the confirmation" in found.details[-1]
+    table = measured_table(known.results())
+    assert table is not None
+    assert [row[2] for row in table.rows] == ["20", "90", "30", "110"]
+
+
+# ── nothing came to its end ───────────────────────────────────────────────────────────────────
+
+
+def test_a_study_whose_budget_was_too_small_says_what_would_have_been_enough() -> None:
+    keys = {"objective": "ttft_p90", "slo": SLO, "search": {"confirm": 1}, "budget": {"wall_clock_h": 0.01}}
+    known = Known(keys, stop_reason="budget: wall_clock_h")
+    known.trial("0000", ttft(150, 300), state=TrialState.STOPPED, seconds=100)
+    known.trial("0001", ttft(20, 30), state=TrialState.STOPPED, seconds=100)
+    found = verdict(known.results())
+    assert found.headline == "No trial came to its end before the study did (budget: wall_clock_h)."
+    assert found.details[0] == (
+        "Trial 0001 met the SLOs (mean of concurrency 1 and 2) after rung 1 of 2: a part of its load decides nothing."
+    )
+    assert "Trial 0000 violated ttft_p90_ms (+200" in found.details[1]
+    # 10 s of loading; 90 s for half of 16 requests at each of two levels. Then four such trials.
+    assert "a whole trial takes about 3 min 10 s" in found.details[2]
+    assert found.details[2].endswith("about 12 min 40 s: give at least budget.wall_clock_h: 0.2111.")
+
+
+def test_gpu_hours_are_asked_for_where_they_are_limited() -> None:
+    known = Known({"objective": "ttft_p90", "search": {"confirm": 0}, "budget": {"gpu_hours": 0.01}})
+    known.trial("0000", ttft(150, 300), state=TrialState.STOPPED, seconds=100, gpus=4)
+    assert verdict(known.results()).details[-1].endswith("give at least budget.gpu_hours: 0.4222.")
+
+
+def test_trials_without_an_ended_rung_tell_how_long_they_ran() -> None:
+    known = Known({"objective": "ttft_p90"}, stop_reason="budget: wall_clock_h")
+    known.trial("0000", state=TrialState.STOPPED, seconds=33)
+    assert verdict(known.results()).details == ("None ended its first rung; trial 0000 ran for 33 s.",)
+
+
+def test_failures_alone_are_no_matter_of_budgets() -> None:
+    known = Known({"objective": "ttft_p90"})
+    known.trial("0000", state=TrialState.FAILED, failure=Failure.CRASH)
+    found = verdict(known.results())
+    assert found.headline == "No Config is feasible: no trial came to its end."
+    assert found.details == ("Trial 0000: CRASH: it broke",)
+
+
+# ── what was spent ────────────────────────────────────────────────────────────────────────────
+
+
+def test_wall_clock_and_what_was_held_stand_under_names_of_their_own() -> None:
+    known = Known({"objective": "ttft_p90"})
+    known.trial("0000", ttft(1, 1), seconds=100, gpus=4, hold=Hold(4, 8))
+    lives = (LifeRecord(1, 0.0, 60.0, 60.0, 0.0, 0.0), LifeRecord(2, 500.0, 545.0, 545.0, 240.0, 480.0))
+    results = known.results(*lives)
+    told = {f.label: (f.value, f.note) for f in facts(results)}
+    assert told["Wall clock"] == (
+        "1 min 45 s",
+        "life 1: wall clock 1 min 00 s, GPU time 4 min 00 s; life 2: wall clock 45 s, GPU time 2 min 40 s",
+    )
+    assert told["GPU time"] == ("6 min 40 s", "GPUs × time reserved, confirmations included")
+    assert isinstance(results.account, Account)
+    assert results.summary["spent"]["gpu_s"] == results.summary["gpu_seconds"]["reserved"] == 400
