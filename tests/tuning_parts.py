@@ -47,7 +47,6 @@ def report(
         scored,
         usage=Usage(reserved_s=reserved_s),
         gpus=gpus,
-        cpus=2,
         failure=failure,
         message="it broke" if failure else "",
         out_of_time=out_of_time,

@@ -9,7 +9,7 @@ from typing import Any
 
 from autotuner.results import StudyResults, TrialPoint, load_results
 from autotuner.results import rescore as rescore_results
-from autotuner.study import load_slo
+from autotuner.study import load_slos
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,31 @@ class Rescored:
     def as_dict(self) -> dict[str, Any]:
         return {"before": self.before.summary, "after": self.after.summary}
 
+    @property
+    def exit_code(self) -> int:
+        """As the command line's: 1 where nothing meets these SLOs."""
+        best = self.after.best
+        return 0 if best is not None and best.slo_met else 1
 
-def rescore(path: str | Path, slo_file: str | Path) -> Rescored:
-    """Scores the kept requests of the study in ``path`` under the SLOs of ``slo_file`` (an slo section, or a study)."""
+    def write_report(self, path: str | Path | None = None) -> Path:
+        """Writes the report of the study as it would have ended, by default to ``rescored.html`` in its folder."""
+        from autotuner.report import write_report
+
+        note = (
+            "Scored anew from the requests that were kept, under other SLOs than it ran with; what was stopped early "
+            "stays stopped."
+        )
+        return write_report(self.after, self.after.folder.rescored if path is None else path, note=note)
+
+
+def rescore(path: str | Path, slo: str | Path | Sequence[str | Path]) -> Rescored:
+    """Scores the kept requests of the study in ``path`` under other SLOs.
+
+    ``slo``: a file (an slo section, or a study), or limits such as ``ttft.p90=300ms``.
+    """
     before = load_results(Path(path))
-    return Rescored(before, rescore_results(before, load_slo(slo_file)))
+    given = [slo] if isinstance(slo, str | Path) else slo
+    return Rescored(before, rescore_results(before, load_slos(given)))
 
 
 def _value(point: TrialPoint) -> float | None:

@@ -57,15 +57,18 @@ class Section:
     missing: str = "Nothing to draw yet."
 
 
-def write_report(results: StudyResults, path: str | Path) -> Path:
-    """Writes the report of a study, running or ended, whole or not at all; returns its path."""
+def write_report(results: StudyResults, path: str | Path, *, note: str = "") -> Path:
+    """Writes the report of a study, running or ended, whole or not at all; returns its path.
+
+    ``note``: what a reader must know of all of it.
+    """
     place = Path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
-    write_text(place, render_report(results))
+    write_text(place, render_report(results, note=note))
     return place
 
 
-def render_report(results: StudyResults) -> str:
+def render_report(results: StudyResults, *, note: str = "") -> str:
     """The report as HTML. Everything that a study, a Config or a log says is escaped."""
     from plotly.offline import get_plotlyjs
 
@@ -82,6 +85,7 @@ def render_report(results: StudyResults) -> str:
         study=results.study,
         status=results.status.value,
         stop_reason=results.stop_reason,
+        note=note,
         verdict=verdict(results),
         facts=facts(results),
         best_name=champion_name(results),

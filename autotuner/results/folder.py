@@ -75,6 +75,11 @@ class OutputFolder:
         return self.path / "report.html"
 
     @property
+    def rescored(self) -> Path:
+        """The report of the study under other SLOs, as ``rescore`` writes it."""
+        return self.path / "rescored.html"
+
+    @property
     def deploy(self) -> Path:
         return self.path / "deploy"
 

@@ -67,7 +67,7 @@ def find_improvement(
     scopes = {_scope(c, rungs) for pair in pairs for c in pair} or {best.scope, baseline.scope} - {""}
     if len(pairs) < _FEWEST_ROUNDS:
         recommended, interval = False, None
-        reason = why_unconfirmed(study.search.confirm, trials, len(pairs), against, why_ended)
+        reason = why_unconfirmed(study.search.confirm, trials, len(pairs), (best.trial_id, against), why_ended)
     else:
         recommended, reason = _verdict(pairs, interval, objective.direction)
     return Improvement(
@@ -93,13 +93,20 @@ def _geometric_mean(values: Sequence[float | None]) -> float:
     return math.exp(math.fsum(logs) / len(logs))
 
 
-def why_unconfirmed(asked: int, trials: Sequence[TrialRecord], ended: int, default: str, why_ended: str) -> str:
-    """Why there are fewer confirmation rounds than an interval needs. ``asked``: ``search.confirm``."""
+def why_unconfirmed(asked: int, trials: Sequence[TrialRecord], ended: int, ids: tuple[str, str], why_ended: str) -> str:
+    """Why there are fewer confirmation rounds than an interval needs.
+
+    ``asked``: ``search.confirm``; ``ids``: of the best and the default.
+    """
+    best, default = ids
     if not asked:
         return "confirmation is off (search.confirm: 0)"
     record = next((t for t in trials if t.trial_id == default), None)
     if record is not None and record.failure is not None and record.failure.blames_config:
         return f"there is no default to confirm against: trial {default} failed: {record.failure}: {record.message}"
+    confirmed = {t.trial_id.rpartition("-c")[0] for t in trials if t.phase is Phase.CONFIRM} - {default}
+    if confirmed and best not in confirmed:
+        return f"the confirmation rounds were of trial {', '.join(sorted(confirmed))}, which was the best then"
     failed = [t for t in trials if t.phase is Phase.CONFIRM and t.failure is not None]
     if failed:
         causes = "; ".join(f"{t.trial_id}: {t.failure}: {t.message}" for t in failed[:2])

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from autotuner.benchmark.list_plan import levels
+from autotuner.engines import one_engine
+from autotuner.errors import InputError
 from autotuner.metrics.context import measure_context
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measure import measure
+from autotuner.metrics.measurement import MeasureContext
 from autotuner.metrics.request import PointRun
 from autotuner.results.kept_runs import kept_runs
 from autotuner.results.records import RungRecord, TrialRecord
@@ -15,6 +18,7 @@ from autotuner.results.result import StudyResults
 from autotuner.results.store import Store
 from autotuner.scoring.objective import parse_objectives
 from autotuner.scoring.scorer import score_rung
+from autotuner.space.config import Config
 from autotuner.study.model import Slo, Study
 
 
@@ -37,7 +41,7 @@ def rescore(results: StudyResults, slo: Slo, *, database: str | None = None) -> 
 
 def _rescore_rung(study: Study, trial: TrialRecord, rung: RungRecord, runs: list[tuple[int, PointRun]]) -> RungRecord:
     """Measurements are cumulative: those of a rung rest on the runs up to it."""
-    context = measure_context(study, gpus=trial.gpus, cpus=trial.cpus, replicas=trial.replicas)
+    context = _context(study, trial)
     by_level: dict[LoadLevel, list[PointRun]] = {m.level: [] for m in rung.measurements}
     for number, run in runs:
         if number <= rung.rung and run.level in by_level:
@@ -47,3 +51,15 @@ def _rescore_rung(study: Study, trial: TrialRecord, rung: RungRecord, runs: list
     missing = [level for level in levels(study.workload) if level not in by_level]
     score = score_rung(measurements, missing, study.slo, objectives, study.search.select)
     return replace(rung, measurements=measurements, score=score)
+
+
+def _context(study: Study, trial: TrialRecord) -> MeasureContext:
+    """As the trial was measured; of one whose engine is not known any more, by what was stored of it."""
+    try:
+        engine, own_study, own_config = one_engine(study, Config(trial.config))
+        servers = engine.deployment(own_study, own_config)
+    except InputError:
+        return measure_context(study, gpus=trial.gpus, cpus=trial.cpus, replicas=trial.replicas)
+    return measure_context(
+        study, gpus=servers.gpus, cpus=servers.cpus, replicas=servers.replicas, accelerator=trial.accelerator
+    )

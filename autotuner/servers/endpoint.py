@@ -13,7 +13,7 @@ from autotuner.benchmark.http_question import STARTING, HttpAnswer, http_questio
 from autotuner.errors import Failure, LaunchError
 from autotuner.servers._tail import TAIL_BYTES
 from autotuner.servers.launcher import Diagnose, LaunchRequest
-from autotuner.servers.readiness import Readiness, get_json_text, wait_until_ready
+from autotuner.servers.readiness import Readiness, get_json_text, served_models, wait_until_ready
 
 _LONGEST_WAIT_S = 30.0
 _QUESTION_S = 5.0
@@ -26,6 +26,7 @@ class EndpointServer:
     url: str
     startup_s: float
     engine_version: str
+    served_name: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -54,18 +55,21 @@ class EndpointServer:
 class EndpointLauncher:
     """``url`` is the base URL without ``/v1``; ``headers`` go with every request and are secret.
 
-    ``insecure``: the server's certificate is taken as it is.
+    ``insecure``: the server's certificate is taken as it is. ``served_name`` is the model's name in requests; ``None``:
+    the server is asked for it.
     """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     insecure: bool = False
+    served_name: str | None = None
 
     def launch(self, request: LaunchRequest, diagnose: Diagnose) -> EndpointServer:
         """Waits for an answer to the ready probe or to ``/v1/models``: not every gateway passes a probe on.
 
         A server that says that it is starting has the whole start time-out, one that is not there 30 s of it at most.
-        Raises LaunchError (INFRASTRUCTURE) when none came in time, or its certificate is refused.
+        Raises LaunchError: INFRASTRUCTURE when none came in time, or its certificate is refused; INVALID_CONFIG when the
+        server has several models and none by the name of the study's.
         """
         base = self.url.rstrip("/").removesuffix("/v1")
         deployment = request.deployment
@@ -92,7 +96,20 @@ class EndpointLauncher:
         if deployment.version is not None:
             probe = deployment.version
             version = get_json_text(base + probe.path, probe.key, self.headers, insecure=self.insecure)
-        return EndpointServer(base, time.monotonic() - started, version or deployment.engine_version)
+        name = self.served_name or self._find_name(base, deployment.served_name)
+        return EndpointServer(base, time.monotonic() - started, version or deployment.engine_version, name)
+
+    def _find_name(self, base: str, model: str) -> str:
+        """The name that the server has for ``model``: it may serve it under another."""
+        names = served_models(base, self.headers, insecure=self.insecure)
+        if not names or model in names:
+            return model
+        if len(names) == 1:
+            return names[0]
+        raise LaunchError(
+            f"the server at {base} serves {', '.join(names)}, and not {model!r}: name one of them in model.served_name",
+            Failure.INVALID_CONFIG,
+        )
 
 
 def _told(answer: HttpAnswer) -> str:

@@ -74,6 +74,11 @@ class RunningServer(Protocol):
     @property
     def engine_version(self) -> str: ...
 
+    @property
+    def served_name(self) -> str | None:
+        """The model's name in requests, where the server has another one than its Deployment says; else ``None``."""
+        ...
+
     def exit_code(self, within_s: float = 0.0) -> int | None:
         """``None`` while every rank lives, else the exit code of the first that ended (negative: signal).
 

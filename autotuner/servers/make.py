@@ -22,7 +22,9 @@ def make_starter(study: Study) -> RankStarter:
 def make_launcher(study: Study) -> Launcher:
     """The launcher of the study's ``launcher.kind``. Raises StudyError for a secret that is not set."""
     if isinstance(study.launcher, model.EndpointLauncher):
-        return EndpointLauncher(study.launcher.url, resolve_headers(study), study.launcher.insecure)
+        return EndpointLauncher(
+            study.launcher.url, resolve_headers(study), study.launcher.insecure, study.model.served_name
+        )
     if isinstance(study.launcher, model.DockerLauncher):
         return DockerLauncher(container_settings(study, study.launcher))
     return ProcessLauncher()

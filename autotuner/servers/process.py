@@ -55,6 +55,10 @@ class LaunchedServer:
     def engine_version(self) -> str:
         return self._engine_version
 
+    @property
+    def served_name(self) -> str | None:
+        return None
+
     def exit_code(self, within_s: float = 0.0) -> int | None:
         ends_at = time.monotonic() + within_s
         while (code := self._together.exit_code()) is None and time.monotonic() < ends_at:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import Any
 
 from autotuner.benchmark.http_question import http_question
 
@@ -53,12 +54,27 @@ def get_json_text(
     url: str, key: str, headers: Mapping[str, str] | None = None, *, insecure: bool = False
 ) -> str | None:
     """The text under ``key`` of the JSON object that a GET answers, or ``None`` when there is none."""
+    value = _get_json_object(url, headers, insecure=insecure).get(key)
+    return value if isinstance(value, str) and value else None
+
+
+def served_models(
+    base_url: str, headers: Mapping[str, str] | None = None, *, insecure: bool = False
+) -> tuple[str, ...]:
+    """The names that ``/v1/models`` answers to, adapters left out; empty where it tells none."""
+    models = _get_json_object(f"{base_url}/v1/models", headers, insecure=insecure).get("data")
+    listed = [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+    names = [model.get("id") for model in listed if not model.get("parent")]
+    return tuple(name for name in names if isinstance(name, str) and name)
+
+
+def _get_json_object(url: str, headers: Mapping[str, str] | None, *, insecure: bool) -> dict[str, Any]:
+    """Empty for any other answer."""
     answer = http_question("GET", url, timeout_s=_PROBE_TIMEOUT_S, headers=headers, insecure=insecure)
     if answer.status != http.HTTPStatus.OK:
-        return None
+        return {}
     try:
         document = json.loads(answer.body)
     except ValueError:
-        return None
-    value = document.get(key) if isinstance(document, dict) else None
-    return value if isinstance(value, str) and value else None
+        return {}
+    return document if isinstance(document, dict) else {}

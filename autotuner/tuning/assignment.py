@@ -44,8 +44,7 @@ class RungReport:
     score: Score | None
     metrics: Mapping[LoadLevel, Mapping[str, float]] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)
-    gpus: int = 0
-    cpus: int = 0
+    gpus: int = 0  # reserved
     failure: Failure | None = None
     message: str = ""
     out_of_time: bool = False

@@ -40,11 +40,6 @@ def bundle(study: Study, config: Config) -> dict[str, float]:
     return _total(need_of(study, config))
 
 
-def reserved_cpus(study: Study, deployment: Deployment) -> int:
-    """CPUs of a trial's placement group: its servers' and its load driver's."""
-    return deployment.cpus + study.hardware.client_cpus
-
-
 def reserved_gpus(study: Study, config: Config) -> int:
     """GPUs of a trial's placement group."""
     return sum(share.gpus for share in need_of(study, config).shares)

@@ -200,7 +200,7 @@ class TrialLaunch:
         launcher = study.launcher
         target = Target(
             urls=server.urls,
-            served_name=deployment.served_name,
+            served_name=server.served_name or deployment.served_name,
             features=self._engine.features(self._own_study, self._own_config),
             headers=resolve_headers(study),
             insecure=isinstance(launcher, EndpointLauncher) and launcher.insecure,

@@ -16,7 +16,7 @@ from autotuner.scoring import Score, parse_objectives, score_rung
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
-from autotuner.tuning.capacity import reserved_cpus
+from autotuner.tuning.capacity import need_of
 from autotuner.tuning.launch import Live, Place, TrialLaunch
 from autotuner.tuning.rig import Rig
 from autotuner.tuning.rung import RungResult, RungRunner
@@ -53,6 +53,8 @@ class TrialRun:
         self._store = store
         self._ends_at = ends_at
         self._engine, own_study, own_config = one_engine(study, assignment.config)
+        self._reserved_gpus, cpus = need_of(study, assignment.config).size
+        self._reserved_cpus = round(cpus)
         self._launch = TrialLaunch(study, assignment, place, rig, store)
         self._released_at: float | None = None
         self._deployment: Deployment | None = None
@@ -249,8 +251,7 @@ class TrialRun:
             score=score,
             metrics=metrics or {},
             usage=self.usage(),
-            gpus=self._deployment.gpus if self._deployment else 0,
-            cpus=self._reserved_cpus(),
+            gpus=self._reserved_gpus,
             failure=failure,
             message=message,
             out_of_time=out_of_time,
@@ -281,7 +282,7 @@ class TrialRun:
             config=dict(self._assignment.config.values),
             started_at=self._rig.clock.epoch_s(),
             gpus=self._deployment.gpus if self._deployment else 0,
-            cpus=self._reserved_cpus(),
+            cpus=self._reserved_cpus,
             accelerator=self._place.accelerator,
             node=self._place.node,
         )
@@ -289,9 +290,6 @@ class TrialRun:
     def _worst_score(self, reason: str) -> Score:
         objectives = parse_objectives(self._study.objectives)
         return dataclasses.replace(score_rung([], [], self._study.slo, objectives), reason=reason)
-
-    def _reserved_cpus(self) -> int:
-        return reserved_cpus(self._study, self._deployment) if self._deployment else 0
 
 
 def _judged_here(study: Study, config: Config, place: Place, rig: Rig) -> Study:

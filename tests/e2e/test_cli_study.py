@@ -181,12 +181,32 @@ def test_kept_requests_are_scored_under_other_slos(
     slo = tmp_path / "slo.yaml"
     slo.write_text("ttft: {p50: {threshold_ms: 100}}\n", encoding="utf-8")
     before = (ended_study.folder / "summary.json").read_bytes()
-    rescored = ask("rescore", ended_study.folder, "--slo", slo)
+    report = tmp_path / "strict.html"
+    told = tell("rescore", ended_study.folder, "--slo", slo, "--out", report, "--json")
+    rescored = told.document
+    assert told.code == 1, "nothing meets them"
     assert rescored["before"] == ended_study.summary
     assert not rescored["after"]["best"]["slo_met"]
     assert rescored["after"]["closest"]["trial_id"] == "0001"
-    assert "does not meet every SLO" in tell("rescore", ended_study.folder, "--slo", slo).output
+    assert rescored["report"] == str(report)
+    assert "No Config meets the SLOs" in report.read_text(encoding="utf-8")
+    for limits in ([slo], ["ttft.p50=100ms"]):
+        told = tell("rescore", ended_study.folder, *(word for limit in limits for word in ("--slo", limit)))
+        assert told.code == 1
+        assert "does not meet every SLO" in told.output
     assert (ended_study.folder / "summary.json").read_bytes() == before
+    loose = ask("rescore", ended_study.folder, "--slo", "ttft.p50=10s", "--slo", "error_rate=50%")
+    assert loose["after"]["best"]["slo_met"]
+    page = (ended_study.folder / "rescored.html").read_text(encoding="utf-8")
+    assert "Scored anew" in page
+    assert "10,000 ms" in page
+
+
+def test_limits_that_can_not_be_read_are_refused_before_anything_is_scored(
+    ended_study: Ended, tell: Callable[..., Told]
+) -> None:
+    told = tell("rescore", ended_study.folder, "--slo", "ttft.p91=100ms", "--json")
+    assert (told.code, told.document["nearest"]) == (2, "ttft.p90")
 
 
 @pytest.mark.parametrize(

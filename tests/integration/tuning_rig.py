@@ -92,6 +92,7 @@ class SimulatedServer:
     stopped: bool = False
     startup_s: float = START_S
     engine_version: str = "simulated-1"
+    served_name: str | None = None
 
     def __enter__(self) -> Self:
         return self
