@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from autotuner.api.importing import ImportedStudy, import_study
     from autotuner.api.reaping import reap
     from autotuner.api.rescoring import rescore
-    from autotuner.api.result import Result, load_result
+    from autotuner.api.result import Result, load_result, rebuild
     from autotuner.api.running import resume, run
     from autotuner.api.starting import Wish, init_study, start_study, study_text
     from autotuner.api.watching import logs, status
@@ -55,6 +55,7 @@ _HOMES = {
     "load_study": "autotuner.api.checking",
     "logs": "autotuner.api.watching",
     "reap": "autotuner.api.reaping",
+    "rebuild": "autotuner.api.result",
     "rescore": "autotuner.api.rescoring",
     "resume": "autotuner.api.running",
     "run": "autotuner.api.running",
@@ -86,6 +87,7 @@ __all__ = [
     "load_study",
     "logs",
     "reap",
+    "rebuild",
     "rescore",
     "resume",
     "run",

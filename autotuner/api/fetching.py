@@ -13,6 +13,7 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from autotuner.errors import InfrastructureError, InputError
 from autotuner.results import OutputFolder
 from autotuner.results.archive_lines import ArchiveReceiver, archive_lines
+from autotuner.results.fetched import FetchedCopy, note_fetched
 from autotuner.results.snapshot import read_snapshot, write_snapshot
 from autotuner.results.take_in import refuse_other, take_in
 
@@ -76,7 +78,8 @@ def fetch(
     from autotuner.tuning.ray_jobs import RayJobs
 
     jobs = RayJobs(address)
-    found = jobs.find(job)
+    found = jobs.find(job)  # its status from before the copy is taken
+    fetched_at = time.time()
     starts_with = command or _command(found)
     with tempfile.TemporaryFile() as archive:
         about = _receive(jobs, found, starts_with, archive, progress, out)
@@ -85,6 +88,7 @@ def fetch(
         archive.seek(0)
         with tempfile.TemporaryDirectory(dir=folder.path.parent, prefix=f".{folder.path.name}-") as place:
             take_in(read_snapshot(archive, Path(place)), folder)
+    note_fetched(folder, FetchedCopy(found.job_id, found.status, address, fetched_at))
     return Fetched(
         path=folder.path,
         study_id=str(about["study_id"]),

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autotuner.errors import InfrastructureError, InputError
+from autotuner.errors import InfrastructureError, InputError, MissingExtraError
 from autotuner.manifests import targets
 from autotuner.results import OutputFolder, StudyResults, TrialPoint, load_results, write_tables
+from autotuner.results.fetched import fetched_copy
+from autotuner.results.find_progress import study_progress
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_NOT_WRITTEN = "NOT-WRITTEN.txt"
 
 
 class Result:
@@ -94,7 +101,7 @@ class Result:
             write_workbook(self._results, path)
         else:
             path = Path(out) if out else folder.report
-            write_report(self._results, path)
+            write_report(self._results, path, note=_note(folder))
         return path
 
     def print_summary(self) -> None:
@@ -104,6 +111,15 @@ class Result:
         print_summary(self._results)
 
 
+def _note(folder: OutputFolder) -> str:
+    """What a report of a folder that was fetched must say."""
+    copy = fetched_copy(folder)
+    if copy is None or copy.is_whole:
+        return ""
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(copy.at))
+    return f"As far as job {copy.job} had come at {at}, when this copy was fetched; the job went on."
+
+
 def load_result(path: str | Path) -> Result:
     """The result in an output folder, running or ended. Raises FolderError where there is none."""
     return Result(load_results(Path(path)))
@@ -111,17 +127,41 @@ def load_result(path: str | Path) -> Result:
 
 def write_outputs(path: Path, interrupted_by: int | None = None) -> Result:
     """Tables, summary, report and deployment files of what has been measured so far."""
-    from autotuner.api.exporting import export_configs
-
     results = write_tables(path)
     result = Result(results, interrupted_by)
     result.report()
-    if results.best is not None and results.study.launcher.kind != "endpoint":
-        deploy = OutputFolder(path).deploy
-        try:
-            for target in targets():
-                export_configs(results, target, deploy, top=3)
-        except InputError as error:  # what was measured stands, whether or not it can be written as a manifest
-            deploy.mkdir(exist_ok=True)
-            (deploy / "NOT-WRITTEN.txt").write_text(f"{error.message}\n", encoding="utf-8")
+    _write_deployment_files(results, OutputFolder(path).deploy)
     return result
+
+
+def rebuild(path: str | Path) -> list[Path]:
+    """Makes all again that is made from the store: tables, summary, report, workbook, deployment files.
+
+    Of a study that runs, the report alone: its driver writes the rest at its end. Without openpyxl there is no
+    workbook. Returns what was written, the report first. Raises FolderError where there are no results.
+    """
+    folder = OutputFolder(Path(path))
+    if study_progress(folder.path).standing.goes_on:
+        return [load_result(folder.path).report()]
+    result = write_outputs(folder.path)
+    written = [folder.report, folder.summary_json, folder.trials_csv, folder.measurements_csv, folder.pareto_csv]
+    with contextlib.suppress(MissingExtraError):
+        written.append(result.report("xlsx"))
+    return [*written, *sorted(file for file in folder.deploy.rglob("*") if file.is_file())]
+
+
+def _write_deployment_files(results: StudyResults, deploy: Path) -> None:
+    """Of the best Configs; what is left of an earlier order of them goes."""
+    from autotuner.api.exporting import export_configs
+
+    for place in deploy.glob("top[0-9]*"):
+        shutil.rmtree(place)
+    (deploy / _NOT_WRITTEN).unlink(missing_ok=True)
+    if results.best is None or results.study.launcher.kind == "endpoint":
+        return
+    try:
+        for target in targets():
+            export_configs(results, target, deploy, top=3)
+    except InputError as error:  # what was measured stands, whether or not it can be written as a manifest
+        deploy.mkdir(exist_ok=True)
+        (deploy / _NOT_WRITTEN).write_text(f"{error.message}\n", encoding="utf-8")

@@ -22,6 +22,7 @@ _STYLES = {
     Standing.DRIVER_DEAD: "red",
     Standing.INTERRUPTED: "yellow",
     Standing.UNKNOWN: "yellow",
+    Standing.COPY: "yellow",
 }
 
 
@@ -45,6 +46,8 @@ def standing_text(progress: StudyProgress) -> str:
             return f"running; {_driver_text(driver)}"
         case Standing.UNKNOWN:
             return f"not ended; {_driver_text(driver)}: unknown from here whether it lives, {_activity(progress)}"
+        case Standing.COPY:
+            return _copy_text(progress)
         case Standing.DRIVER_DEAD:
             how = f"go on with: autotuner resume {shlex.quote(str(progress.path))}"
             return f"{_driver_text(driver)} is dead, {_activity(progress)}; {how}"
@@ -52,6 +55,17 @@ def standing_text(progress: StudyProgress) -> str:
             return f"interrupted; go on with: autotuner resume {shlex.quote(str(progress.path))}"
         case Standing.COMPLETED:
             return f"completed: {progress.stop_reason}"
+
+
+def _copy_text(progress: StudyProgress) -> str:
+    copy = progress.fetched
+    if copy is None:
+        return "a copy"
+    taken = duration(progress.at - copy.at)
+    return (
+        f"a copy of the study of job {copy.job}, taken {taken} ago while that ran ({copy.job_status}); the rest comes "
+        f"with: {copy.fetch_again(progress.path)}"
+    )
 
 
 def _lines(progress: StudyProgress) -> Iterator[tuple[str, str, str]]:
@@ -110,7 +124,8 @@ def _activity(progress: StudyProgress) -> str:
 
 
 def _running_table(progress: StudyProgress) -> RenderableType:
-    told = "running" if progress.driver.state is not DriverState.DEAD else "was running"
+    lives = progress.driver.state is not DriverState.DEAD
+    told = "ran when copied" if progress.standing is Standing.COPY else "running" if lives else "was running"
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for heading in (told, "phase", "doing", "rung", "score", "for", "active", "node", "GPUs"):
         table.add_column(heading, no_wrap=heading != "score")

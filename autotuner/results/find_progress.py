@@ -11,6 +11,7 @@ from pathlib import Path
 from autotuner.errors import FolderError
 from autotuner.results.account import Account, make_account
 from autotuner.results.driver import Driver, DriverState, find_driver
+from autotuner.results.fetched import FetchedCopy, fetched_copy
 from autotuner.results.folder import OutputFolder
 from autotuner.results.pace import left_s
 from autotuner.results.points import final_scores
@@ -45,7 +46,7 @@ def study_progress(path: str | Path, *, database: str | None = None, now: float 
     driver = find_driver(folder)
     now = time.time() if now is None else now
     stored = _stored(folder, database, now if driver.state is DriverState.ALIVE else None)
-    return _Found(folder, study, driver, stored, now).progress()
+    return _Found(folder, study, driver, stored, now, fetched_copy(folder)).progress()
 
 
 def _stored(folder: OutputFolder, database: str | None, alive_at: float | None) -> _Stored:
@@ -85,6 +86,7 @@ class _Found:
     driver: Driver
     stored: _Stored
     now: float
+    fetched: FetchedCopy | None
 
     def progress(self) -> StudyProgress:
         study = self.study
@@ -121,6 +123,7 @@ class _Found:
             last_activity_at=self._last_activity_at(running),
             quarantines=tuple(self.stored.quarantines),
             stop_reason=self.stored.record.stop_reason if self.stored.record else "",
+            fetched=self.fetched,
         )
 
     def _scope(self, best: Choice | None) -> str:
@@ -129,6 +132,8 @@ class _Found:
         return scope_text(best.level, [p.level for p in self.stored.rungs[best.trial_id][-1].score.points])
 
     def _standing(self) -> Standing:
+        if self.fetched is not None and not self.fetched.is_whole and self._is_open:
+            return Standing.COPY
         if self.stored.record is None:
             return Standing.STARTING if self._driver_lives else Standing.NOT_BEGUN
         if self.stored.record.status is not StudyStatus.RUNNING:
@@ -138,6 +143,10 @@ class _Found:
             DriverState.DEAD: Standing.DRIVER_DEAD,
             DriverState.UNKNOWN: Standing.UNKNOWN,
         }[self.driver.state]
+
+    @property
+    def _is_open(self) -> bool:
+        return self.stored.record is None or self.stored.record.status is StudyStatus.RUNNING
 
     @property
     def _driver_lives(self) -> bool:

@@ -92,6 +92,11 @@ class OutputFolder:
         return self.path / "tensorboard"
 
     @property
+    def fetched_json(self) -> Path:
+        """Of which job this is a copy, where it was fetched."""
+        return self.path / "fetched.json"
+
+    @property
     def lock_file(self) -> Path:
         """Held by the study's driver, whose ``AUTOTUNER_OWNER`` is its content."""
         return self.path / ".lock"
@@ -235,8 +240,14 @@ def open_folder(folder: OutputFolder, study: Study) -> Iterator[None]:
 
 @contextmanager
 def resume_folder(folder: OutputFolder) -> Iterator[Study]:
-    """Holds a folder that has a study, and hands that back."""
+    """Holds a folder that has a study, and hands that back.
+
+    Raises FolderError for a copy of one that may still run where it was fetched from.
+    """
+    from autotuner.results.fetched import take_over
+
     study = folder.load_study()
     with folder.lock():
+        take_over(folder)
         folder.prepare(study, folder.study_id or "", resume=True)
         yield study

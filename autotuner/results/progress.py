@@ -10,6 +10,7 @@ from typing import Any
 
 from autotuner.results.account import Account
 from autotuner.results.driver import Driver
+from autotuner.results.fetched import FetchedCopy
 from autotuner.results.records import Phase, QuarantineRecord, TrialState
 from autotuner.scoring import Grade, Score
 from autotuner.scoring.select import Choice
@@ -21,12 +22,14 @@ class Standing(StrEnum):
     NOT_BEGUN ──▶ STARTING ──▶ RUNNING ──▶ COMPLETED or INTERRUPTED
                                        └─▶ DRIVER_DEAD: killed; ``resume`` goes on
     UNKNOWN: not ended, and its driver ran on a host that can't be asked from here.
+    COPY: fetched from a cluster while its job ran; whether that goes on is not known here.
     """
 
     NOT_BEGUN = "not_begun"
     STARTING = "starting"
     RUNNING = "running"
     UNKNOWN = "unknown"
+    COPY = "copy"
     DRIVER_DEAD = "driver_dead"
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"
@@ -93,6 +96,7 @@ class StudyProgress:
     last_activity_at: float | None
     quarantines: tuple[QuarantineRecord, ...]
     stop_reason: str
+    fetched: FetchedCopy | None = None
 
     @property
     def ranks_by_violation(self) -> bool:
@@ -131,6 +135,7 @@ class StudyProgress:
             "last_activity_at": self.last_activity_at,
             "quarantined_nodes": [asdict(quarantine) for quarantine in self.quarantines],
             "stop_reason": self.stop_reason,
+            "fetched": self.fetched and asdict(self.fetched),
         }
 
 

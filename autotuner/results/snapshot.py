@@ -56,10 +56,10 @@ def read_snapshot(archive: BinaryIO, path: Path) -> OutputFolder:
 
 
 def _files(folder: OutputFolder) -> Iterator[Path]:
-    """All but the database, what is hidden (the driver's lock, files being written) and Ray's."""
+    """All but the database, what is hidden (the driver's lock, files being written), Ray's, and whose copy it is."""
     for path in sorted(folder.path.rglob("*")):
         parts = path.relative_to(folder.path).parts
-        is_left_out = parts[0] == _RAY or any(part.startswith(".") for part in parts)
+        is_left_out = parts[0] in (_RAY, folder.fetched_json.name) or any(part.startswith(".") for part in parts)
         is_database = parts[0].startswith(folder.database.name)  # its journal too
         if not is_left_out and not is_database and path.is_file() and not path.is_symlink():
             yield path

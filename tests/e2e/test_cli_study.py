@@ -149,7 +149,9 @@ def test_resuming_an_ended_study_measures_nothing(ended_study: Ended, tmp_path: 
     assert rows(copy, "SELECT * FROM rungs") == before
     assert "started" not in told.stderr
     summary = json.loads((copy / "summary.json").read_text(encoding="utf-8"))
-    assert summary == ended_study.summary
+    first, second = summary["spent"]["lives"]
+    assert first["cpu_s"] > second["cpu_s"] == 0
+    assert {**summary, "spent": None} == {**ended_study.summary, "spent": None}
 
 
 # ── looking at it ─────────────────────────────────────────────────────────────────────────────
@@ -157,12 +159,37 @@ def test_resuming_an_ended_study_measures_nothing(ended_study: Ended, tmp_path: 
 
 def test_the_report_is_rebuilt(ended_study: Ended, tmp_path: Path, ask: Callable[..., Any]) -> None:
     copy = _copy(ended_study, tmp_path)
-    (copy / "report.html").unlink()
-    assert ask("report", copy) == {"report": str(copy / "report.html")}
-    assert "0001" in (copy / "report.html").read_text(encoding="utf-8")
+    made = ("report.html", "summary.json", "trials.csv", "measurements.csv", "pareto.csv")
+    before = {name: (copy / name).read_text(encoding="utf-8") for name in made}
+    deployed = {path: path.read_bytes() for path in (copy / "deploy").rglob("*") if path.is_file()}
+    assert deployed
+    files = {*(copy / name for name in made), copy / "report.xlsx", *deployed}
+    for name in made:
+        (copy / name).write_text("spoiled", encoding="utf-8")
+    (copy / "deploy" / "top9").mkdir()
+    (copy / "deploy" / "NOT-WRITTEN.txt").write_text("an earlier reason", encoding="utf-8")
+    shutil.rmtree(copy / "deploy" / "top1")
+    for _ in range(2):
+        told = ask("report", copy)
+        assert told["report"] == str(copy / "report.html")
+        assert {name: (copy / name).read_text(encoding="utf-8") for name in made} == before
+        assert {path: path.read_bytes() for path in (copy / "deploy").rglob("*") if path.is_file()} == deployed
+        assert "trials" in pd.read_excel(copy / "report.xlsx", sheet_name=None)
+        assert {Path(file) for file in told["files"]} == files
+    assert not (copy / "deploy" / "top9").exists()
+
+
+def test_one_file_alone_is_made_where_it_is_asked_for(
+    ended_study: Ended, tmp_path: Path, ask: Callable[..., Any]
+) -> None:
+    copy = _copy(ended_study, tmp_path)
+    (copy / "trials.csv").write_text("mine", encoding="utf-8")
     elsewhere = tmp_path / "book.xlsx"
-    assert ask("report", copy, "--format", "xlsx", "--out", elsewhere) == {"report": str(elsewhere)}
+    for arguments in (["--format", "xlsx", "--out", elsewhere], ["--out", elsewhere.with_suffix(".html")]):
+        told = ask("report", copy, *arguments)
+        assert told == {"report": str(arguments[-1]), "files": [str(arguments[-1])]}
     assert "trials" in pd.read_excel(elsewhere, sheet_name=None)
+    assert (copy / "trials.csv").read_text(encoding="utf-8") == "mine"
 
 
 def test_studies_are_compared(

@@ -144,6 +144,12 @@ def test_a_stopped_job_is_resumed_by_a_second_one_and_fetched_at_each_stage(head
     assert_sound(copy)
     seen = rows(copy, "SELECT * FROM rungs")
     assert seen
+    told = json.loads(place.run("status", copy, "--json").stdout)
+    assert (told["state"], told["fetched"]["job"], told["fetched"]["job_status"]) == ("copy", "first", "RUNNING")
+    assert f"the rest comes with: autotuner fetch first --address {head.dashboard}" in place.run("status", copy).stdout
+    refused = place.run("resume", copy, "--json")
+    assert (refused.returncode, json.loads(refused.stdout)["key"]) == (2, "DIR")
+    assert "the end of job first" in refused.stderr
 
     study_id = OutputFolder(out).study_id or ""
     stopped = head.job("stop", "first")
@@ -173,6 +179,7 @@ def test_a_stopped_job_is_resumed_by_a_second_one_and_fetched_at_each_stage(head
     assert again.returncode == 0, again.stderr
     assert rows(copy, "SELECT * FROM rungs") == after
     assert (copy / "report.html").is_file()
+    assert json.loads(place.run("status", copy, "--json").stdout)["state"] == "completed"
     refused = fetch(head, "second", "--out", taken)
     assert refused.returncode == 2, "the folder was gone on with here"
     (place.folder / "foreign").mkdir()

@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy
 
 from autotuner.errors import Failure, FolderError
+from autotuner.report.standing import standing_text
 from autotuner.results import (
     OutputFolder,
     Phase,
@@ -32,7 +33,9 @@ from autotuner.results import (
     resolved_yaml,
 )
 from autotuner.results.driver import DriverState, find_driver
+from autotuner.results.fetched import FetchedCopy, fetched_copy, note_fetched
 from autotuner.results.find_progress import study_progress
+from autotuner.results.folder import resume_folder
 from autotuner.results.progress import Doing, Standing, StudyProgress
 from autotuner.results.records import Hold
 from autotuner.scoring import Score
@@ -317,6 +320,40 @@ def test_a_growing_log_is_activity(diary: Diary) -> None:
     os.utime(log, (BEGAN + 95, BEGAN + 95))
     told = diary.progress(100)
     assert told.running[1].last_activity_at == told.last_activity_at == BEGAN + 95
+
+
+@pytest.mark.parametrize("job_status", ["PENDING", "RUNNING"])
+def test_a_copy_of_a_study_that_ran_says_of_which_job_and_when(diary: Diary, job_status: str) -> None:
+    busy(diary)
+    diary.store.note_alive(now=BEGAN + 100)
+    note_fetched(diary.folder, FetchedCopy("job-1", job_status, "http://head:8265", BEGAN + 100))
+    told = diary.progress(400)
+    assert (told.standing, told.standing.goes_on, told.left_s) == (Standing.COPY, False, None)
+    text = standing_text(told)
+    assert text.startswith(f"a copy of the study of job job-1, taken 5 min 00 s ago while that ran ({job_status}); the")
+    assert "autotuner fetch job-1 --address http://head:8265 --out" in text
+    assert "resume" not in text
+    assert told.as_dict()["fetched"]["at"] == BEGAN + 100
+    assert told.account.wall_clock_s == 100, "as far as it had come"
+    with pytest.raises(FolderError, match="the end of job job-1") as refused, resume_folder(diary.folder):
+        pass
+    assert refused.value.key == "DIR"
+
+
+@pytest.mark.parametrize("job_status", ["SUCCEEDED", "FAILED", "STOPPED"])
+def test_a_copy_of_a_job_that_had_ended_is_whole_and_can_be_gone_on_with(diary: Diary, job_status: str) -> None:
+    busy(diary)
+    note_fetched(diary.folder, FetchedCopy("job-1", job_status, None, BEGAN + 100))
+    assert diary.progress(400).standing is Standing.DRIVER_DEAD
+    with resume_folder(diary.folder):
+        assert fetched_copy(diary.folder) is None, "it is this machine's own from now on"
+
+
+def test_a_copy_of_a_study_that_had_ended_is_an_ended_study(diary: Diary) -> None:
+    busy(diary)
+    diary.store.end_study(StudyStatus.COMPLETED, "all trials done", now=BEGAN + 90)
+    note_fetched(diary.folder, FetchedCopy("job-1", "RUNNING", None, BEGAN + 100))  # its report was being written
+    assert diary.progress(400).standing is Standing.COMPLETED
 
 
 # ── reading alone ─────────────────────────────────────────────────────────────────────────────

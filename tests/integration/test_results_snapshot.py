@@ -12,6 +12,7 @@ import pytest
 from autotuner.errors import FolderError, InfrastructureError
 from autotuner.metrics import LoadKind, LoadLevel, PointRun, RequestRecord
 from autotuner.results import OutputFolder, Phase, RungRecord, Store, TrialRecord, Usage, resolved_yaml
+from autotuner.results.fetched import FetchedCopy, note_fetched
 from autotuner.results.snapshot import read_snapshot, write_snapshot
 from autotuner.results.take_in import take_in
 from tests.tuning_parts import score, study
@@ -66,6 +67,7 @@ def test_a_copy_has_all_but_what_is_the_drivers_own(place: Place, tmp_path: Path
     log = place.folder.trial_logs("0000") / "0000-l1-rank0.log"
     log.parent.mkdir()
     log.write_text("ready\n", encoding="utf-8")
+    note_fetched(place.folder, FetchedCopy("an-earlier-job", "SUCCEEDED", None, 1.0))
     (place.folder.path / "ray" / "run").mkdir(parents=True)
     (place.folder.path / "ray" / "run" / "state.json").write_text("{}", encoding="utf-8")
     with place.folder.lock():
