@@ -17,19 +17,23 @@ from autotuner.results.records import Hold, LifeRecord, TrialRecord
 _TRIALS, _HOLDS, _LIVES = _schema.trials, _schema.holds, _schema.lives
 
 
-def begin_life(connection: sa.Connection, study_id: str, now: float) -> None:
-    """Another life; what an earlier one, that was killed, left held is counted until it was last seen."""
-    earlier = read_lives(connection, study_id)
-    last = earlier[-1] if earlier else None
-    if last is not None and last.ended_at is None:
-        end_life(connection, study_id, last.seen_at)
+def end_killed_life(connection: sa.Connection, study_id: str) -> None:
+    """What a life that was killed left held is counted until it was last seen."""
+    lives = read_lives(connection, study_id)
+    if lives and lives[-1].ended_at is None:
+        end_life(connection, study_id, lives[-1].seen_at)
+
+
+def begin_life(connection: sa.Connection, study_id: str, began_at: float) -> None:
+    """Another life, with what had been spent before it."""
     held = sa.func.coalesce(_HOLDS.c.gpus, _TRIALS.c.gpus), sa.func.coalesce(_HOLDS.c.cpus, _TRIALS.c.cpus)
     joined = _TRIALS.outerjoin(
         _HOLDS, sa.and_(_HOLDS.c.study_id == _TRIALS.c.study_id, _HOLDS.c.trial_id == _TRIALS.c.trial_id)
     )
     sums = [sa.func.coalesce(sa.func.sum(count * _TRIALS.c.reserved_s), 0.0) for count in held]
     gpu_s, cpu_s = connection.execute(sa.select(*sums).select_from(joined).where(_TRIALS.c.study_id == study_id)).one()
-    life = LifeRecord(last.life + 1 if last else 1, now, now, None, gpu_s, cpu_s)
+    number = len(read_lives(connection, study_id)) + 1
+    life = LifeRecord(number, began_at, began_at, None, gpu_s, cpu_s)
     connection.execute(_LIVES.insert().values(study_id=study_id, **vars(life)))
 
 

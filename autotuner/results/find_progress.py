@@ -28,6 +28,7 @@ from autotuner.results.records import (
 )
 from autotuner.results.scope import scope_text
 from autotuner.results.store import Store
+from autotuner.results.summary import not_counted
 from autotuner.results.trial_logs import last_written_at
 from autotuner.scoring import Choice, parse_objectives, select_best
 from autotuner.study.model import Study
@@ -109,7 +110,7 @@ class _Found:
             rungs=study.fidelity.rungs,
             trials_planned=study.search.trials,
             trials={state: states[state] for state in TrialState},
-            not_counted=sum(t.phase.explores and not t.is_counted for t in self.stored.trials),
+            not_counted=not_counted(self.stored.trials),
             confirmations=(self._confirmed(), 2 * study.search.confirm),
             running=running,
             failures=dict(Counter(f.failure.value for f in self.stored.failures).most_common()),

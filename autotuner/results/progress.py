@@ -120,11 +120,8 @@ class StudyProgress:
             },
             "phase": self.phase and self.phase.value,
             "objective": self.objective,
-            "trials": {
-                "planned": self.trials_planned,
-                **{s.value: n for s, n in self.trials.items()},
-                "not_counted": self.not_counted,
-            },
+            "trials": {"planned": self.trials_planned, **{s.value: n for s, n in self.trials.items()}},
+            "trials_not_counted": self.not_counted,
             "confirmations": dict(zip(("ended", "planned"), self.confirmations, strict=True)),
             "running": [_running_dict(trial, self.rungs) for trial in self.running],
             "failures": dict(self.failures),

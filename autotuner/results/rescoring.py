@@ -54,12 +54,10 @@ def _rescore_rung(study: Study, trial: TrialRecord, rung: RungRecord, runs: list
 
 
 def _context(study: Study, trial: TrialRecord) -> MeasureContext:
-    """As the trial was measured; of one whose engine is not known any more, by what was stored of it."""
+    """As the trial was measured: what its servers cost, and not its client."""
     try:
         engine, own_study, own_config = one_engine(study, Config(trial.config))
-        servers = engine.deployment(own_study, own_config)
-    except InputError:
-        return measure_context(study, gpus=trial.gpus, cpus=trial.cpus, replicas=trial.replicas)
-    return measure_context(
-        study, gpus=servers.gpus, cpus=servers.cpus, replicas=servers.replicas, accelerator=trial.accelerator
-    )
+        cpus = engine.deployment(own_study, own_config).cpus
+    except InputError:  # of an engine or flag that is not known any more
+        cpus = trial.cpus
+    return measure_context(study, gpus=trial.gpus, cpus=cpus, replicas=trial.replicas, accelerator=trial.accelerator)

@@ -30,7 +30,14 @@ from autotuner.results.records import (
     TrialRecord,
 )
 from autotuner.results.store import Store
-from autotuner.results.summary import improvement_dict, pareto_rows, point_dict, spent_seconds, trial_counts
+from autotuner.results.summary import (
+    improvement_dict,
+    not_counted,
+    pareto_rows,
+    point_dict,
+    spent_seconds,
+    trial_counts,
+)
 from autotuner.scoring.objective import Objective, parse_objectives
 from autotuner.study.model import Study
 
@@ -160,6 +167,7 @@ class StudyResults:
             "best": point_dict(self.best),
             "improvement": improvement_dict(self.improvement),
             "trials": trial_counts(self.trial_records),
+            "trials_not_counted": not_counted(self.trial_records),
             "spent": self.account.as_dict(),
             "gpu_seconds": spent_seconds(self.all_records, "gpus"),
             "cpu_seconds": spent_seconds(self.all_records, "cpus"),

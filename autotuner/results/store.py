@@ -51,6 +51,7 @@ class Store:
         self._requests_dir = requests_dir
         self._telemetry_dir = requests_dir.with_name("telemetry")
         self._study_id = ""
+        self._begins_at: float | None = None  # of a life that is not told of yet
         self._engine = connect(url, read_only=read_only)
 
     def __enter__(self) -> Self:
@@ -65,7 +66,8 @@ class Store:
     def open_study(self, study_yaml: str, study_id: str, name: str, *, now: float) -> None:
         """Makes what is missing of the tables and the study's row; a study that is known is RUNNING again.
 
-        A life of the study begins; what trials held when an earlier one was killed is counted.
+        A life of the study begins, and is told of from its first trial, or its first sign of life, on. What trials held
+        when an earlier one was killed is counted.
         """
         self._requests_dir.mkdir(parents=True, exist_ok=True)
         with self._transaction() as connection:
@@ -84,8 +86,9 @@ class Store:
             else:
                 values = {"status": StudyStatus.RUNNING, "stop_reason": "", "ended_at": None}
                 connection.execute(table.update().where(table.c.study_id == study_id).values(values))
-            _spending.begin_life(connection, study_id, now)
+            _spending.end_killed_life(connection, study_id)
         self._study_id = study_id
+        self._begins_at = now
 
     def read_study(self, study_id: str | None = None) -> StudyRecord:
         """Binds the store to a study that is there, for reading; without an id, to the only one."""
@@ -124,6 +127,7 @@ class Store:
     def note_alive(self, *, now: float) -> None:
         """The driver lives: should it be killed, what its trials hold is counted up to ``now`` at least."""
         with self._transaction() as connection:
+            self._begin_life(connection)
             _spending.note_alive(connection, self._study_id, now)
 
     def lives(self) -> list[LifeRecord]:
@@ -151,6 +155,7 @@ class Store:
     def take_hold(self, trial_id: str, size: Hold, *, now: float) -> None:
         """The trial holds what it reserves from ``now`` on."""
         with self._transaction() as connection:
+            self._begin_life(connection)
             _spending.take_hold(connection, self._study_id, trial_id, now, size)
 
     def let_go(self, trial_id: str, held_s: float, *, now: float) -> None:
@@ -330,6 +335,11 @@ class Store:
         table = _schema.failures
         query = sa.select(table).where(table.c.study_id == self._study_id).order_by(table.c.id)
         return [_rows.failure_record(row) for row in self._all(query)]
+
+    def _begin_life(self, connection: sa.Connection) -> None:
+        if self._begins_at is not None:
+            _spending.begin_life(connection, self._study_id, self._begins_at)
+            self._begins_at = None
 
     def _all(self, query: sa.Select[Any]) -> list[Any]:
         with self._transaction() as connection:

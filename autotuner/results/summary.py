@@ -15,15 +15,16 @@ from autotuner.scoring.objective import Objective
 
 
 def trial_counts(trials: Sequence[TrialRecord]) -> dict[str, int]:
-    """total = completed + stopped + failed; the baseline is in, confirmations are not.
-
-    ``not_counted`` of those that failed use up none of ``search.trials``.
-    """
+    """total = completed + stopped + failed; the baseline is in, confirmations are not."""
     states = [t.state for t in trials if t.phase.explores]
     counts = {state.value: states.count(state) for state in TrialState}
     running = counts.pop(TrialState.RUNNING.value)
-    not_counted = sum(t.phase.explores and not t.is_counted for t in trials)
-    return {"total": len(states) - running, **counts, "running": running, "not_counted": not_counted}
+    return {"total": len(states) - running, **counts, "running": running}
+
+
+def not_counted(trials: Sequence[TrialRecord]) -> int:
+    """How many of those that failed use up none of ``search.trials``."""
+    return sum(t.phase.explores and not t.is_counted for t in trials)
 
 
 def spent_seconds(trials: Sequence[TrialRecord], unit: str) -> dict[str, float]:

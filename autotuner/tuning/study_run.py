@@ -150,13 +150,14 @@ class StudyRun:
     def next(self, ray_id: str) -> Assignment | Pause:
         """Ray Tune asks several times a second."""
         self._heed_interrupts()
-        self._tell_alive()
         nodes = self._nodes()
         assignment = self._conductor.next(self.spent(), nodes)
         self._tell_of_refused()
         if isinstance(assignment, Pause):
             self.finished = assignment is Pause.FINISHED
             self.has_no_place = assignment is Pause.NO_PLACE
+            if assignment is Pause.WAIT:
+                self._tell_alive()
             return assignment
         need = self._need_of(assignment.config)
         self._running[ray_id] = _Running(assignment, need, self._clock.monotonic_s())

@@ -149,9 +149,7 @@ def test_resuming_an_ended_study_measures_nothing(ended_study: Ended, tmp_path: 
     assert rows(copy, "SELECT * FROM rungs") == before
     assert "started" not in told.stderr
     summary = json.loads((copy / "summary.json").read_text(encoding="utf-8"))
-    first, second = summary["spent"]["lives"]
-    assert first["cpu_s"] > second["cpu_s"] == 0
-    assert {**summary, "spent": None} == {**ended_study.summary, "spent": None}
+    assert summary == ended_study.summary, "nor does it spend anything"
 
 
 # ── looking at it ─────────────────────────────────────────────────────────────────────────────
@@ -163,7 +161,6 @@ def test_the_report_is_rebuilt(ended_study: Ended, tmp_path: Path, ask: Callable
     before = {name: (copy / name).read_text(encoding="utf-8") for name in made}
     deployed = {path: path.read_bytes() for path in (copy / "deploy").rglob("*") if path.is_file()}
     assert deployed
-    files = {*(copy / name for name in made), copy / "report.xlsx", *deployed}
     for name in made:
         (copy / name).write_text("spoiled", encoding="utf-8")
     (copy / "deploy" / "top9").mkdir()
@@ -171,11 +168,10 @@ def test_the_report_is_rebuilt(ended_study: Ended, tmp_path: Path, ask: Callable
     shutil.rmtree(copy / "deploy" / "top1")
     for _ in range(2):
         told = ask("report", copy)
-        assert told["report"] == str(copy / "report.html")
+        assert told == {"report": str(copy / "report.html")}
         assert {name: (copy / name).read_text(encoding="utf-8") for name in made} == before
         assert {path: path.read_bytes() for path in (copy / "deploy").rglob("*") if path.is_file()} == deployed
         assert "trials" in pd.read_excel(copy / "report.xlsx", sheet_name=None)
-        assert {Path(file) for file in told["files"]} == files
     assert not (copy / "deploy" / "top9").exists()
 
 
@@ -186,8 +182,7 @@ def test_one_file_alone_is_made_where_it_is_asked_for(
     (copy / "trials.csv").write_text("mine", encoding="utf-8")
     elsewhere = tmp_path / "book.xlsx"
     for arguments in (["--format", "xlsx", "--out", elsewhere], ["--out", elsewhere.with_suffix(".html")]):
-        told = ask("report", copy, *arguments)
-        assert told == {"report": str(arguments[-1]), "files": [str(arguments[-1])]}
+        assert ask("report", copy, *arguments) == {"report": str(arguments[-1])}
     assert "trials" in pd.read_excel(elsewhere, sheet_name=None)
     assert (copy / "trials.csv").read_text(encoding="utf-8") == "mine"
 
@@ -232,7 +227,7 @@ def test_kept_requests_are_scored_under_other_slos(
 def test_limits_that_can_not_be_read_are_refused_before_anything_is_scored(
     ended_study: Ended, tell: Callable[..., Told]
 ) -> None:
-    told = tell("rescore", ended_study.folder, "--slo", "ttft.p91=100ms", "--json")
+    told = tell("rescore", ended_study.folder, "--slo", "ttft.p90s=100ms", "--json")
     assert (told.code, told.document["nearest"]) == (2, "ttft.p90")
 
 

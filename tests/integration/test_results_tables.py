@@ -195,7 +195,7 @@ def test_summary(path: Path) -> None:
     summary = json.loads((path / "summary.json").read_text())
     assert (summary["name"], summary["status"], summary["objective"]) == ("known", "completed", "throughput")
     assert summary["stop_reason"] == "all trials ended"
-    assert summary["trials"] == {"total": 6, "completed": 3, "stopped": 1, "failed": 2, "running": 0, "not_counted": 0}
+    assert summary["trials"] == {"total": 6, "completed": 3, "stopped": 1, "failed": 2, "running": 0}
     best = summary["best"]
     assert (best["trial_id"], best["level"], best["slo_met"]) == ("0001", 4, True)
     assert best["config"]["n"] == 1

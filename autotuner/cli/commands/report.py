@@ -32,9 +32,9 @@ def handle(arguments: argparse.Namespace) -> int:
     else:
         report, others = at.load_result(arguments.folder).report(arguments.format or "html", arguments.out), []
     if arguments.json:
-        print_json({"report": str(report), "files": [str(path) for path in (report, *others)]})
-        return 0
-    print(report)
+        print_json({"report": str(report)})
+    else:
+        print(report)
     for path in others:
         note(f"wrote {path}")
     return 0
