@@ -196,7 +196,7 @@ class _Writer:
         ttft = 60 * (1 + 0.05 * slots + 1.2 * waiting) / pace * noise
         e2e = ttft + 63 * tpot
         throughput = 1000 * level * 64 / e2e
-        latencies = {"ttft": ttft, "tpot": tpot, "itl": tpot, "e2e": e2e}
+        latencies = {"ttft": ttft, "ttft_visible": ttft, "tpot": tpot, "itl": tpot, "e2e": e2e}
         metrics = {
             metric.column(name): latencies[metric.name] * factor
             for metric in LATENCY_METRICS

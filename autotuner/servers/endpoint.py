@@ -68,8 +68,8 @@ class EndpointLauncher:
         """Waits for an answer to the ready probe or to ``/v1/models``: not every gateway passes a probe on.
 
         A server that says that it is starting has the whole start time-out, one that is not there 30 s of it at most.
-        Raises LaunchError: INFRASTRUCTURE when none came in time, or its certificate is refused; INVALID_CONFIG when the
-        server has several models and none by the name of the study's.
+        Raises LaunchError: INFRASTRUCTURE when none came in time, or its certificate is refused; INVALID_CONFIG when
+        the server has several models and none by the name of the study's.
         """
         base = self.url.rstrip("/").removesuffix("/v1")
         deployment = request.deployment
