@@ -124,9 +124,11 @@ def test_a_cluster_that_is_not_there_is_told_at_once(workplace: Workplace) -> No
 def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -> None:
     place, out = head.place, head.place.folder / "endpoint"
     log = place.folder / "endpoint-requests.jsonl"
-    with mock_server(ttft_ms=200, itl_ms=5, log=str(log)) as url:
+    with mock_server(ttft_ms=200, itl_ms=5, log=str(log), models="a-name-of-its-own") as url:
         study = place.folder / "endpoint.yaml"
-        study.write_text(json.dumps({**study_keys(place.model, place.mark), **_endpoint(url)}), encoding="utf-8")
+        keys = {**study_keys(place.model, place.mark), **_endpoint(url), "hardware": {"gpus_per_server": 2}}
+        keys["model"] = {"id": place.mark}  # the server is asked for its name
+        study.write_text(json.dumps(keys), encoding="utf-8")
         done = head.run("run", study, "--out", out, "--json")
         assert done.returncode == 0, done.stderr
         first = _prompts(log)
@@ -138,6 +140,10 @@ def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -
     summary = json.loads(done.stdout)
     assert (summary["best"]["level"], summary["best"]["config"]) == (4, {})
     assert summary["trials"]["total"] == 1
+    assert summary["gpu_seconds"]["reserved"] == 0, "its GPUs are not reserved by the study"
+    assert summary["cpu_seconds"]["reserved"] > 0
+    trial = pd.read_csv(out / "trials.csv").iloc[0]
+    assert (trial["gpus"], trial["cpus"]) == (2, 1), "those behind the server, and the load driver's"
     measured = pd.read_csv(out / "measurements.csv")
     assert measured["level"].tolist() == [1, 2, 4]
     assert measured["ttft_p50_ms"].between(200, 300).all()

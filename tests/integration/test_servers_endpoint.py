@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -27,9 +29,11 @@ from autotuner.study.model import Study
 class Gateway(BaseHTTPRequestHandler):
     """Answers /v1/models to who has the key, and knows no /health."""
 
+    models: ClassVar[list[dict[str, str]]] = []
+
     def do_GET(self) -> None:
         allowed = self.headers.get("Authorization") == "Bearer k3y"
-        body = b'{"version": "9.9", "data": []}'
+        body = json.dumps({"version": "9.9", "data": self.models}).encode()
         self.send_response(200 if allowed and self.path != "/health" else 401 if not allowed else 404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -41,6 +45,7 @@ class Gateway(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def gateway() -> Iterator[str]:
+    Gateway.models = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -82,6 +87,37 @@ def test_a_gateway_is_reached_with_its_secret(gateway: str, tmp_path: Path, monk
         assert server.exit_code() is None
     with launcher.launch(make_request(tmp_path), diagnose):
         pass  # it was not stopped
+
+
+KEY = {"Authorization": "Bearer k3y"}
+ADAPTER = {"id": "an-adapter", "parent": "llama"}
+
+
+@pytest.mark.parametrize(
+    ("models", "given", "asked"),
+    [
+        ([], None, "m"),
+        ([{"id": "m"}, {"id": "other"}], None, "m"),
+        ([{"id": "llama"}], None, "llama"),
+        ([{"id": "llama"}, ADAPTER], None, "llama"),
+        ([{"id": "llama"}], "an-alias", "an-alias"),
+    ],
+    ids=["tells none", "has the study's", "has one", "has one and its adapter", "is told"],
+)
+def test_the_server_is_asked_for_the_models_name(
+    models: list[dict[str, str]], given: str | None, asked: str, gateway: str, tmp_path: Path
+) -> None:
+    Gateway.models = models
+    with EndpointLauncher(gateway, KEY, served_name=given).launch(make_request(tmp_path), diagnose) as server:
+        assert server.served_name == asked
+
+
+def test_of_several_models_one_must_be_named(gateway: str, tmp_path: Path) -> None:
+    Gateway.models = [{"id": "llama"}, {"id": "qwen"}]
+    with pytest.raises(LaunchError, match="serves llama, qwen, and not 'm'") as caught:
+        EndpointLauncher(gateway, KEY).launch(make_request(tmp_path), diagnose)
+    assert caught.value.failure is Failure.INVALID_CONFIG
+    assert "model.served_name" in caught.value.message
 
 
 def test_who_does_not_answer_is_infrastructure(gateway: str, tmp_path: Path) -> None:
