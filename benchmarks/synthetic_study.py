@@ -167,7 +167,7 @@ class _Writer:
         if is_complete and phase is not Phase.CONFIRM:
             self._scores[trial_id], self._configs[trial_id] = score, config
         state = TrialState.COMPLETED if is_complete else TrialState.STOPPED
-        self._store.end_trial(TrialEnd(trial_id, state, self.now, usage))
+        self._end(TrialEnd(trial_id, state, self.now, usage))
 
     def _failed(self, trial_id: str, config: Mapping[str, Any]) -> None:
         self._start(trial_id, Phase.SEARCH, config)
@@ -176,12 +176,17 @@ class _Writer:
         self.now += 6
         usage = Usage(reserved_s=6, loading_s=6)
         message = "failed to allocate the KV cache"
-        self._store.end_trial(TrialEnd(trial_id, TrialState.FAILED, self.now, usage, failure, message, log))
+        self._end(TrialEnd(trial_id, TrialState.FAILED, self.now, usage, failure, message, log))
+
+    def _end(self, end: TrialEnd) -> None:
+        self._store.end_trial(end)
+        self._store.let_go(end.trial_id, end.usage.reserved_s, now=end.ended_at)
 
     def _start(self, trial_id: str, phase: Phase, config: Mapping[str, Any]) -> None:
         shape = self._shape
         record = TrialRecord(trial_id, phase, config, self.now, gpus=shape.gpus, cpus=2, accelerator="", node="local")
         self._store.add_trial(record)
+        self._store.take_hold(trial_id, record.held, now=self.now)
         self._store.update_launch(trial_id, f"{trial_id}-l1", node="local", startup_s=4.0, engine_version="b9999")
 
     def _measurement(

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from autotuner.benchmark.list_plan import levels
 from autotuner.report.champion import champion, champion_name
 from autotuner.report.figures import (
     Figure,
@@ -44,6 +45,8 @@ from autotuner.report.trial_rows import trial_table
 from autotuner.report.verdict import verdict
 from autotuner.results.folder import resolved_yaml, write_text
 from autotuner.results.result import StudyResults
+from autotuner.results.scope import scope_text
+from autotuner.scoring.objective import Aggregate
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _sections(results: StudyResults) -> list[Section]:
     )
     trials = scored_trials(results)
     found = _importance(results, trials)
-    objective = results.objective.name
+    objective = f"{results.objective.name}, {_scored_over(results)}"
     names = [p.name for p in found.parameters] if found else []
     return [
         *_front_sections(results, marked),
@@ -167,7 +170,7 @@ def _sections(results: StudyResults) -> list[Section]:
             "All trials over their parameters",
             "Each line is a feasible trial: grey the worst scores, blue the middle, green the best, thick the very "
             "best. Scores of stopped trials are those of their last rung. The most important parameters come first.",
-            parallel_figure(ranked(trials), _parallel_order(names, trials), objective=objective),
+            parallel_figure(ranked(trials), _parallel_order(names, trials), objective=results.objective.name),
             "It takes two feasible trials.",
         ),
         _telemetry_section(results, marked),
@@ -196,6 +199,13 @@ def _telemetry_section(results: StudyResults, marked: Marked) -> Section:
         telemetry_figure(trials),
         "Nothing was told: the engine has no such page, or the study leaves it off.",
     )
+
+
+def _scored_over(results: StudyResults) -> str:
+    """What the score of any trial is of."""
+    if results.objective.aggregate is Aggregate.BEST:
+        return "best load level"
+    return scope_text(None, levels(results.study.workload))
 
 
 def _objective_label(results: StudyResults) -> str:

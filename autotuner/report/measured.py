@@ -61,17 +61,15 @@ def slo_table(results: StudyResults) -> Table | None:
     return Table("SLOs", found.source, heads, rows)
 
 
-def kept_text(side: Evidence) -> str:
-    """Up to which load one server keeps every SLO: ``concurrency 8``."""
+def kept_up_to(side: Evidence) -> str:
+    """The highest load at which, and below, one server keeps every SLO: ``concurrency 8``."""
     highest = side.kept_up_to()
-    if highest is None:
-        return f"not even {_for_one(side, side.levels[0])}" if side.levels else "not measured"
-    is_last = highest == side.levels[-1]
-    return _for_one(side, highest) + (", the highest measured" if is_last else "")
+    return "none measured" if highest is None else str(LoadLevel(highest.kind, highest.value / side.replicas))
 
 
-def _for_one(side: Evidence, level: LoadLevel) -> str:
-    return str(LoadLevel(level.kind, level.value / side.replicas))
+def is_kept_throughout(side: Evidence) -> bool:
+    """Whether more load than was measured might be kept as well."""
+    return bool(side.levels) and side.kept_up_to() == side.levels[-1]
 
 
 def _limits(results: StudyResults, found: BothEvidence) -> Iterator[_Limit]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from autotuner.engines.in_effect import InEffect, setting_in_effect
 from autotuner.metrics.registry import find_metric
 from autotuner.report.champion import champion, champion_name
-from autotuner.report.evidence import find_evidence
+from autotuner.report.evidence import Evidence, find_evidence
 from autotuner.report.labels import metric_label
-from autotuner.report.measured import kept_text
+from autotuner.report.measured import is_kept_throughout, kept_up_to
 from autotuner.report.spending import GPU_TIME, WALL_CLOCK, lives_text, resource
 from autotuner.report.text import duration, number, value_text
 from autotuner.report.time_spent import time_spent
@@ -87,9 +87,16 @@ def _champion_facts(results: StudyResults) -> Iterator[Fact]:
 def _kept_facts(results: StudyResults) -> Iterator[Fact]:
     """Up to which load one server keeps the SLOs."""
     found = find_evidence(results)
-    if found is not None and results.study.slo.terms():
-        default = f"; default: {kept_text(found.default)}" if found.default is not None else ""
-        yield Fact("One server keeps the SLOs up to", kept_text(found.best), f"{found.best.who}{default}")
+    if found is None or not results.study.slo.terms():
+        return
+    notes = [f"{found.best.who}{_and_maybe_more(found.best)}"]
+    if found.default is not None:
+        notes.append(f"default: {kept_up_to(found.default)}{_and_maybe_more(found.default)}")
+    yield Fact("Load up to which one server keeps the SLOs", kept_up_to(found.best), "; ".join(notes))
+
+
+def _and_maybe_more(side: Evidence) -> str:
+    return ", the highest measured" if is_kept_throughout(side) else ""
 
 
 def config_rows(results: StudyResults) -> tuple[PairRow, ...]:

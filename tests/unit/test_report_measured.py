@@ -164,20 +164,22 @@ def test_a_study_without_slos_has_no_such_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "replicas", "told"),
+    ("first", "second", "replicas", "told", "note"),
     [
-        (50, 60, 1, "concurrency 2, the highest measured"),
-        (50, 101, 1, "concurrency 1"),
-        (101, 50, 1, "not even concurrency 1"),
-        (50, 60, 2, "concurrency 1, the highest measured"),
+        (50, 60, 1, "concurrency 2", "best, the highest measured"),
+        (50, 101, 1, "concurrency 1", "best"),
+        (101, 50, 1, "none measured", "best"),
+        (50, 60, 2, "concurrency 1", "best, the highest measured"),
     ],
 )
-def test_up_to_which_load_one_server_keeps_the_slos(first: float, second: float, replicas: int, told: str) -> None:
+def test_up_to_which_load_one_server_keeps_the_slos(
+    first: float, second: float, replicas: int, told: str, note: str
+) -> None:
     known = Known({"objective": "ttft_p90", "slo": SLO, "search": {"confirm": 0, "select": "score"}})
     known.trial("0000", ttft(150, 300))
     known.trial("0001", ttft(first, second), replicas=replicas)
-    value, note = fact(known, "One server keeps the SLOs up to")
-    assert (value, note) == (told, "best; default: not even concurrency 1")
+    found = fact(known, "Load up to which one server keeps the SLOs")
+    assert found == (told, f"{note}; default: none measured")
 
 
 # ── Configs ───────────────────────────────────────────────────────────────────────────────────
