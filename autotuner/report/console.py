@@ -13,6 +13,7 @@ from autotuner.report.summary_facts import config_rows, facts
 from autotuner.report.verdict import Tone, verdict
 from autotuner.results.result import StudyResults
 
+_WHOLE = ("SLO", "limit", "load point", "Config", "margin")  # columns that are read at a glance
 _STYLES = {Tone.GOOD: "bold green", Tone.NEUTRAL: "bold yellow", Tone.BAD: "bold red"}
 
 
@@ -48,7 +49,7 @@ def _pair_table(results: StudyResults) -> Table:
 def _as_rich(table: MeasuredTable) -> Table:
     shown = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for column in table.columns:
-        shown.add_column(column, overflow="fold")
+        shown.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
     for row in table.rows:
         shown.add_row(*map(Text, row))
     return shown

@@ -84,9 +84,8 @@ def find_evidence(results: StudyResults) -> BothEvidence | None:
     pairs = confirmed_rounds(results.trial_records, results.rung_records, *ids) if is_best and ids else []
     if pairs and default is not None:
         both = [_evidence(results, point, [pair[i] for pair in pairs]) for i, point in enumerate((best, default))]
-        ended = ", ".join(f"{b.trial_id} and {d.trial_id}" for b, d in pairs)
-        means = "means of " if len(pairs) > 1 else ""
-        return BothEvidence(both[0], both[1], f"{means}{_rounds_text(len(pairs))}: {ended}")
+        rounds = f"means of {len(pairs)} confirmation rounds" if len(pairs) > 1 else "the confirmation round"
+        return BothEvidence(both[0], both[1], f"{rounds} of trials {best.trial_id} and {default.trial_id}")
     own = _evidence(results, best, _trial(results, best))
     other = None
     if default is not None and default.trial_id != best.trial_id:
@@ -96,10 +95,6 @@ def find_evidence(results: StudyResults) -> BothEvidence | None:
         return None
     told = " and ".join(f"trial {side.trial_id} ({_rung_text(results, side)})" for side in sides)
     return BothEvidence(own, other if other is not None and other.runs else None, f"the search: {told}")
-
-
-def _rounds_text(count: int) -> str:
-    return f"{count} confirmation rounds" if count > 1 else "the confirmation round"
 
 
 def _rung_text(results: StudyResults, side: Evidence) -> str:

@@ -47,7 +47,7 @@ def fact(known: Known, label: str) -> tuple[str, str]:
 def test_what_was_measured_is_of_the_runs_that_the_verdict_rests_on() -> None:
     table = measured_table(confirmed().results())
     assert table is not None
-    assert table.source == "means of 2 confirmation rounds: 0001-c1 and 0000-c1, 0001-c2 and 0000-c2"
+    assert table.source == "means of 2 confirmation rounds of trials 0001 and 0000"
     assert table.columns[:3] == ("load point", "Config", "TTFT p90 (ms)")
     assert [row[:3] for row in table.rows] == [
         ("concurrency 1", "best", "42"),
