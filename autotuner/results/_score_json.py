@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.scoring.merit import Grade, Merit
+from autotuner.scoring.objective import parse_objective
 from autotuner.scoring.score import PointScore, Score, Tier, Violation
+from autotuner.scoring.scorer import rung_merit
+from autotuner.scoring.values import infeasible_score
 
 _KINDS = {kind.value: kind for kind in LoadKind}  # looked up for each point: an enum's own call takes ten times as long
 _GRADES = {grade.value: grade for grade in Grade}
-_POINT_KEYS = ("objective", "value", "score", "feasible", "slo_met", "penalty", "reason", "excess")
+_POINT_KEYS = ("objective", "value", "score", "feasible", "slo_met", "penalty", "reason")
 _TIERS = {tier.value: tier for tier in Tier}
 
 
@@ -30,6 +34,7 @@ def encode_score(score: Score) -> dict[str, Any]:
 
 
 def decode_score(data: dict[str, Any]) -> Score:
+    points = tuple(_decode_point(p) for p in data["points"])
     return Score(
         score=data["score"],
         feasible=data["feasible"],
@@ -39,9 +44,22 @@ def decode_score(data: dict[str, Any]) -> Score:
         objectives=data["objectives"],
         violations=_decode_violations(data["violations"]),
         reason=data["reason"],
-        points=tuple(_decode_point(p) for p in data["points"]),
-        merits={name: Merit(_GRADES[grade], *rest) for name, (grade, *rest) in data["merits"].items()},
+        points=points,
+        merits=_decode_merits(data, points),
     )
+
+
+def _decode_merits(data: dict[str, Any], points: tuple[PointScore, ...]) -> dict[str, Merit]:
+    """Those of scores that were kept before merits were, from their load points."""
+    if "merits" in data:
+        return {name: Merit(_GRADES[grade], *rest) for name, (grade, *rest) in data["merits"].items()}
+    found = {}
+    for name, number in data["objectives"].items():
+        objective = parse_objective(name)
+        feasible = number != infeasible_score(objective.direction)
+        own = [p for p in points if p.objective == name]
+        found[name] = rung_merit(own, objective, "slo_met", feasible=feasible)
+    return found
 
 
 def _encode_level(level: LoadLevel | None) -> list[Any] | None:
@@ -81,4 +99,6 @@ def _encode_point(p: PointScore) -> dict[str, Any]:
 def _decode_point(data: dict[str, Any]) -> PointScore:
     kind, value = data["level"]
     rest = {key: data[key] for key in _POINT_KEYS}
-    return PointScore(level=LoadLevel(_KINDS[kind], value), violations=_decode_violations(data["violations"]), **rest)
+    excess = data["excess"] if "excess" in data else math.log1p(data["penalty"])  # as it was kept before
+    violations = _decode_violations(data["violations"])
+    return PointScore(level=LoadLevel(_KINDS[kind], value), violations=violations, excess=excess, **rest)

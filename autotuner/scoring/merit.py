@@ -84,7 +84,7 @@ def make_merit(
         return Merit(Grade.INFEASIBLE, -excess)
     if select == "score":
         return Merit(Grade.MEETING, 0.0, _good(points, direction))
-    good = max(0.0, _softplus(_good([(value, 0.0) for value, _ in points], direction)))
+    good = _softplus(_good([(value, 0.0) for value, _ in points], direction))
     return Merit(Grade.MEETING, 0.0, good) if not excess else Merit(Grade.VIOLATING, -excess, good)
 
 

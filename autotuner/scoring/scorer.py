@@ -87,7 +87,7 @@ def score_rung(
     were a failed one left out of the mean, failing at the hardest level would look like an improvement.
     """
     points = {o.name: tuple(score_point(m, slo, o) for m in measurements) for o in objectives}
-    scores = {o.name: _aggregate(points[o.name], failed_levels, o, select) for o in objectives}
+    scores = {o.name: _aggregate(points[o.name], failed_levels, o) for o in objectives}
     first = scores[objectives[0].name]
     return Score(
         score=first.score,
@@ -99,30 +99,15 @@ def score_rung(
         violations=first.violations,
         reason=first.reason,
         points=tuple(point for o in objectives for point in points[o.name]),
-        merits={name: score.merit() for name, score in scores.items()},
+        merits={o.name: rung_merit(points[o.name], o, select, feasible=scores[o.name].feasible) for o in objectives},
     )
 
 
-def _aggregate(
-    points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective, select: Select
-) -> Score:
-    if objective.aggregate is Aggregate.MEAN:
-        return _mean(points, failed, objective, select)
-    feasible = [p for p in points if p.feasible]
-    if not feasible:
-        return _infeasible(points, failed, objective, select)
-    # By the formula without its caps, so that scores next to 0 are told apart as well.
-    best = max(feasible, key=lambda p: (point_merit(p, objective, "score"), p.slo_met))
-    return Score(
-        score=best.score,
-        feasible=True,
-        slo_met=best.slo_met,
-        level=best.level,
-        value=best.value,
-        objectives={objective.name: best.score},
-        violations=best.violations,
-        merits={objective.name: max(point_merit(p, objective, select) for p in feasible)},
-    )
+def rung_merit(points: Sequence[PointScore], objective: Objective, select: Select, *, feasible: bool) -> Merit:
+    """What a rung is worth: the load point that would be chosen of it, or all of them together."""
+    if objective.aggregate is Aggregate.BEST:
+        return max((point_merit(p, objective, select) for p in points), default=Merit())
+    return make_merit([(p.value, p.excess) for p in points], objective.direction, select, feasible=feasible)
 
 
 def point_merit(point: PointScore, objective: Objective, select: Select) -> Merit:
@@ -130,14 +115,22 @@ def point_merit(point: PointScore, objective: Objective, select: Select) -> Meri
     return make_merit([(point.value, point.excess)], objective.direction, select, feasible=point.feasible)
 
 
-def _mean(
-    points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective, select: Select
-) -> Score:
+def _aggregate(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
+    if objective.aggregate is Aggregate.MEAN:
+        return _mean(points, failed, objective)
+    feasible = [p for p in points if p.feasible]
+    if not feasible:
+        return _infeasible(points, failed, objective)
+    # By the formula without its caps, so that scores next to 0 are told apart as well.
+    best = max(feasible, key=lambda p: (point_merit(p, objective, "score"), p.slo_met))
+    return Score(best.score, True, best.slo_met, best.level, best.value, {objective.name: best.score}, best.violations)
+
+
+def _mean(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
     values = [p.value for p in points if p.feasible and p.value is not None]
     if failed or not points or len(values) < len(points):
-        return _infeasible(points, failed, objective, select)
+        return _infeasible(points, failed, objective)
     score = math.fsum(p.score / len(points) for p in points)
-    merit = make_merit([(p.value, p.excess) for p in points], objective.direction, select, feasible=True)
     return Score(
         score=score,
         feasible=True,
@@ -146,18 +139,14 @@ def _mean(
         value=math.fsum(v / len(values) for v in values),
         objectives={objective.name: score},
         violations=tuple(v for p in points for v in p.violations),
-        merits={objective.name: merit},
     )
 
 
-def _infeasible(
-    points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective, select: Select
-) -> Score:
+def _infeasible(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
     """Says of each level why; the violations are those of the level that is the least over."""
-    nearest = max(points, key=lambda p: point_merit(p, objective, select), default=None)
+    nearest = min(points, key=lambda p: p.excess, default=None)
     reasons = [f"{p.level}: {p.reason}" for p in points if p.reason] + [f"{level}: failed" for level in failed]
     score = infeasible_score(objective.direction)
-    excesses = [(p.value, p.excess) for p in ([nearest] if objective.aggregate is Aggregate.BEST else points) if p]
     return Score(
         score=score,
         feasible=False,
@@ -167,5 +156,4 @@ def _infeasible(
         objectives={objective.name: score},
         violations=nearest.violations if nearest else (),
         reason="; ".join(reasons) or "nothing was measured",
-        merits={objective.name: make_merit(excesses, objective.direction, select, feasible=False)},
     )

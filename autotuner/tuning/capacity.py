@@ -40,11 +40,6 @@ def bundle(study: Study, config: Config) -> dict[str, float]:
     return _total(need_of(study, config))
 
 
-def reserved_gpus(study: Study, config: Config) -> int:
-    """GPUs of a trial's placement group."""
-    return sum(share.gpus for share in need_of(study, config).shares)
-
-
 def fitting(need: Need, nodes: Sequence[Node]) -> int:
     """How many such trials fit on the empty nodes at a time; above 1,000 it is not counted on."""
     free = [dataclasses.replace(node, free_gpus=node.gpus, free_cpus=node.cpus, open=True) for node in nodes]

@@ -17,7 +17,7 @@ from itertools import count, islice
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import Score, select_best
+from autotuner.scoring import Grade, Score, select_best
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Budget, Spent
@@ -211,7 +211,7 @@ class Conductor:
     def ranks_by_violation(self) -> bool:
         """Whether trials have come to their end and none of them meets the SLOs."""
         ended = [f for f in self._followed.values() if f.assignment.phase.explores and f.state is TrialState.COMPLETED]
-        met = any(f.scores and f.scores[-1].slo_met for f in ended)
+        met = any(f.scores and f.scores[-1].merit().grade is Grade.MEETING for f in ended)
         return self._rules.select == "slo_met" and bool(ended) and not met
 
     # ── starting ──────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import os
 import signal
 import sqlite3
@@ -36,7 +38,7 @@ from autotuner.results import (
     TrialState,
     Usage,
 )
-from autotuner.scoring import PointScore, Score, Tier, Violation
+from autotuner.scoring import Grade, PointScore, Score, Tier, Violation
 from tests.integration.postgresql import postgresql
 
 LEVEL = LoadLevel(LoadKind.CONCURRENCY, 8)
@@ -287,11 +289,21 @@ def test_a_store_that_lacks_what_was_added_since_is_read_and_goes_on(
     with engine.begin() as connection:
         for column in ("tokens_by", "notes"):
             connection.exec_driver_sql(f"ALTER TABLE measurements DROP COLUMN {column}")
+        for table in ("holds", "lives"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+        kept = json.loads(connection.exec_driver_sql("SELECT CAST(score_detail AS TEXT) FROM rungs").scalar_one())
+        del kept["merits"], kept["points"][0]["excess"]
+        connection.execute(sqlalchemy.text("UPDATE rungs SET score_detail = :kept"), {"kept": json.dumps(kept)})
     engine.dispose()
     before = dataclasses.replace(rung(0).measurements[0], tokens_by=None, notes=())
     with Store(url, folder.requests, read_only=True) as reader:
         reader.read_study()
         assert [r.measurements for r in reader.rungs()] == [(before,)]
+        (score,) = (r.score for r in reader.rungs())
+        assert score.points[0].excess == pytest.approx(math.log(1 + 2.718))
+        assert score.merit().grade is Grade.VIOLATING
+        assert score.merit().nearness == pytest.approx(-math.log(1 + 2.718))
+        assert reader.account().lives == ()
     with open_store(folder, url=url) as again:
         again.add_rung(rung(1))
         assert [r.measurements for r in again.rungs()] == [(before,), rung(1).measurements]
