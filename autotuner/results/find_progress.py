@@ -58,9 +58,8 @@ def _stored(folder: OutputFolder, database: str | None, alive_at: float | None) 
         record = store.find_study(folder.study_id or "")
         if record is None:
             return _Stored()
-        trials = store.trials(
-            now=alive_at
-        )  # before the rungs: those of a trial that ends meanwhile must not be missing
+        # Trials before rungs: those of a trial that ends meanwhile must not be missing.
+        trials = store.trials(now=alive_at)
         rungs: dict[str, list[RungRecord]] = {}
         for rung in store.scores():
             rungs.setdefault(rung.trial_id, []).append(rung)
