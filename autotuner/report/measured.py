@@ -108,4 +108,4 @@ def _kept(side: Evidence, level: LoadLevel) -> str:
     kept, runs = side.kept(level), len(side.runs)
     if runs > 1 and 0 < kept < runs:
         return f"kept in {kept} of {runs} rounds"
-    return "kept" if kept else "not kept"
+    return "kept" if kept else "missed"

@@ -80,7 +80,7 @@ def _lines(progress: StudyProgress) -> Iterator[tuple[str, str, str]]:
         yield "failures", ", ".join(f"{count} {kind}" for kind, count in progress.failures.items()), "red"
     best = progress.best
     if best is not None:
-        met = "meets the SLOs" if best.slo_met else "violates " + violations_text(best.violations)
+        met = "meets the SLOs" if best.slo_met else "violates " + violations_text(best)
         scored = f"{progress.objective} score {number(best.score)} ({progress.best_scope})"
         yield "best so far", f"trial {best.trial_id}: {scored}, {met}", ""
         if progress.ranks_by_violation:

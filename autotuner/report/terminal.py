@@ -149,7 +149,7 @@ def score_text(score: Score, progress: Progress) -> str:
     if not score.feasible or choice is None:
         return f"infeasible{f' ({score.reason})' if score.reason else ''}"
     scope = scope_text(choice.level, [p.level for p in score.points])
-    slo = "meets the SLOs" if choice.slo_met else "violates " + violations_text(choice.violations)
+    slo = "meets the SLOs" if choice.slo_met else "violates " + violations_text(choice)
     return f"score {number(choice.score)} ({scope}), {slo}"
 
 

@@ -6,10 +6,10 @@ import html
 import json
 import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from autotuner.scoring.score import Violation
+from autotuner.scoring.select import Choice
 
 _LONGEST_VALUE = 60
 
@@ -52,12 +52,13 @@ def value_text(value: Any, longest: int = _LONGEST_VALUE) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def violations_text(violations: Iterable[Violation]) -> str:
-    """``ttft_p90_ms (+540 %), tpot_mean_ms (+12 %)``: of several load points, the worst of each metric."""
+def violations_text(choice: Choice) -> str:
+    """``ttft_p90_ms (+540 %), tpot_mean_ms (+12 %)``: where it is of several load points, the worst of each metric."""
     worst: dict[str, float] = {}
-    for violation in violations:
+    for violation in choice.violations:
         worst[violation.metric] = max(violation.ratio, worst.get(violation.metric, 0.0))
-    return ", ".join(f"{metric} ({percent(1 + ratio)})" for metric, ratio in worst.items())
+    told = "" if choice.level is not None else "at worst "
+    return ", ".join(f"{metric} ({told}{percent(1 + ratio)})" for metric, ratio in worst.items())
 
 
 def config_text(config: Mapping[str, Any]) -> str:

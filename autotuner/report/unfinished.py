@@ -44,7 +44,7 @@ def _how_far(results: StudyResults, trial: TrialRecord, last: RungRecord) -> str
         stood = "was infeasible"
     else:
         at = scope_text(choice.level, [m.level for m in last.measurements])
-        stood = f"met the SLOs ({at})" if choice.slo_met else f"violated {violations_text(choice.violations)} ({at})"
+        stood = f"met the SLOs ({at})" if choice.slo_met else f"violated {violations_text(choice)} ({at})"
     rungs = results.study.fidelity.rungs
     return f"Trial {trial.trial_id} {stood} after rung {last.rung + 1} of {rungs}: a part of its load decides nothing."
 

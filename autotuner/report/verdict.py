@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autotuner.metrics.load_level import LoadLevel
 from autotuner.report.labels import metric_label
 from autotuner.report.text import number, percent
 from autotuner.report.unfinished import cut_trials, unfinished_lines
@@ -49,8 +50,9 @@ def _verdict(results: StudyResults) -> Verdict:
         return _nothing_feasible(results)
     if not best.slo_met and results.study.search.select == "slo_met":
         return _no_slo_met(results, best)
+    where = _where(results, best)
     if results.baseline is not None and best.trial_id == results.baseline.trial_id:
-        return Verdict(Tone.NEUTRAL, "Nothing that was tried beats the default: keep it.", _where(best))
+        return Verdict(Tone.NEUTRAL, "Nothing that was tried beats the default: keep it.", where)
     gain = gain_text(improvement)
     figure = f"{metric_label(results, improvement.metric)} ({improvement.scope}) {gain}"
     changes = f": {figure}" if gain else ""
@@ -58,26 +60,26 @@ def _verdict(results: StudyResults) -> Verdict:
         return Verdict(
             Tone.GOOD,
             f"Recommended: trial {best.trial_id} beats the default{changes}.",
-            (*_where(best), _basis(improvement), *_default(results)),
+            (*where, _basis(improvement), *_default(results)),
         )
     if improvement.recommended:
         gained = (f"{figure}.",) if gain else ()
         return Verdict(
             Tone.GOOD,
             f"Recommended: trial {best.trial_id}: {improvement.reason}.",
-            (*_where(best), _basis(improvement), *gained, *_default(results)),
+            (*where, _basis(improvement), *gained, *_default(results)),
         )
     if improvement.rounds < 2:
         return Verdict(
             Tone.NEUTRAL,
             f"Not confirmed: trial {best.trial_id} scored best in the search{changes}.",
-            (*_where(best), f"{_sentence(improvement.reason)} The best of many is partly luck.", *_default(results)),
+            (*where, f"{_sentence(improvement.reason)} The best of many is partly luck.", *_default(results)),
         )
     return Verdict(
         Tone.NEUTRAL,
         f"Not recommended over the default: trial {best.trial_id} scored best in the search, but was not proven "
         f"better{changes}.",
-        (*_where(best), _basis(improvement), *_default(results)),
+        (*where, _basis(improvement), *_default(results)),
     )
 
 
@@ -110,9 +112,17 @@ def _excludes_no_gain(improvement: Improvement) -> bool:
     return improvement.ci95 is not None and not improvement.ci95[0] <= 1 <= improvement.ci95[1]
 
 
-def violation_text(violation: Violation) -> str:
+def _violations(results: StudyResults, point: TrialPoint) -> Iterator[str]:
+    """By how much its trial was over the SLOs in the search, at each load level that the point is of."""
+    rungs = results.rung_records.get(point.trial_id, ())
+    for measured in rungs[-1].score.points if rungs else ():
+        if measured.objective == results.objective.name and point.level in (None, measured.level.value):
+            yield from (_violation_text(violation, measured.level) for violation in measured.violations)
+
+
+def _violation_text(violation: Violation, level: LoadLevel) -> str:
     return (
-        f"{violation.metric} {number(violation.value)} over {number(violation.threshold)} "
+        f"{violation.metric} {number(violation.value)} over {number(violation.threshold)} at {level} "
         f"({percent(1 + violation.ratio)}, {violation.tier})"
     )
 
@@ -140,7 +150,7 @@ def _no_slo_met(results: StudyResults, best: TrialPoint) -> Verdict:
     return Verdict(
         Tone.BAD,
         f"No Config meets the SLOs. Trial {closest.trial_id} came closest{_at(closest)}.",
-        tuple(violation_text(v) for v in closest.violations),
+        tuple(_violations(results, closest)),
     )
 
 
@@ -154,7 +164,7 @@ def _nothing_feasible(results: StudyResults) -> Verdict:
         return Verdict(Tone.BAD, f"No trial came to its end before the study did{why}.", details)
     if closest is None:
         return Verdict(Tone.BAD, "No Config is feasible: no trial came to its end.", tuple(_failures(results)))
-    details = (*(violation_text(v) for v in closest.violations), *((closest.reason,) if closest.reason else ()))
+    details = (*_violations(results, closest), *((closest.reason,) if closest.reason else ()))
     return Verdict(Tone.BAD, f"No Config is feasible. Trial {closest.trial_id} came closest{_at(closest)}.", details)
 
 
@@ -168,9 +178,9 @@ def _failures(results: StudyResults) -> Iterator[str]:
 
 
 def _at(point: TrialPoint) -> str:
-    return f" ({point.scope})" if point.scope else ""
+    return f" ({point.scope}, in the search)" if point.scope else ""
 
 
-def _where(best: TrialPoint) -> tuple[str, ...]:
+def _where(results: StudyResults, best: TrialPoint) -> tuple[str, ...]:
     level = () if best.level is None else (f"In the search its best load point was {best.scope}.",)
-    return (*level, *(f"It violates an SLO: {violation_text(v)}." for v in best.violations))
+    return (*level, *(f"It violated an SLO in the search: {text}." for text in _violations(results, best)))

@@ -146,7 +146,8 @@ def test_a_stopped_job_is_resumed_by_a_second_one_and_fetched_at_each_stage(head
     assert seen
     told = json.loads(place.run("status", copy, "--json").stdout)
     assert (told["state"], told["fetched"]["job"], told["fetched"]["job_status"]) == ("copy", "first", "RUNNING")
-    assert f"the rest comes with: autotuner fetch first --address {head.dashboard}" in place.run("status", copy).stdout
+    told_people = " ".join(place.run("status", copy).stdout.split())
+    assert f"the rest comes with: autotuner fetch first --address {head.dashboard}" in told_people
     refused = place.run("resume", copy, "--json")
     assert (refused.returncode, json.loads(refused.stdout)["key"]) == (2, "DIR")
     assert "the end of job first" in refused.stderr

@@ -134,6 +134,7 @@ def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -
         first = _prompts(log)
         again = head.run("run", study, "--out", place.folder / "endpoint-again", "--json")
         assert again.returncode == 0, again.stderr
+        assert first
         assert len(_prompts(log)) == 2 * len(first), "a server that knows a prompt answers from its cache"
         with urllib.request.urlopen(f"{url}/health", timeout=30) as answer:
             assert answer.status == 200  # it is somebody's: it goes on running
@@ -164,8 +165,9 @@ def test_a_server_that_does_not_run_says_nothing_about_its_config(head: Head) ->
 
 
 def _prompts(log: Path) -> set[str]:
-    """Every prompt that the server was sent, warm-up included."""
-    return {json.dumps(json.loads(line)["prompt"]) for line in log.read_text(encoding="utf-8").splitlines()}
+    """Every prompt of the load, warm-up included; the questions by which a server is got to know are words."""
+    asked = (json.loads(line)["prompt"] for line in log.read_text(encoding="utf-8").splitlines())
+    return {json.dumps(prompt) for prompt in asked if isinstance(prompt, list)}
 
 
 def _endpoint(url: str) -> dict[str, Any]:

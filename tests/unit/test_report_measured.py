@@ -133,8 +133,37 @@ def test_each_slo_is_told_with_its_margin_at_each_level() -> None:
         ("TPOT mean", "20 ms", "concurrency 1", "10", "50 % below", "10", "50 % below"),
         ("TPOT mean", "20 ms", "concurrency 2", "10", "50 % below", "10", "50 % below"),
         ("all of them", "", "concurrency 1", "kept", "", "kept", ""),
-        ("all of them", "", "concurrency 2", "kept", "", "not kept", ""),
+        ("all of them", "", "concurrency 2", "kept", "", "missed", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("objective", "headline", "details"),
+    [
+        (
+            "ttft_p90",
+            "Trial 0001 came closest (mean of concurrency 1 and 2, in the search)",
+            (
+                "ttft_p90_ms 110 over 100 at concurrency 1 (+10 %, MINOR)",
+                "ttft_p90_ms 130 over 100 at concurrency 2 (+30 %, SEVERE)",
+            ),
+        ),
+        (
+            "throughput",
+            "Trial 0001 came closest (concurrency 1, in the search)",
+            ("ttft_p90_ms 110 over 100 at concurrency 1 (+10 %, MINOR)",),
+        ),
+    ],
+)
+def test_what_is_over_an_slo_is_told_with_its_load_level(
+    objective: str, headline: str, details: tuple[str, ...]
+) -> None:
+    known = Known({"objective": objective, "slo": SLO})
+    known.trial("0000", ttft(200, 300, output_tokens_per_s=5))
+    known.trial("0001", ttft(110, 130, output_tokens_per_s=5))
+    found = verdict(known.results())
+    assert found.headline == f"No Config meets the SLOs. {headline}."
+    assert tuple(line.replace("\N{NO-BREAK SPACE}", " ") for line in found.details) == details
 
 
 def test_an_slo_that_one_round_breaks_is_not_called_kept() -> None:
@@ -295,7 +324,7 @@ def test_a_study_whose_budget_was_too_small_says_what_would_have_been_enough() -
     assert found.details[0] == (
         "Trial 0001 met the SLOs (mean of concurrency 1 and 2) after rung 1 of 2: a part of its load decides nothing."
     )
-    assert "Trial 0000 violated ttft_p90_ms (+200" in found.details[1]
+    assert "Trial 0000 violated ttft_p90_ms (at worst +200" in found.details[1]
     # 10 s of loading; 90 s for half of 16 requests at each of two levels. Then four such trials.
     assert "a whole trial takes about 3 min 10 s" in found.details[2]
     assert found.details[2].endswith("about 12 min 40 s: give at least budget.wall_clock_h: 0.2111.")
