@@ -45,6 +45,7 @@ class Known:
         failure: Failure | None = None,
         phase: Phase | None = None,
         seconds: float = 100.0,
+        notes: tuple[str, ...] = (),
         **more: Any,
     ) -> None:
         """A trial that has ended; confirmations have a ``-c`` in their id, 0000 is the default."""
@@ -53,12 +54,14 @@ class Known:
         values = {"cpus": 2, "message": "it broke" if failure else "", "usage": usage, **more}
         self.trials.append(TrialRecord(trial_id, chosen, config or {}, 1.0, state, failure, **values))
         self.rungs[trial_id] = tuple(
-            self._rung(trial_id, number, figures, usage) for number, figures in enumerate(rungs)
+            self._rung(trial_id, number, figures, usage, notes) for number, figures in enumerate(rungs)
         )
 
-    def _rung(self, trial_id: str, number: int, figures: Figures, usage: Usage) -> RungRecord:
+    def _rung(self, trial_id: str, number: int, figures: Figures, usage: Usage, notes: tuple[str, ...]) -> RungRecord:
         study = self.study
-        measurements = tuple(Measurement(concurrency(level), 20, 0, values) for level, values in figures.items())
+        measurements = tuple(
+            Measurement(concurrency(level), 20, 0, values, notes=notes) for level, values in figures.items()
+        )
         score = score_rung(measurements, [], study.slo, parse_objectives(study.objectives), study.search.select)
         return RungRecord(trial_id, number, f"{trial_id}-l1", score, measurements, 2.0, usage)
 

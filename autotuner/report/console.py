@@ -32,6 +32,8 @@ def print_summary(results: StudyResults, console: Console | None = None) -> None
             out.print()
             out.print(Text(f"{table.title}: {table.source}", style="dim"))
             out.print(_as_rich(table))
+            for told in table.notes:
+                out.print(Text(f"Note: {told}"))
     out.print()
     for fact in facts(results):
         out.print(Text(f"{fact.label}: {fact.value}" + (f" ({fact.note})" if fact.note else "")))

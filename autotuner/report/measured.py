@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.report.evidence import BothEvidence, Evidence, find_evidence
 from autotuner.report.labels import short_label
 from autotuner.report.text import number, percent
 from autotuner.results.result import StudyResults
+from autotuner.results.scope import levels_text
 
 _ERRORS = "error_rate"
+_MOST_NOTES = 6
 _METRICS = ("ttft_p90_ms", "tpot_mean_ms", "output_tokens_per_s", "goodput_per_s", "cost_per_mtok")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Every cell is text. ``source`` says in words which runs its figures are from."""
+    """Every cell is text. ``source`` says in words which runs its figures are from, ``notes`` what they are not."""
 
     title: str
     source: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,8 @@ def measured_table(results: StudyResults) -> Table | None:
         for level in found.levels
         for side in found.sides
     )
-    return Table("Measured", found.source, ("load point", "Config", *(short_label(results, c) for c in columns)), rows)
+    heads = ("load point", "Config", *(short_label(results, c) for c in columns))
+    return Table("Measured", found.source, heads, rows, tuple(_notes(found)))
 
 
 def slo_table(results: StudyResults) -> Table | None:
@@ -70,6 +75,23 @@ def kept_up_to(side: Evidence) -> str:
 def is_kept_throughout(side: Evidence) -> bool:
     """Whether more load than was measured might be kept as well."""
     return bool(side.levels) and side.kept_up_to() == side.levels[-1]
+
+
+def _notes(found: BothEvidence) -> Iterator[str]:
+    """What was noted of the answers, once for all the levels and sides that it holds for."""
+    noted: dict[str, dict[str, list[LoadLevel]]] = {}
+    for side in found.sides:
+        for run in side.runs:
+            for measurement in run.measurements:
+                for note in measurement.notes:
+                    levels = noted.setdefault(note, {}).setdefault(side.who, [])
+                    if measurement.level not in levels:
+                        levels.append(measurement.level)
+    for note, sides in islice(noted.items(), _MOST_NOTES):
+        where = "; ".join(f"{who}, {levels_text(levels)}" for who, levels in sides.items())
+        yield f"{where}: {note}"
+    if len(noted) > _MOST_NOTES:
+        yield f"{len(noted) - _MOST_NOTES} more in measurements.csv"
 
 
 def _limits(results: StudyResults, found: BothEvidence) -> Iterator[_Limit]:

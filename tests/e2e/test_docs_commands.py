@@ -63,6 +63,7 @@ NOT_RUN = {
     "autotuner fetch JOB --address http://HEAD:8265 --out studies/first": "needs a job (tests/e2e/test_ray_jobs.py)",
     "cluster/local/ray-local up 8xH100-80GB 8xH100-80GB 4xL40S-48GB": "tests/integration/test_cluster_local.py",
     "cluster/local/ray-local down": "tests/integration/test_cluster_local.py",
+    "hf download org/model config.json": "fetches from the model hub",
     'ray start --address=HEAD:6379 --labels="$(autotuner labels)"': "needs a cluster and GPUs",
 }
 

@@ -141,6 +141,12 @@ def test_a_stopped_job_is_resumed_by_a_second_one_and_fetched_at_each_stage(head
     running = fetch(head, "first", "--out", copy)
     assert running.returncode == 0, running.stderr
     assert json.loads(running.stdout)["exit_code"] is None
+    study_id = OutputFolder(out).study_id or ""
+    stopped = head.job("stop", "first")
+    assert stopped.returncode == 0, stopped.stdout
+    wait_until(lambda: not living(STUDY, study_id), "the servers to end", 30)
+    wait_until(head.is_idle, "the cluster to be idle")
+
     assert_sound(copy)
     seen = rows(copy, "SELECT * FROM rungs")
     assert seen
@@ -152,11 +158,6 @@ def test_a_stopped_job_is_resumed_by_a_second_one_and_fetched_at_each_stage(head
     assert (refused.returncode, json.loads(refused.stdout)["key"]) == (2, "DIR")
     assert "the end of job first" in refused.stderr
 
-    study_id = OutputFolder(out).study_id or ""
-    stopped = head.job("stop", "first")
-    assert stopped.returncode == 0, stopped.stdout
-    wait_until(lambda: not living(STUDY, study_id), "the servers to end", 30)
-    wait_until(head.is_idle, "the cluster to be idle")
     assert api(head, "first")["status"] == "STOPPED"
     assert rows(out, "SELECT status FROM studies") == [{"status": "interrupted"}]
     assert f"interrupted; go on with: autotuner resume {out}" in head.job("logs", "first").stdout

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from autotuner.errors import Failure
+from autotuner.report.console import print_summary
+from autotuner.report.html import render_report
 from autotuner.report.measured import measured_table, slo_table
 from autotuner.report.summary_facts import config_rows, facts
 from autotuner.report.trial_rows import trial_table
@@ -117,6 +121,32 @@ def test_of_a_stopped_default_the_rung_is_named() -> None:
     table = measured_table(known.results())
     assert table is not None
     assert "trial 0000 (rung 0 of 0 to 1)" in table.source
+
+
+def test_what_was_noted_of_the_answers_is_told_once_with_whose_and_at_which_levels() -> None:
+    chunks = "output tokens are counted by chunks"
+    known = Known({"objective": "ttft_p90", "search": {"confirm": 0}})
+    known.trial("0000", ttft(90, 110), notes=(chunks,))
+    known.trial("0001", ttft(20, 30), notes=(chunks, "9 of 20 answers came at once"))
+    table = measured_table(known.results())
+    assert table is not None
+    assert table.notes == (
+        f"best, concurrency 1 and 2; default, concurrency 1 and 2: {chunks}",
+        "best, concurrency 1 and 2: 9 of 20 answers came at once",
+    )
+    assert f"Note: {table.notes[0]}" in render_report(known.results())
+    out = io.StringIO()
+    print_summary(known.results(), Console(width=200, file=out))
+    assert f"Note: {table.notes[1]}" in out.getvalue()
+
+
+def test_of_many_notes_the_first_stand_and_the_rest_are_counted() -> None:
+    known = Known({"objective": "ttft_p90", "search": {"confirm": 0}})
+    known.trial("0000", ttft(90, 110), notes=tuple(f"note {number}" for number in range(9)))
+    table = measured_table(known.results())
+    assert table is not None
+    assert len(table.notes) == 7
+    assert table.notes[-1] == "3 more in measurements.csv"
 
 
 # ── the SLOs ──────────────────────────────────────────────────────────────────────────────────

@@ -1,7 +1,7 @@
 """A trial of the tiny model that holds two GPUs, as NVML has them, under the objective of least energy.
 
-``python metered_trial.py MODEL FOLDER``: prints the rung's metrics and score as JSON. The GPUs are those of whatever
-libnvidia-ml.so.1 the loader finds, and in use while the supervisor's log is there; llama.cpp itself runs on the CPU.
+``python metered_trial.py MODEL FOLDER``: prints the rung's metrics, score and failure as JSON. The GPUs are those of
+whatever libnvidia-ml.so.1 the loader finds, and in use while the supervisor's log is there; the server is a mock one.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from autotuner.tuning.rig import make_rig
 from autotuner.tuning.store_actor import StoreService
 from autotuner.tuning.trial import TrialRun
 
+MOCK = str(Path(__file__).parents[2] / "e2e" / "programs" / "mock_engine.py")
+
 
 def main(model: str, path: str) -> None:
+    paced = {"command": [sys.executable, MOCK], "env": {"TTFT_MS": "400"}}  # long beside what a busy machine adds
     study = Study.model_validate(
         {
             "name": "metered",
             "model": {"id": model, "served_name": "tiny"},
-            "engine": {"name": "llamacpp", "args": {"ctx-size": 1024, "parallel": 2, "threads": 1}},
+            "engine": {"name": "llamacpp", **paced},
             "hardware": {"gpus_per_server": 2},
-            "workload": {"scenario": "D(16,32)", "load": {"concurrency": [2]}, "requests": {"min": 60}},
+            "workload": {"scenario": "D(16,32)", "load": {"concurrency": [2]}, "requests": {"min": 24}},
             "objective": "energy_j_per_token",
             "fidelity": {"trial_scheduler": "none", "rungs": 1},
         }
@@ -46,6 +49,7 @@ def main(model: str, path: str) -> None:
         trial.release()
     assert report.score is not None
     told = {"score": report.score.score, "feasible": report.score.feasible, "reason": report.score.reason}
+    told["failure"] = report.failure
     sys.stdout.write(json.dumps({**told, "metrics": next(map(dict, report.metrics.values()), {})}) + "\n")
 
 
