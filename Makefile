@@ -23,7 +23,7 @@ demo: install $(MODEL)
 
 test: install
 	$(BIN)/python scripts/test_needs.py
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=40
 
 check: install
 	$(BIN)/ruff format --check .
