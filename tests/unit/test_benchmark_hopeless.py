@@ -91,3 +91,60 @@ def test_closed_loop_far_over_the_deadline() -> None:
 
 def test_open_loop_that_is_planned_past_the_deadline() -> None:
     assert "due at 60 s" in (hopeless(open_loop(0.1, rate=20, capacity=25, deadline_s=10.0)) or "")
+
+
+# ── each threshold, on both its sides ─────────────────────────────────────────────────────────
+
+
+def test_a_queue_is_not_judged_before_three_seconds() -> None:
+    assert hopeless(open_loop(2.9, rate=100, capacity=40)) is None
+    assert "queue grows" in (hopeless(open_loop(3.1, rate=100, capacity=40)) or "")
+
+
+def waits_of(wait_s: float, now_s: float) -> Progress:
+    """One answer after ``wait_s``; a queue that grows by 40 a second ever since."""
+    due = [n / 40 for n in range(1, int(40 * now_s))]
+    return Progress([answer(0.0, wait_s)], due, 10_000, 0, now_s, 600.0, planned_s=60.0)
+
+
+def test_a_queue_is_not_judged_before_four_times_the_least_wait() -> None:
+    """Until then it may be no more than the time that an answer takes to begin."""
+    assert hopeless(waits_of(2.0, 3.5 * 2.0)) is None
+    assert "queue grows" in (hopeless(waits_of(2.0, 4.1 * 2.0)) or "")
+
+
+def test_a_queue_that_rises_by_few_or_by_a_small_share_is_none() -> None:
+    assert hopeless(open_loop(20, rate=20, capacity=19)) is None, "10 more in half the time"
+    assert hopeless(open_loop(4, rate=100, capacity=80)) is None, "40 more, a fifth of what arrives"
+    assert "queue grows" in (hopeless(open_loop(4, rate=100, capacity=70)) or "")
+
+
+def test_a_queue_that_shrinks_again_is_none() -> None:
+    """A burst in the third quarter of the time, of which most has been answered since."""
+    ended = [answer(n / 20, 0.05) for n in range(100)] + [answer(6.0, 3.0 + n / 100) for n in range(80)]
+    waiting = [6.0] * 40
+    assert hopeless(Progress(ended, waiting, 10_000, 0, 10.0, 600.0, planned_s=60.0)) is None
+
+
+def diverging(waits_s: list[float]) -> Progress:
+    """Eight answers after each of the waits, a quarter of the requests each, and nobody that waits."""
+    ended = [answer(8 * quarter + n / 2, wait_s) for quarter, wait_s in enumerate(waits_s) for n in range(8)]
+    return Progress(ended, [], 10_000, 0, 40.0, 600.0, planned_s=60.0)
+
+
+def test_ttft_diverges_by_five_times_and_by_a_second() -> None:
+    assert "TTFT diverges" in (hopeless(diverging([0.3, 0.8, 1.3, 1.8])) or "")
+    assert hopeless(diverging([0.03, 0.08, 0.13, 0.18])) is None, "six times, and no second"
+    assert hopeless(diverging([1.0, 2.0, 3.0, 4.5])) is None, "three seconds more, and not five times"
+
+
+def test_ttft_that_has_come_to_rest_does_not_diverge() -> None:
+    assert hopeless(diverging([0.1, 2.0, 3.0, 3.1])) is None
+    assert hopeless(diverging([0.1, 3.0, 2.0, 3.0])) is None, "it fell in between"
+    assert "TTFT diverges" in (hopeless(diverging([0.1, 1.0, 2.0, 2.5])) or "")
+
+
+def test_ttft_of_fewer_than_32_answers_is_not_judged() -> None:
+    progress = diverging([0.3, 0.8, 1.3, 1.8])
+    few = Progress(progress.ended[1:], [], 10_000, 0, 40.0, 600.0, planned_s=60.0)
+    assert hopeless(few) is None

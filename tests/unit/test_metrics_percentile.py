@@ -41,3 +41,9 @@ def test_interval_covers_the_true_percentile_as_often_as_it_says(n: int, percent
 def test_a_large_sample_neither_overflows_nor_vanishes() -> None:
     low, high = percentile_interval(np.linspace(0, 1, 200_000), 99)
     assert 0.9890 < low < 0.99 < high < 0.9910
+
+
+@pytest.mark.parametrize("percent", [0, 100, -1, 101])
+def test_an_interval_of_no_percentile_is_refused_in_words(percent: float) -> None:
+    with pytest.raises(ValueError, match=f"needs 0 < percent < 100, not {percent}$"):
+        percentile_interval(np.arange(10.0), percent)

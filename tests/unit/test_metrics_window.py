@@ -102,3 +102,8 @@ def test_slots_are_found_again_whatever_their_number(concurrency: int) -> None:
     assert found is not None
     assert found.start_s == pytest.approx((concurrency - 1) * 0.1 + 1.001, abs=0.01)
     assert found.end_s == pytest.approx(8 * 1.001 + 1, abs=0.01)
+
+
+def test_without_a_time_that_had_all_slots_busy_the_window_is_the_whole_run_and_says_so() -> None:
+    run = closed(request(0, 1), request(0.5, 2, warmup=True), request(2, 3))
+    assert find_window(run) == Window(0, 3, full=False)

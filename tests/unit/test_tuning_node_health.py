@@ -107,3 +107,49 @@ def test_without_another_node_a_crash_is_believed() -> None:
     assert Failure.CRASH not in Repeats().repeat_on(TWO_NODES, ["a", "b"], nodes("ab"))
     assert Failure.CRASH not in Repeats().repeat_on(ONE_NODE, ["a"], nodes("a"))
     assert Failure.CRASH in Repeats().repeat_on(ONE_NODE, ["a"], nodes("ab"))
+
+
+def test_a_crash_is_held_against_a_node_once_the_same_config_got_on_elsewhere_not_another() -> None:
+    health = NodeHealth()
+    for number in range(2):
+        health.failed(config(number), ["a"], Failure.CRASH)
+    health.succeeded(config(9), ["b"])
+    assert sick(health, "abc") == []
+    for number in range(2):
+        health.succeeded(config(number), ["b"])
+    assert sick(health, "abc") == ["a"]
+
+
+def test_the_last_open_node_of_a_type_is_kept_though_nothing_is_known_to_need_it() -> None:
+    health = NodeHealth()
+    for number in range(2):
+        health.failed(config(number), ["a"], Failure.INFRASTRUCTURE)
+    health.succeeded(config(9), ["b"])
+    others = [Node(name, "L40S-48GB", 8, 64.0, 8, 64.0) for name in "bcd"]
+    assert health.newly_sick([*nodes("a"), *others]) == []
+    assert [found.node_id for found in health.newly_sick([*nodes("ae"), *others])] == ["a"]
+
+
+def test_a_second_crash_is_believed_though_a_third_node_is_there() -> None:
+    repeats = Repeats()
+    repeats.note(Failure.CRASH, ["a"])
+    assert Failure.CRASH not in repeats.repeat_on(ONE_NODE, ["b"], nodes("abc"))
+    assert Failure.INFRASTRUCTURE in repeats.repeat_on(ONE_NODE, ["b"], nodes("abc"))
+
+
+def test_what_says_nothing_of_a_config_is_repeated_twice_elsewhere_and_once_on_the_only_node() -> None:
+    repeats = Repeats()
+    assert Failure.CLIENT_SATURATED in repeats.repeat_on(ONE_NODE, ["a"], nodes("a"))
+    repeats.note(Failure.CLIENT_SATURATED, ["a"])
+    assert repeats.repeat_on(ONE_NODE, ["a"], nodes("a")) == frozenset()
+    assert Failure.CLIENT_SATURATED in repeats.repeat_on(ONE_NODE, ["b"], nodes("abc"))
+    repeats.note(Failure.INFRASTRUCTURE, ["b"])
+    assert Failure.INFRASTRUCTURE not in repeats.repeat_on(ONE_NODE, ["c"], nodes("abcd"))
+
+
+def test_a_lost_process_is_followed_by_another_three_times() -> None:
+    repeats = Repeats()
+    for _ in range(3):
+        assert repeats.may_follow_a_loss()
+        repeats.note(None, ["a"])
+    assert not repeats.may_follow_a_loss()

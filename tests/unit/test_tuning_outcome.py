@@ -90,3 +90,14 @@ def test_what_says_nothing_of_a_config_is_not_told(failure: Failure, state: Tria
 def test_told_values_are_finite_whatever_a_value_is(value: float) -> None:
     told = completed(both(value, value))
     assert all(map(math.isfinite, [*told.values, *told.by_rung.values()]))
+
+
+def test_a_trial_that_completed_is_judged_by_its_last_rung_alone() -> None:
+    told = outcome(TrialState.COMPLETED, None, [both(9.0, 1.0), both(5.0, 2.0, feasible=False)], [LOW, HIGH])
+    assert told.kind is OutcomeKind.INFEASIBLE
+
+
+def test_a_config_at_fault_is_told_with_what_its_rungs_had_scored() -> None:
+    scores = [both(7.0, 1.0), both(5.0, 2.0)]
+    told = outcome(TrialState.FAILED, BLAMED[0], scores, [LOW, HIGH])
+    assert told.by_rung == {rung: completed(score).values[0] for rung, score in enumerate(scores)}

@@ -117,3 +117,17 @@ def test_what_could_fit_on_empty_nodes() -> None:
     assert not fits_ever(trial("1", 8, 8).need, nodes)
     assert not fits_ever(trial("1", 4, avoid="a b").need, nodes)
     assert not fits_ever(trial("1", 1, accelerator=L40S).need, nodes)
+
+
+def test_a_trial_reserves_its_node_from_the_eighth_that_was_started_past_it() -> None:
+    nodes = [node("a", 4)]
+    assert place([trial("large", 8, overtaken=7), trial("small", 1)], nodes) == Start("small", ("a",))
+    assert place([trial("large", 8, overtaken=8), trial("small", 1)], nodes) is None
+
+
+def test_in_a_long_list_a_trial_is_passed_as_often_as_there_are_others() -> None:
+    nodes = [node("a", 4)]
+    waiting = [trial("large", 8, overtaken=19), *(trial(str(n), 1 + n % 2) for n in range(19))]
+    assert place(waiting, nodes) is not None
+    waiting[0] = trial("large", 8, overtaken=20)
+    assert place(waiting, nodes) is None

@@ -9,12 +9,14 @@ import pytest
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
+from autotuner.scoring import parse_objective
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.budget import Budget, Spent
 from autotuner.tuning.conductor import Conductor, Pause
 from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.placement_policy import Need, Node, Share
+from autotuner.tuning.twin_checks import TwinChecks
 from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
 
 FAST_MS, SLOW_MS = 10.0, 13.0
@@ -200,3 +202,28 @@ def test_checks_of_an_earlier_life_are_not_gone_on_with_and_their_names_not_used
     first = Conductor(given, CountingProposer(), Budget(), known, need_of).next(Spent(), nodes)
     assert isinstance(first, Assignment)
     assert first.trial_id == "0000-n2"
+
+
+def test_a_node_at_exactly_four_fifths_of_its_twins_is_not_slow() -> None:
+    """10 ms against 12.5 ms; a little slower is measured once more."""
+    world = Nodes({"a": FAST_MS, "b": 12.5})
+    for check in world.start_all():
+        world.end(check)
+    assert "0000-n3" not in world.start_all()
+    assert not world.sick
+    world = Nodes({"a": FAST_MS, "b": 12.6})
+    for check in world.start_all():
+        world.end(check)
+    assert world.start_all()["0000-n3"] == "b"
+
+
+def test_a_node_whose_type_has_no_default_is_not_checked() -> None:
+    world = Nodes({"a": FAST_MS, "b": FAST_MS})
+    checks = TwinChecks(
+        [Config({})],
+        lambda _: Need((Share(1, 1.0),), "A100"),
+        parse_objective("ttft_p90"),
+        trials_per_node=1,
+    )
+    assert checks.look(world.free(), 40) == []
+    assert checks.undecided == frozenset()

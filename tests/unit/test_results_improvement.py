@@ -1,0 +1,254 @@
+"""What is recommended over the default, and why: every rule of the verdict, on figures that are known."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from autotuner.errors import Failure
+from autotuner.results import TrialState
+from autotuner.results.improvement import Improvement, confirmed_rounds, paired_ratio
+from tests.known_results import Known
+
+SLO = {"ttft": {"p90": {"threshold_ms": 100}}}
+FAST, SLOW, LATE = 40.0, 80.0, 150.0  # LATE is over the SLO
+
+
+def at_levels(value: float, metric: str = "ttft_p90_ms", **more: float) -> dict[float, dict[str, float]]:
+    return dict.fromkeys((1, 2), {metric: value, **more})
+
+
+def study(**keys: Any) -> Known:
+    return Known({"objective": "ttft_p90", "slo": SLO, **keys})
+
+
+def confirmed(known: Known, best: list[Any], default: list[Any], *, search: tuple[Any, Any] = (FAST, SLOW)) -> None:
+    """Trial 0001 against the default, 0000: in the search, and a value (or figures) a round of confirmation."""
+    known.trial("0000", figures(search[1]))
+    known.trial("0001", figures(search[0]))
+    for number, (ours, theirs) in enumerate(zip(best, default, strict=True), 1):
+        known.trial(f"0001-c{number}", figures(ours))
+        known.trial(f"0000-c{number}", figures(theirs))
+
+
+def figures(value: Any) -> dict[float, dict[str, float]]:
+    return value if isinstance(value, dict) else at_levels(value)
+
+
+def improvement(known: Known) -> Improvement:
+    found = known.results().improvement
+    assert found is not None
+    return found
+
+
+def verdict(best: list[Any], default: list[Any], **keys: Any) -> tuple[bool, str]:
+    known = study(**keys)
+    confirmed(known, best, default)
+    found = improvement(known)
+    assert found.rounds == len(best)
+    return found.recommended, found.reason
+
+
+# ── by the interval ───────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_faster_beyond_chance_is_recommended() -> None:
+    assert verdict([40, 41], [80, 81]) == (True, "the interval excludes no gain")
+
+
+def test_what_may_be_chance_is_not() -> None:
+    assert verdict([40, 80], [80, 41]) == (False, "the interval does not exclude no gain")
+
+
+def test_what_is_slower_beyond_chance_is_not() -> None:
+    assert verdict([80, 81], [40, 41]) == (False, "the interval does not exclude no gain")
+
+
+@pytest.mark.parametrize(("best", "default", "recommended"), [([20, 21], [10, 10], True), ([10, 10], [20, 21], False)])
+def test_of_what_is_better_when_it_is_more_the_ratio_is_to_be_over_one(
+    best: list[float], default: list[float], recommended: bool
+) -> None:
+    known = Known({"objective": "throughput", "search": {"confirm": 2}})
+    rounds = [[at_levels(value, "output_tokens_per_s") for value in values] for values in (best, default)]
+    confirmed(known, *rounds, search=(at_levels(20, "output_tokens_per_s"), at_levels(10, "output_tokens_per_s")))
+    assert improvement(known).recommended is recommended
+
+
+def test_the_ratio_and_what_it_is_of_are_geometric_means_of_the_rounds() -> None:
+    known = study()
+    confirmed(known, [20, 45], [80, 80])
+    found = improvement(known)
+    assert found.ratio == pytest.approx(30 / 80)
+    assert (found.best_value, found.baseline_value) == (pytest.approx(30), pytest.approx(80))
+    assert (found.metric, found.baseline, found.scope) == ("ttft_p90_ms", "0000", "mean of concurrency 1 and 2")
+
+
+# ── by the SLOs ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_meets_the_slos_in_every_round_beats_a_default_that_never_does_however_unsure_the_ratio() -> None:
+    assert verdict([40, 95], [101, 150]) == (True, "it meets the SLOs, the default does not")
+
+
+def test_a_default_that_met_them_once_is_not_said_not_to_meet_them() -> None:
+    """From 95 to 90 and from 150 to 95: the ratio alone decides."""
+    assert verdict([90, 95], [95, LATE]) == (False, "the interval does not exclude no gain")
+
+
+def test_what_met_them_in_one_of_two_rounds_does_not_meet_them() -> None:
+    assert verdict([FAST, 101], [LATE, LATE]) == (False, "the interval does not exclude no gain")
+
+
+def test_a_default_that_meets_them_in_every_round_is_not_given_up_for_what_does_not() -> None:
+    """Mean over both levels 5 % of the default's, and over the SLO at one of them."""
+    over = {1: {"ttft_p90_ms": 1.0}, 2: {"ttft_p90_ms": 101.0}}
+    known = study()
+    confirmed(known, [over, over], [99, 99], search=(FAST, 99))
+    found = improvement(known)
+    assert found.ratio is not None
+    assert found.ratio < 0.6
+    assert (found.recommended, found.reason) == (False, "the default meets the SLOs in every round, it does not")
+
+
+def test_against_a_default_that_met_them_in_one_round_the_ratio_decides() -> None:
+    """Neither meets them always; the best is far faster beyond chance."""
+    over = {1: {"ttft_p90_ms": 1.0}, 2: {"ttft_p90_ms": 101.0}}
+    known = study()
+    confirmed(known, [over, over], [99, {1: {"ttft_p90_ms": 99.0}, 2: {"ttft_p90_ms": 101.0}}], search=(FAST, 99))
+    assert improvement(known).recommended
+
+
+def test_what_was_infeasible_in_one_round_is_not_recommended() -> None:
+    """A hard limit is kept in the search and missed in a round, by the default in both."""
+    hard = {"slo": {"ttft": {"p90": {"threshold_ms": 100, "hard_fail": True}}}}
+    known = Known({"objective": "throughput", **hard, "search": {"confirm": 2}})
+    good, bad = (at_levels(20, "output_tokens_per_s", ttft_p90_ms=ms) for ms in (50, 500))
+    slower = at_levels(10, "output_tokens_per_s", ttft_p90_ms=50)
+    confirmed(
+        known, [good, bad], [slower, at_levels(10, "output_tokens_per_s", ttft_p90_ms=500)], search=(good, slower)
+    )
+    found = improvement(known)
+    assert (found.recommended, found.reason) == (False, "it was infeasible in a confirmation round")
+
+
+# ── values of 0 ───────────────────────────────────────────────────────────────────────────────
+
+
+def goodput(best: list[float], default: list[float]) -> Improvement:
+    known = Known({"objective": "goodput", "search": {"confirm": 2}})
+    rounds = [[at_levels(value, "goodput_per_s") for value in values] for values in (best, default)]
+    confirmed(known, *rounds, search=(at_levels(5, "goodput_per_s"), at_levels(4, "goodput_per_s")))
+    return improvement(known)
+
+
+def test_something_beats_a_default_of_0_in_every_round() -> None:
+    found = goodput([3, 4], [0, 0])
+    assert (found.ratio, found.ci95, found.recommended) == (None, None, True)
+    assert found.reason == "the default's value is 0"
+    assert (found.best_value, found.baseline_value) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("best", "default"), [([3, 4], [0, 1]), ([3, 4], [1, 0]), ([0, 4], [0, 0]), ([0, 0], [0, 0]), ([0, 0], [3, 4])]
+)
+def test_a_0_anywhere_else_leaves_no_ratio_to_go_by(best: list[float], default: list[float]) -> None:
+    found = goodput(best, default)
+    assert (found.ratio, found.recommended) == (None, False)
+    assert found.reason == "no ratio: a value is missing or 0"
+
+
+def test_a_latency_of_0_recommends_nothing() -> None:
+    assert verdict([FAST, FAST], [0, 0]) == (False, "no ratio: a value is missing or 0")
+
+
+# ── no verdict ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_default_itself_is_no_improvement_and_confirms_nothing() -> None:
+    known = study()
+    known.trial("0000", at_levels(FAST))
+    known.trial("0001", at_levels(SLOW))
+    found = improvement(known)
+    assert (found.reason, found.recommended, found.ratio, found.ci95) == ("the default is the best", False, 1.0, None)
+
+
+def test_without_a_default_nothing_is_compared() -> None:
+    known = study()
+    known.trial("0001", at_levels(FAST))
+    found = improvement(known)
+    assert (found.reason, found.recommended, found.ratio, found.baseline) == (
+        "the default was not measured",
+        False,
+        None,
+        None,
+    )
+
+
+def test_without_anything_feasible_there_is_none() -> None:
+    known = study()
+    known.trial("0000", state=TrialState.FAILED, failure=Failure.CRASH)
+    assert known.results().improvement is None
+
+
+def test_one_round_is_not_enough_however_great_the_gain() -> None:
+    known = study(search={"confirm": 1})
+    confirmed(known, [1], [1000])
+    found = improvement(known)
+    assert (found.recommended, found.rounds, found.ci95) == (False, 1, None)
+    assert found.ratio == pytest.approx(0.001)
+    assert (
+        found.reason == "1 of 1 confirmation round came to an end, as search.confirm asks; 2 are needed for an interval"
+    )
+
+
+def test_without_rounds_the_ratio_is_that_of_the_search() -> None:
+    known = study(search={"confirm": 0})
+    confirmed(known, [], [])
+    found = improvement(known)
+    assert (found.ratio, found.recommended, found.rounds) == (pytest.approx(0.5), False, 0)
+    assert found.reason == "confirmation is off (search.confirm: 0)"
+
+
+def test_a_round_counts_where_both_came_to_its_end() -> None:
+    known = study(search={"confirm": 3})
+    confirmed(known, [FAST, FAST], [SLOW, SLOW])
+    known.trial("0001-c3", at_levels(FAST))
+    known.trial("0000-c3", state=TrialState.FAILED, failure=Failure.INFRASTRUCTURE)
+    pairs = confirmed_rounds(known.trials, known.rungs, "0001", "0000")
+    assert [(b.trial_id, d.trial_id) for b, d in pairs] == [("0001-c1", "0000-c1"), ("0001-c2", "0000-c2")]
+    assert confirmed_rounds(known.trials, known.rungs, "0002", "0000") == []
+
+
+# ── the ratio ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_paired_ratio_is_students_interval_of_the_logarithms() -> None:
+    """Ratios 1.1, 1.2 and 1.3; t(0.975, 2) = 4.302653 (Student's table)."""
+    ratio, interval = paired_ratio([(11, 10), (12, 10), (13, 10)])
+    logs = [math.log(r) for r in (1.1, 1.2, 1.3)]
+    mean = sum(logs) / 3
+    half = 4.302653 * math.sqrt(sum((x - mean) ** 2 for x in logs) / 2 / 3)
+    assert ratio == pytest.approx(math.exp(mean))
+    assert interval is not None
+    assert interval == pytest.approx((math.exp(mean - half), math.exp(mean + half)), rel=1e-6)
+
+
+@pytest.mark.parametrize("value", [0, None, -1])
+@pytest.mark.parametrize("side", [0, 1])
+def test_paired_ratio_needs_every_value_to_be_over_0(value: float | None, side: int) -> None:
+    pair: list[float | None] = [2.0, 2.0]
+    pair[side] = value
+    assert paired_ratio([(1, 2), (pair[0], pair[1])]) == (None, None)
+
+
+def test_paired_ratio_of_one_pair_has_no_interval_and_of_none_nothing() -> None:
+    assert paired_ratio([(1, 2)]) == (0.5, None)
+    assert paired_ratio([]) == (None, None)
+
+
+def test_an_interval_beyond_all_numbers_stays_finite() -> None:
+    _, interval = paired_ratio([(1e-100, 1e100), (1e100, 1e-100)])
+    assert interval is not None
+    assert all(math.isfinite(end) for end in interval)
