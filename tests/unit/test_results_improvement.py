@@ -17,7 +17,7 @@ FAST, SLOW, LATE = 40.0, 80.0, 150.0  # LATE is over the SLO
 
 
 def at_levels(value: float, metric: str = "ttft_p90_ms", **more: float) -> dict[float, dict[str, float]]:
-    return dict.fromkeys((1, 2), {metric: value, **more})
+    return {level: {metric: value, **more} for level in (1, 2)}
 
 
 def study(**keys: Any) -> Known:
@@ -66,7 +66,10 @@ def test_what_is_slower_beyond_chance_is_not() -> None:
     assert verdict([80, 81], [40, 41]) == (False, "the interval does not exclude no gain")
 
 
-@pytest.mark.parametrize(("best", "default", "recommended"), [([20, 21], [10, 10], True), ([10, 10], [20, 21], False)])
+@pytest.mark.parametrize(
+    ("best", "default", "recommended"),
+    [([20, 21], [10, 10], True), ([10, 10], [20, 21], False), ([10, 20], [11, 10], False)],
+)
 def test_of_what_is_better_when_it_is_more_the_ratio_is_to_be_over_one(
     best: list[float], default: list[float], recommended: bool
 ) -> None:
