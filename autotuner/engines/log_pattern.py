@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autotuner.engines.engine import FailureReport
+from autotuner.engines.root_cause import root_cause
 from autotuner.errors import Failure
 
 _MESSAGE_CHARS = 300
@@ -48,22 +49,28 @@ def diagnose_log(
 ) -> FailureReport:
     """The failure of the first pattern, in the order given, that a line of the log matches.
 
-    What the launcher says comes before them. Where none does: CRASH, told with the log's last line, or
-    HANG for a server that still lives (``exit_code`` None).
+    What the launcher says comes before them. Where none does, the innermost exception's own line says what: an error of
+    values is INVALID_CONFIG, any other CRASH. Without one it is CRASH, told with the log's last lines, or HANG for a
+    server that still lives (``exit_code`` None).
     ``asides`` say how lines start that the engine's own logger wrote below the level of an error.
     """
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
     aside = re.compile(f"{_PROCESS}(?:{'|'.join((*_ASIDES, *asides))})")
-    serious = [line for line in lines if not aside.match(line)]
+    serious = [line for line in lines if not aside.match(line.lstrip())]
     for pattern in (*_LAUNCHER, *patterns):
         expression = re.compile(pattern.expression)
-        for line in lines if pattern.in_asides else serious:
+        for line in map(str.strip, lines if pattern.in_asides else serious):
             if expression.search(line):
                 return FailureReport(pattern.failure, line[:_MESSAGE_CHARS])
     if exit_code is None:
         return FailureReport(Failure.HANG, "the server lives but does not answer")
-    last_words = f": {last_lines(log)}" if lines else ""
-    return FailureReport(Failure.CRASH, f"the server {describe_exit(exit_code)}{last_words}")
+    ended = f"the server {describe_exit(exit_code)}"
+    cause = root_cause(serious)
+    if cause is None:
+        return FailureReport(Failure.CRASH, f"{ended}: {last_lines(log)}" if lines else ended)
+    if cause.is_of_values:
+        return FailureReport(Failure.INVALID_CONFIG, cause.message[:_MESSAGE_CHARS])
+    return FailureReport(Failure.CRASH, f"{ended}: {cause.message[:_MESSAGE_CHARS]}")
 
 
 def last_lines(log: str, count: int = 3) -> str:

@@ -8,12 +8,40 @@ from autotuner.errors import Failure
 _INFRASTRUCTURE, _INVALID = Failure.INFRASTRUCTURE, Failure.INVALID_CONFIG
 _NO_MEMORY = Failure.OUT_OF_MEMORY_AT_START
 
-# The node: a port, a GPU or a disk that it does not have to give.
+# Of the driver and the devices, none of which a Config chooses (cudaGetErrorString, hipGetErrorString; PyTorch's
+# c10/cuda/CUDAFunctions.cpp; NVML).
+_DRIVER = (
+    r"No CUDA GPUs are available|[Nn]o (CUDA|ROCm)-capable device|driver version is insuff|driver is a stub library|"
+    r"[Ff]ound no NVIDIA driver|Unexpected error from \w+GetDeviceCount|NVML: |NVMLError|initialize NVML|"
+    r"Driver/library version mismatch"
+)
+_DEVICE = (
+    r"CUDA unknown error|(?i:(cuda|rocm|hip) (runtime )?(error|failure):? '?)"
+    r"(unknown error|OS call failed|all CUDA-capable devices are busy)|"
+    r"system not yet initialized|unsupported display driver|forward compatibility was attempted|"
+    r"CUDA-capable device\(s\) is/are busy|devices are busy or unavailable|\bMPS (client|server|control)|"
+    r"uncorrectable (ECC|NVLink)|GPU is lost|fallen off the bus|GPU requires reset"
+)
+# What the node's installation lacks: shared libraries, CUDA's tools, a compiler for kernels that are built at a start.
+_INSTALLATION = (
+    r"\.so[\d.]*: cannot open shared object file|libcuda\.so cannot found|libcuda\.so not found|"
+    r"[Cc]ould not find nvcc|nvcc.?: (command )?not found|No such file or directory:? .*\bnvcc\b|"
+    r"\bCUDA_HOME (environment variable is not set|is not set)|Failed to find (C|CUDA) compiler|"
+    r"Ninja is required to load|No such file or directory:? '?(ninja|gcc|g\+\+|cc|c\+\+|ptxas|ld)\b"
+)
+# strerror's words for what a disk, a network file system or a limit of processes does.
+_SYSTEM = (
+    r"No space left on device|Disk quota exceeded|Too many open files|Input/output error|Remote I/O error|"
+    r"Read-only file system|Stale (NFS )?file handle|Structure needs cleaning|Transport endpoint is not connected"
+)
+
+# The node: a port, a GPU, a library or a disk that it does not have to give.
 NODE = (
     LogPattern(r"(?i)address already in use|EADDRINUSE", _INFRASTRUCTURE),
-    LogPattern(r"uncorrectable ECC|GPU is lost|fallen off the bus", _INFRASTRUCTURE),
-    LogPattern(r"No CUDA GPUs are available|no CUDA-capable device|driver version is insuff", _INFRASTRUCTURE),
-    LogPattern(r"No space left on device", _INFRASTRUCTURE),
+    LogPattern(_DRIVER, _INFRASTRUCTURE),
+    LogPattern(_DEVICE, _INFRASTRUCTURE),
+    LogPattern(_INSTALLATION, _INFRASTRUCTURE),
+    LogPattern(_SYSTEM, _INFRASTRUCTURE),
 )
 
 # PyTorch, cuBLAS, CUDA, and Triton (triton/backends/nvidia/driver.c) without memory on a GPU.

@@ -38,18 +38,32 @@ _CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", 
 
 _ASIDES = (r"[\d.]+ [DIW] ",)  # common/log.cpp: 0.00.024.119 I …
 
+# Without memory in the words of Vulkan (vk::to_string), SYCL, OpenCL and cuBLAS (ggml-cuda.cu tells its statuses so).
+_BACKEND_MEMORY = (
+    r"Error(OutOf(Device|Host|Pool)Memory|FragmentedPool|TooManyObjects|MemoryMapFailed)\b|"
+    r"[Mm]emory allocation of size \d+ failed|buffer size exceeds device \w+ (allocation|size) limit|"
+    r"OUT_OF_(DEVICE|HOST)_MEMORY|CL_(MEM_OBJECT_ALLOCATION_FAILURE|OUT_OF_HOST_MEMORY)|ALLOC_FAILED|"
+    r"error: the resource allocation failed"
+)
+# What a kernel or an operation could not do: another Config runs others. Lines before it name the operation.
+_KERNEL = r"\b(CUDA|ROCm|MUSA|HIP) error: \w|GGML_ASSERT\(|ErrorDeviceLost|cannot run the operation"
+
+# Looked for in this order.
 _PATTERNS = (
     *NODE,
     LogPattern(r"couldn't bind HTTP server socket", Failure.INFRASTRUCTURE),
-    LogPattern(r"CUDA error: (?!out of memory)", Failure.INFRASTRUCTURE),
     LogPattern(r"(?i)out of memory|insufficient memory|std::bad_alloc", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(_BACKEND_MEMORY, Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(r"failed to allocate|unable to allocate", Failure.OUT_OF_MEMORY_AT_START),
+    LogPattern(_KERNEL, Failure.CRASH),
     LogPattern(r"^error: (invalid argument|argument |unknown argument|--)", Failure.INVALID_CONFIG),
     LogPattern(r"^error: .*(expected|requires|invalid|unknown|unsupported)", Failure.INVALID_CONFIG),
     LogPattern(r"failed to open GGUF file|invalid magic characters", Failure.INVALID_CONFIG),
-    LogPattern(r"error loading model|failed to load model", Failure.INVALID_CONFIG),
+    LogPattern(r"error loading model: ", Failure.INVALID_CONFIG),
     LogPattern(r"requires flash_attn|not supported|unsupported", Failure.INVALID_CONFIG),
+    # What follows from another line, whatever that says.
     LogPattern(r"failed to create[_ ]context", Failure.INVALID_CONFIG),
+    LogPattern(r"error loading model|failed to load model", Failure.INVALID_CONFIG),
 )
 
 
