@@ -72,6 +72,8 @@ def test_unknown_shapes_have_no_figures() -> None:
     gemma = facts_of("gemma-4-26b-a4b")
     assert weight_bytes(gemma) is None
     assert kv_bytes_per_token(gemma) is None
+    assert kv_bytes_per_token_per_gpu(gemma, Parallelism()) is None
+    assert weight_bytes_per_gpu(gemma, Parallelism()) is None
     on_disk = weight_bytes(replace(gemma, weight_bytes=50_000))
     assert on_disk is not None
     assert on_disk.total == 50_000
