@@ -87,7 +87,8 @@ def test_every_measured_request_is_kept(ended_study: Ended) -> None:
     requests = pd.concat([pd.read_parquet(file) for file in files])
     assert {"trial_id", "rung", "level", "error"} <= set(requests.columns)
     measured = requests[~requests["warmup"]]
-    assert sorted(measured["index"]) == list(range(24))  # no prompt is sent twice to one server
+    # No prompt is sent twice to one server; a load point that is measured once more has numbers of its own.
+    assert sorted(measured["index"] % REPEAT_OFFSET) == list(range(24))
     assert measured["error"].isna().all()
 
 

@@ -112,7 +112,7 @@ def test_a_study_in_a_working_directory_is_run_and_fetched(head: Head, tell: Tel
     assert_sound(out)
     assert not any(VALUE in path.read_text(errors="replace") for path in out.rglob("*") if path.is_file())
     assert f"Best trial: {json.loads((out / 'summary.json').read_text())['best']['trial_id']}" in log
-    assert [log.name for log in (out / "logs" / "0001").glob("*rank0.log")] == ["0001-l1-rank0.log"]
+    assert (out / "logs" / "0001" / "0001-l1-rank0.log").is_file()
     assert_usable(tell, place, out)
 
 
