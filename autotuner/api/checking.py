@@ -28,6 +28,7 @@ from autotuner.study.known_models import KnownModels, find_known_models
 from autotuner.study.model import Study
 from autotuner.tuning.baseline import baseline_config, baseline_configs
 from autotuner.tuning.capacity import bundle, check_capacity, fitting_by_type, misfit, misfit_values, need_of
+from autotuner.tuning.default_space import default_space
 from autotuner.tuning.known_space import known_space
 from autotuner.tuning.needs_range import needs_range
 from autotuner.tuning.proposers import require_searchable, require_searcher
@@ -69,7 +70,8 @@ def check(
         told += _refuse(requantization_problems(study, space, facts))
     told += _refuse(random_token_problems(study, space, is_moe=facts is not None and facts.is_moe))
     count = space.count()
-    baseline = baseline_config(study, space)
+    defaults = default_space(study, space, models)
+    baseline = baseline_config(study, defaults)
     _refuse([baseline_problem(study, space, baseline, models)])
     ranks = _ranks(study, baseline)
     needs = bundle(study, baseline)
@@ -85,7 +87,7 @@ def check(
     fits: int | None = None
     misfits: list[str] = []
     if address is not None:
-        fits, misfits = _fit_on_cluster(study, space, address)
+        fits, misfits = _fit_on_cluster(study, space, defaults, address)
     return CheckReport(
         study=study,
         count=count,
@@ -99,7 +101,7 @@ def check(
     )
 
 
-def _fit_on_cluster(study: Study, space: SearchSpace, address: str) -> tuple[int, list[str]]:
+def _fit_on_cluster(study: Study, space: SearchSpace, defaults: SearchSpace, address: str) -> tuple[int, list[str]]:
     """How many baselines fit on the cluster at a time, over all GPU types, and what is left out as it fits on no node.
 
     Raises CapacityError where no baseline fits and StudyError for a launcher that the nodes have no use for.
@@ -112,7 +114,7 @@ def _fit_on_cluster(study: Study, space: SearchSpace, address: str) -> tuple[int
         refuse_docker_in_pods(study)
         lacking = nodes_without_secrets(study)
         nodes = Cluster().nodes()
-    baselines = baseline_configs(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
+    baselines = baseline_configs(study, defaults, lambda config: misfit(need_of(study, config), nodes) is None)
     check_capacity(need_of(study, baselines[0]), nodes)
     fits = sum(fitting_by_type([need_of(study, config) for config in baselines], nodes).values())
     left_out = [f"{text}; such Configs are left out" for text in misfit_values(study, space, baselines[0], nodes)]

@@ -19,6 +19,7 @@ from autotuner.space.parameters import Choice, FloatRange, Parameter
 from autotuner.space.rule import Rule
 
 EXACT_LIMIT = 10_000_000
+_LISTED_FOR_VALUES = 1_000_000
 _TRIES = 10_000
 _TRIES_BEFORE_LISTING = 200
 
@@ -143,6 +144,24 @@ class SearchSpace:
         names = {parameter.name for parameter in kept}
         judged = tuple(rule for rule in self.constraints if all(p.name in names for p in rule.parameters))
         return SearchSpace(kept, judged)
+
+    def values_taken(self) -> dict[str, frozenset[int]]:
+        """Parameter → places of the values that some Config has, of those that are always there; empty for a space too
+        large to be listed for it."""
+        raw = self.raw_points
+        if raw is None or raw > _LISTED_FOR_VALUES or not self.parameters:
+            return {}
+        places = np.unravel_index(self._valid_points, [parameter.size or 1 for parameter in self.parameters])
+        pairs = zip(self.parameters, places, strict=True)
+        return {p.name: frozenset(np.unique(seen).tolist()) for p, seen in pairs if p.condition is None}
+
+    def why_none_has(self, choice: Choice, index: int) -> str:
+        """The constraint that leaves no Config with that value, or most of the blame for it."""
+        try:
+            self._at(choice, index).count()
+        except SpaceError as error:
+            return error.rule or error.message
+        return ""
 
     def has_configs(self) -> bool:
         try:

@@ -10,11 +10,10 @@ from autotuner.engines import one_engine
 from autotuner.engines.settings import ACCELERATOR, ENGINE
 from autotuner.space import Choice, SearchSpace
 from autotuner.space.config import Config
-from autotuner.space.parallelism import PARALLELISM_NAMES, Parallelism
+from autotuner.space.parallelism import Parallelism
 from autotuner.space.quantization import AUTO, QUANTIZATION_NAMES
 from autotuner.study.model import Study
-
-_NORMALISED = (ENGINE, ACCELERATOR, *PARALLELISM_NAMES, *QUANTIZATION_NAMES)
+from autotuner.tuning.default_space import NORMALISED, baseline_values
 
 Fits = Callable[[Config], bool]
 
@@ -23,9 +22,10 @@ def baseline_config(study: Study, space: SearchSpace, fits: Fits | None = None) 
     """The study's own baseline, else the engine's defaults: of the first engine and GPU type, in the formats that it
     chooses itself, on the fewest GPUs that the constraints allow, of those that fit on a node where any does.
 
-    Normalised names that the study's own baseline leaves out are chosen in the same way.
+    Normalised names that the study's own baseline leaves out are chosen in the same way. ``space`` is that of the
+    default (``default_space``): the study's own would not judge flags that it searches and the default leaves out.
     """
-    return _cheapest(study, space, _own(study), fits)
+    return _cheapest(study, space, baseline_values(study), fits)
 
 
 def baseline_configs(study: Study, space: SearchSpace, fits: Fits | None = None) -> tuple[Config, ...]:
@@ -34,20 +34,17 @@ def baseline_configs(study: Study, space: SearchSpace, fits: Fits | None = None)
     Types on which it fits nowhere are left out, but never the first one.
     """
     first = baseline_config(study, space, fits)
-    own = _own(study)
+    own = baseline_values(study)
     if ACCELERATOR not in first.values or ACCELERATOR in own:
         return (first,)
     types = [value for value in _options(space[ACCELERATOR]) if value != first.values[ACCELERATOR]]
     others = [_cheapest(study, space, {**own, ACCELERATOR: name}, fits) for name in types]
-    return (first, *(config for config in others if fits is None or fits(config)))
-
-
-def _own(study: Study) -> dict[str, Any]:
-    return {} if study.search.baseline == "default" else dict(study.search.baseline)
+    possible = [config for config in others if space.violated(config) is None]
+    return (first, *(config for config in possible if fits is None or fits(config)))
 
 
 def _cheapest(study: Study, space: SearchSpace, own: dict[str, Any], fits: Fits | None) -> Config:
-    choices = [parameter for parameter in space.parameters if parameter.name in _NORMALISED]
+    choices = [parameter for parameter in space.parameters if parameter.name in NORMALISED]
     names = [parameter.name for parameter in choices if parameter.name not in own]
     options = [_options(parameter) for parameter in choices if parameter.name in names]
     candidates = [Config({**dict(zip(names, values, strict=True)), **own}) for values in itertools.product(*options)]

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping
 
+from autotuner.engines.left_out import left_out_values
 from autotuner.engines.settings import ENGINE
 from autotuner.space import Choice, SearchSpace
 from autotuner.space.config import Config
@@ -19,7 +20,7 @@ _MOST_COMBINATIONS = 2_000  # a check stays quick
 def needs_range(study: Study, space: SearchSpace, baseline: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     """Resource → least and most over engines and degrees of parallelism, what ``baseline`` needs included.
 
-    Combinations that the constraints rule out by themselves do not count.
+    Values that no Config has, and combinations that the constraints rule out by themselves, do not count.
     """
     found = {name: (amount, amount) for name, amount in baseline.items()}
     for config in _combinations(space):
@@ -34,7 +35,8 @@ def needs_range(study: Study, space: SearchSpace, baseline: Mapping[str, float])
 
 def _combinations(space: SearchSpace) -> Iterator[Config]:
     chosen = [p for p in space.parameters if p.name in (ENGINE, *PARALLELISM_NAMES) and isinstance(p, Choice)]
-    options = [parameter.options for parameter in chosen]
+    gone = {(one.parameter, repr(one.value)) for one in left_out_values(space) if not one.where}
+    options = [[value for value in p.options if (p.name, repr(value)) not in gone] for p in chosen]
     if math.prod(map(len, options)) > _MOST_COMBINATIONS:
         return
     for values in itertools.product(*options):

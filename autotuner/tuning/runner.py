@@ -33,6 +33,7 @@ from autotuner.tuning.capacity import check_capacity, fitting_by_type, misfit, m
 from autotuner.tuning.cluster import Cluster
 from autotuner.tuning.cluster_checks import nodes_without_secrets, refuse_docker_in_pods
 from autotuner.tuning.conductor import Conductor
+from autotuner.tuning.default_space import default_space
 from autotuner.tuning.events import ConfigsLeftOut, NodeQuarantined, Observer, StudyEnded, StudyStarted
 from autotuner.tuning.followed_trial import KnownTrial
 from autotuner.tuning.interrupts import Interrupts
@@ -114,7 +115,8 @@ def _run_on_ray(
     space = known_space(study, models)
     cluster = Cluster()
     nodes = cluster.nodes()
-    baselines = baseline_configs(study, space, lambda config: misfit(need_of(study, config), nodes) is None)
+    defaults = default_space(study, space, models)
+    baselines = baseline_configs(study, defaults, lambda config: misfit(need_of(study, config), nodes) is None)
     check_capacity(need_of(study, baselines[0]), nodes)
     by_type = fitting_by_type([need_of(study, config) for config in baselines], nodes)
     at_once = sum(by_type.values())
@@ -132,7 +134,11 @@ def _run_on_ray(
     def need(config: Config) -> Need:
         return need_of(study, config)
 
-    proposer, rules, sick = make_proposer(study, space), _rules(study, baselines), _still_sick(store, cluster)
+    proposer, rules, sick = (
+        make_proposer(study, space, baselines[0]),
+        _rules(study, baselines),
+        _still_sick(store, cluster),
+    )
     conductor = Conductor(rules, proposer, budget, known, need, nodes=nodes, quarantined=sick)
     account = store.account()
     placed = None if study.fidelity.trial_scheduler == "hyperband" else cluster

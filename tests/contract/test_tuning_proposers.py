@@ -16,6 +16,7 @@ from autotuner.scoring import Direction, parse_objective, parse_objectives
 from autotuner.space import SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.model import Study
+from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.outcome import outcome as told_of
 from autotuner.tuning.outcome import refused
 from autotuner.tuning.proposers import Outcome, OutcomeKind, Proposer, make_proposer
@@ -122,7 +123,7 @@ def test_proposals_are_valid_and_new_in_an_endless_space(algorithm: str) -> None
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_a_finite_space_is_proposed_once_and_then_exhausted(algorithm: str) -> None:
+def test_a_finite_wholeis_proposed_once_and_then_exhausted(algorithm: str) -> None:
     proposer, space = make(algorithm)
     every = set(space.grid())
     configs = propose_and_tell(proposer, 1000, outcomes("throughput"))
@@ -133,7 +134,7 @@ def test_a_finite_space_is_proposed_once_and_then_exhausted(algorithm: str) -> N
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_a_space_of_several_engines_is_proposed_once_and_then_exhausted(algorithm: str) -> None:
+def test_a_wholeof_several_engines_is_proposed_once_and_then_exhausted(algorithm: str) -> None:
     proposer, space = make(algorithm, ENGINES, engine=["vllm", "sglang"])
     configs = propose_and_tell(proposer, 1000, outcomes("throughput"))
     # vllm: tp · dp ≤ 4 and a flag of two values where tp < 4; sglang: tp % dp == 0 and a flag of three values
@@ -153,7 +154,8 @@ def grid_of(space: Mapping[str, Any], baseline: Any = "default") -> list[Any]:
             "search": {"algorithm": "grid", "baseline": baseline},
         }
     )
-    proposer = make_proposer(study, build_space(study))
+    whole = build_space(study)
+    proposer = make_proposer(study, whole, baseline_config(study, whole))
     return [dict(config.values) for config in propose_and_tell(proposer, 100, [UNKNOWN])]
 
 
@@ -232,7 +234,7 @@ def test_several_objectives(algorithm: str, names: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_a_space_without_parameters_has_one_config(algorithm: str) -> None:
+def test_a_wholewithout_parameters_has_one_config(algorithm: str) -> None:
     proposer, _ = make(algorithm, {})
     assert proposer.propose("0001") == Config()
     assert proposer.propose("0002") is None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from autotuner.extras import require_installed
 from autotuner.space import SearchSpace
+from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.baseline import baseline_config
 from autotuner.tuning.proposers.listed import GridProposer, RandomProposer
 from autotuner.tuning.proposers.proposer import Proposer
 
@@ -26,13 +26,16 @@ def require_searchable(study: Study, space: SearchSpace) -> None:
         space.grid()
 
 
-def make_proposer(study: Study, space: SearchSpace) -> Proposer:
-    """Raises MissingExtraError when the searcher's package is not installed."""
+def make_proposer(study: Study, space: SearchSpace, baseline: Config | None = None) -> Proposer:
+    """``baseline`` is measured whatever the searcher does.
+
+    Raises MissingExtraError when the searcher's package is not installed.
+    """
     if not space.parameters:
         return GridProposer(space)  # one Config: nothing to search, and HyperOpt can't draw from nothing
     match study.search.algorithm:
         case "grid":
-            return GridProposer(space, baseline_config(study, space))
+            return GridProposer(space, baseline)
         case "random":
             return RandomProposer(space, study.search.seed)
         case "hyperopt":
