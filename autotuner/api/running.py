@@ -34,9 +34,9 @@ def run(
     a bad study or a folder that holds another study, InfrastructureError when Ray can't be reached or no node holds a
     trial.
     """
+    folder = OutputFolder(Path(out) if out is not None else Path("studies") / study.name)
     report = check(study, starts_here=address is None)
     study = report.study
-    folder = OutputFolder(Path(out) if out is not None else Path("studies") / study.name)
     with open_folder(folder, study):
         if checked is not None:
             checked(report)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from autotuner.errors import InputError
 from autotuner.servers.gpus_here import FoundGpu, gpus_here
@@ -43,7 +42,7 @@ def size_up(engine: str, model: str, gpus: int | None, accelerator: str | None, 
     profile = find_profile(accelerator) if accelerator is not None else None
     if engine == _LLAMACPP:  # on the CPU unless GPUs are asked for
         return Sizing(gpus or 0, _names(profile) if gpus else ())
-    facts = find_model_facts(model, Path.cwd())
+    facts = find_model_facts(model)
     about = _about(facts, model)
     found = _found(address) if gpus is None or profile is None else Found()
     if gpus is None:

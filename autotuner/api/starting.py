@@ -18,7 +18,7 @@ from autotuner.benchmark import check_workload
 from autotuner.engines import get_engine
 from autotuner.engines.catalogue import load_catalogue
 from autotuner.scoring import parse_objective
-from autotuner.study import Study, load_study_text, read_slos, shipped_space_names, yaml_scalar
+from autotuner.study import Study, absolute_path, load_study_text, read_slos, shipped_space_names, yaml_scalar
 
 _LLAMACPP = "llamacpp"
 _DEFAULT_PROFILE = "slo/balanced"
@@ -64,7 +64,7 @@ def init_study(
 def start_study(wish: Wish, overrides: Sequence[str] = ()) -> tuple[str, Study]:
     """A study without a file: its text, and what it resolves to here. Raises InputError."""
     text = study_text(wish)
-    return text, load_study_text(text, Path.cwd(), overrides).study
+    return text, load_study_text(text, absolute_path(""), overrides).study
 
 
 def study_text(wish: Wish, beside: Path | None = None) -> str:
@@ -72,10 +72,10 @@ def study_text(wish: Wish, beside: Path | None = None) -> str:
 
     Raises InputError for what can't be wished for.
     """
-    folder = beside or Path()
+    folder = absolute_path(beside or "")
     model = _seen_from(folder, wish.model)
     text = _rendered(wish, model)
-    study = load_study_text(text, folder.absolute()).study
+    study = load_study_text(text, folder).study
     check_workload(study.workload)
     fixed = _prefix_cache(study)
     return _rendered(wish, model, fixed) if fixed else text

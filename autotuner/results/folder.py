@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from autotuner.errors import FolderError, InfrastructureError
-from autotuner.study import dump_study, parse_study
+from autotuner.study import absolute_path, dump_study, parse_study
 from autotuner.study.known_models import KnownModels
 from autotuner.study.model import Study
 
@@ -21,12 +21,15 @@ _ID_LINE = "# study_id: "
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """The output folder at ``path``. Making one touches nothing."""
+    """The output folder at ``path``. Making one touches nothing.
+
+    Raises InputError for a relative path where the working folder was deleted.
+    """
 
     path: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path).absolute())
+        object.__setattr__(self, "path", absolute_path(self.path))
 
     @property
     def study_yaml(self) -> Path:
@@ -106,11 +109,29 @@ class OutputFolder:
 
     @property
     def study_id(self) -> str | None:
-        """The id in study.yaml's first lines; ``None`` where there is no study.yaml of ours."""
-        if not self.study_yaml.is_file():
-            return None
-        lines = self.study_yaml.read_text(encoding="utf-8", errors="replace").splitlines()[:5]
+        """The id in study.yaml's first lines; ``None`` where there is no study.yaml of ours.
+
+        Raises FolderError for a folder that this user may not look into.
+        """
+        try:
+            if not self.study_yaml.is_file():
+                return None
+            lines = self.study_yaml.read_text(encoding="utf-8", errors="replace").splitlines()[:5]
+        except PermissionError:
+            raise FolderError(f"{self.path} is somebody else's, who alone may look into it") from None
         return next((line.removeprefix(_ID_LINE).strip() for line in lines if line.startswith(_ID_LINE)), None)
+
+    def takes_logs_of(self, study_id: str) -> bool:
+        """Whether this node sees the folder of that study, and this user may write logs into it."""
+        try:
+            return self.study_id == study_id and os.access(self.logs, os.W_OK | os.X_OK)
+        except FolderError:
+            return False
+
+    def make(self) -> None:
+        """Makes the folder for its user alone; of one that was there before, what is in requests/ and logs/ is."""
+        for folder in (self.path, self.requests, self.logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def load_study(self) -> Study:
         """The resolved study. Raises FolderError where the folder holds none."""
@@ -138,8 +159,7 @@ class OutputFolder:
         """
         self.check(study, study_id, resume=resume)
         try:
-            self.requests.mkdir(parents=True, exist_ok=True)
-            self.logs.mkdir(exist_ok=True)
+            self.make()
             write_text(self.study_yaml, resolved_yaml(study, study_id))
         except OSError as error:
             raise FolderError(f"the output folder {self.path} can't be written: {error}") from error
@@ -184,7 +204,7 @@ class OutputFolder:
         from autotuner.servers.tags import owner_tag  # late: loads all launchers
 
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.make()
             descriptor = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise FolderError(f"the output folder {self.path} can't be written: {error.strerror}") from error

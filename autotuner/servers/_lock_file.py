@@ -11,12 +11,13 @@ from pathlib import Path
 from autotuner.errors import InfrastructureError
 
 
-def lock_folder(kind: str) -> Path:
-    """The folder of this user's lock files of one ``kind``, made when it is not there.
+def lock_folder(kind: str, below: Path | None = None) -> Path:
+    """The folder of this user's lock files of one ``kind``, made when it is not there; no other user looks into it.
 
-    Raises InfrastructureError when someone else made it first: their locks would say nothing.
+    It lies ``below`` the temporary folder, or another. Raises InfrastructureError when someone else made it first:
+    their locks would say nothing.
     """
-    root = Path(tempfile.gettempdir()) / f"autotuner-{os.getuid()}"
+    root = (below or Path(tempfile.gettempdir())) / f"autotuner-{os.getuid()}"
     for folder in (root, root / kind):
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()

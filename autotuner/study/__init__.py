@@ -1,5 +1,6 @@
 """The study file: data, loading, writing."""
 
+from autotuner.study._paths import absolute_path
 from autotuner.study._space_files import shipped_space_names
 from autotuner.study._yaml import yaml_scalar
 from autotuner.study.dump import dump_study, study_id
@@ -15,6 +16,7 @@ __all__ = [
     "LoadedStudy",
     "Origin",
     "Study",
+    "absolute_path",
     "doubtful_limits",
     "dump_study",
     "load_slo",

@@ -6,6 +6,7 @@ import os.path
 from collections.abc import Mapping
 from pathlib import Path
 
+from autotuner.errors import InputError
 from autotuner.study.model import Dataset, EndpointLauncher, ScenarioSource, Study, Trace
 
 _MODEL_SUFFIXES = (".gguf", ".safetensors", ".bin", ".pt")
@@ -28,6 +29,16 @@ def with_absolute_paths(study: Study, folder: Path) -> Study:
     model = {"id": _weight(study.model.id, folder), "variants": _weights(study.model.variants, folder)}
     changes = {"workload": workload.model_copy(update=parts), "model": study.model.model_copy(update=model)}
     return study.model_copy(update=changes)
+
+
+def absolute_path(path: str | Path) -> Path:
+    """A path that someone gave, as it is from the working folder. Raises InputError where that has been deleted."""
+    try:
+        return Path(path).expanduser().absolute()
+    except FileNotFoundError:
+        rule = "an absolute path, or a working folder that is there"
+        message = f"{path}: the working folder was deleted; give {rule}"
+        raise InputError(message, key="path", value=str(path), rule=rule) from None
 
 
 def is_local_model(model_id: str, folder: Path) -> bool:

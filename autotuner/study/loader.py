@@ -10,7 +10,7 @@ from typing import Any
 from autotuner.errors import InputError, StudyError
 from autotuner.study._layer_stack import LayerStack
 from autotuner.study._layers import give_way, stacked, with_profile_names
-from autotuner.study._paths import with_absolute_paths
+from autotuner.study._paths import absolute_path, with_absolute_paths
 from autotuner.study._problem import short, study_error
 from autotuner.study._rules import broken_rules
 from autotuner.study._space_files import included_spaces, with_spaces
@@ -38,8 +38,8 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> LoadedStudy:
 
     Raises StudyError that tells every problem (up to five), the first one in its fields.
     """
-    file = Path(path).expanduser()
-    return load_study_text(_read(file), file.absolute().parent, overrides, str(path))
+    text = _read(Path(path).expanduser())
+    return load_study_text(text, absolute_path(path).parent, overrides, str(path))
 
 
 def load_study_text(

@@ -120,7 +120,7 @@ def find_model_facts(model_id: str, folder: Path | None = None) -> ModelFacts | 
     """
     from autotuner.study import _gguf, _model_config, _model_files  # they build ModelFacts
 
-    folder = folder or Path.cwd()
+    folder = folder or Path()  # not Path.cwd(): a driver's may be gone when it asks after a hub's model
     place = _model_files.find_model(model_id, folder)
     if place is None:
         return None if is_local_model(model_id, folder) else _registered_facts(model_id)

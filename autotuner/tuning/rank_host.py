@@ -63,8 +63,9 @@ class RankHost:
         temporary = tempfile.TemporaryDirectory(prefix="autotuner-", ignore_cleanup_errors=True)
         work_dir = Path(self._held.enter_context(temporary))
         folder = OutputFolder(Path(job.out_dir))
-        log_dir = folder.trial_logs(self._trial_id) if folder.study_id == job.study_id else work_dir / "logs"
-        if folder.study_id != job.study_id:
+        is_here = folder.takes_logs_of(job.study_id)
+        log_dir = folder.trial_logs(self._trial_id) if is_here else work_dir / "logs"
+        if not is_here:
             self._held.enter_context(LogShipper(self._store, self._trial_id, log_dir))
         ground = Ground(
             launch_id=launch_id,

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from autotuner.errors import InfrastructureError, InputError
+from autotuner.tuning.ray_token import refusal
 
 # Of a job's runtime_env: what its Python is made of.
 _KEPT = ("py_modules", "pip", "uv", "conda", "py_executable", "image_uri")
@@ -40,7 +42,7 @@ class RayJob:
 class RayJobs:
     """The jobs of the cluster whose dashboard is at ``address``, by default that of this machine.
 
-    Every method raises InfrastructureError when the dashboard does not answer.
+    Every method raises InfrastructureError when the dashboard does not answer, or does not take the token that is here.
     """
 
     def __init__(self, address: str | None) -> None:
@@ -121,6 +123,9 @@ class RayJobs:
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except AuthenticationError as error:
+            where = self._address or "on this machine"
+            raise refusal(f"Ray's dashboard at {where}", self._address) from error
         except (RuntimeError, OSError, ValueError, aiohttp.ClientError) as error:
             where = self._address or "on this machine (give --address http://HEAD:8265)"
             said = str(error).strip().splitlines() or [type(error).__name__]

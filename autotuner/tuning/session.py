@@ -7,16 +7,23 @@ import os
 import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import ray
+from ray._common.network_utils import is_localhost
+from ray._private import services
+from ray.exceptions import AuthenticationError
 
 from autotuner.errors import InfrastructureError
 from autotuner.servers.gpus_here import gpus_here
 from autotuner.servers.node_label import ACCELERATOR_LABEL
 from autotuner.study.hardware_profiles import profile_of_device
+from autotuner.tuning.lasting_folder import lasting_working_folder
+from autotuner.tuning.own_ray import loopback_kept, own_folder, own_token, read_settings_anew
+from autotuner.tuning.ray_token import check_token, no_token_here
 
 _CONNECT_S = 10.0
+_AUTO = "auto"
 _HOST_AND_PORT = re.compile(r"(?:ray://)?(?P<host>.+):(?P<port>\d+)")
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -35,9 +42,9 @@ _QUIET = {
 
 @contextmanager
 def ray_session(address: str | None) -> Iterator[None]:
-    """Connects to ``address``, else to ``RAY_ADDRESS`` (as in a Ray job), else starts Ray here.
+    """Connects to ``address``, else to ``RAY_ADDRESS`` (as in a Ray job), else starts Ray here, for this machine alone.
 
-    Raises InfrastructureError when the cluster does not answer.
+    Raises InfrastructureError when the cluster does not answer, or does not take the token that is here.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -45,12 +52,15 @@ def ray_session(address: str | None) -> Iterator[None]:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.getLogger("ray.tune.execution.tune_controller").addFilter(_without_traceback)
     wanted = address or os.environ.get("RAY_ADDRESS")
-    if wanted:
-        _check_that_someone_listens(wanted)
-    try:
-        if wanted:
-            ray.init(address=wanted, log_to_driver=False, logging_level=logging.ERROR)
-        else:
+    with lasting_working_folder(), _joined(wanted) if wanted else _started_here():
+        yield
+
+
+@contextmanager
+def _started_here() -> Iterator[None]:
+    folder = own_folder()
+    with loopback_kept(), own_token():
+        with _told("Ray on this machine", None):
             ray.init(
                 address="local",
                 num_cpus=len(os.sched_getaffinity(0)),
@@ -58,14 +68,45 @@ def ray_session(address: str | None) -> Iterator[None]:
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
+                _temp_dir=None if folder is None else str(folder),
             )
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        where = f"the Ray cluster at {wanted}" if wanted else "Ray on this machine"
-        raise InfrastructureError(f"can't reach {where}: {error}", key="address", value=wanted) from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[None]:
+    read_settings_anew()
+    with _told(f"the Ray cluster at {address}", address):
+        found = _HOST_AND_PORT.fullmatch(_found_by_ray() if address == _AUTO else address)
+    if found is not None:  # else it is not for us to read
+        _check_that_someone_listens(address, found["host"], int(found["port"]))
+        check_token(address, f"{found['host']}:{found['port']}", is_found=address == _AUTO)
+    with loopback_kept() if found is not None and _is_on_loopback_alone(found) else nullcontext():
+        with _told(f"the Ray cluster at {address}", address):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _told(who: str, address: str | None) -> Iterator[None]:
+    """What Ray raises, as an error of ours."""
     try:
         yield
-    finally:
-        ray.shutdown()
+    except AuthenticationError as error:
+        raise no_token_here(address) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InfrastructureError(f"can't reach {who}: {error}", key="address", value=address) from error
+
+
+def _found_by_ray() -> str:
+    """The cluster that RAY_ADDRESS names, or that this machine is a node of; Ray asks for the latter in its folder."""
+    return str(services.get_ray_address_from_environment(_AUTO, None))
 
 
 def _own_labels() -> dict[str, str]:
@@ -82,16 +123,28 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     return True
 
 
-def _check_that_someone_listens(address: str) -> None:
-    """Ray itself would try for minutes. Addresses such as ``auto`` are Ray's to find."""
-    found = _HOST_AND_PORT.fullmatch(address)
-    if found is None:
-        return
+def _check_that_someone_listens(address: str, host: str, port: int) -> None:
+    """Ray itself would try for minutes."""
     try:
-        socket.create_connection((found["host"].strip("[]"), int(found["port"])), timeout=_CONNECT_S).close()
+        _connect(host, port)
     except (OSError, OverflowError) as error:
         message = f"can't reach the Ray cluster at {address}: {error}"
         raise InfrastructureError(message, key="address", value=address) from error
+
+
+def _is_on_loopback_alone(found: re.Match[str]) -> bool:
+    """Whether a cluster at 127.0.0.1 has that address, and not the host's own, which Ray would put for it."""
+    if not is_localhost(found["host"]):
+        return False
+    try:
+        _connect(ray.util.get_node_ip_address(), int(found["port"]))
+    except OSError:
+        return True
+    return False
+
+
+def _connect(host: str, port: int) -> None:
+    socket.create_connection((host.strip("[]"), port), timeout=_CONNECT_S).close()
 
 
 def node_resources() -> Sequence[Mapping[str, float]]:

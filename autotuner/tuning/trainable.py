@@ -105,7 +105,7 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
             node=f"{os.uname().nodename}/{ray.get_runtime_context().get_node_id()[:8]}",
             gpu_ids=self._gpu_ids,
             accelerator=accelerator_here() or accelerator_name(self._gpu_ids),
-            log_dir=folder.trial_logs(assignment.trial_id) if folder.study_id == job.study_id else None,
+            log_dir=folder.trial_logs(assignment.trial_id) if folder.takes_logs_of(job.study_id) else None,
             tags=tags(job.study_id, assignment.trial_id, job.owner),
             other_nodes=others,
             meeting_host=ray.util.get_node_ip_address(),

@@ -91,11 +91,13 @@ class Workplace:
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="at-", dir="/tmp")))
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
     seen: set[psutil.Process] = field(default_factory=set)
+    variables: dict[str, str] = field(default_factory=dict)  # of the environment, as a shell has exported them
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        return {**kept, MARK: self.mark, "TMPDIR": str(self.folder), "RAY_TMPDIR": str(self.folder)}
+        folders = {"TMPDIR": str(self.folder), "RAY_TMPDIR": str(self.folder)}
+        return {**kept, MARK: self.mark, **folders, **self.variables}
 
     def study_file(self, folder: Path, **overrides: Any) -> Path:
         """Writes the small study, with ``overrides`` merged in (``search={"trials": 1}``)."""

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -118,3 +121,44 @@ def test_a_folder_with_results_is_kept(folder: OutputFolder) -> None:
     folder.database.write_bytes(b"results")
     folder.discard_unused()
     assert folder.study_yaml.is_file()
+
+
+def test_it_is_its_users_alone(folder: OutputFolder) -> None:
+    folder.prepare(make_study(), "id-1")
+    assert [path.stat().st_mode & 0o777 for path in (folder.path, folder.requests, folder.logs)] == [0o700] * 3
+
+
+def test_of_a_folder_that_was_there_requests_and_logs_are_its_users_alone(folder: OutputFolder) -> None:
+    folder.path.mkdir(mode=0o755)
+    with folder.lock():
+        folder.prepare(make_study(), "id-1")
+    assert folder.path.stat().st_mode & 0o777 == 0o755
+    assert [path.stat().st_mode & 0o777 for path in (folder.requests, folder.logs)] == [0o700] * 2
+
+
+@contextmanager
+def closed_to_us(path: Path) -> Iterator[None]:
+    """As another user sees it: root becomes one, everybody else loses the right."""
+    is_root = os.geteuid() == 0
+    path.chmod(0o700 if is_root else 0)
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        path.chmod(0o700)
+
+
+def test_nobody_else_looks_into_it_and_nodes_of_another_user_keep_their_logs_to_be_sent(folder: OutputFolder) -> None:
+    folder.prepare(make_study(), "id-1")
+    assert folder.takes_logs_of("id-1")
+    assert not folder.takes_logs_of("id-2")
+    with closed_to_us(folder.path):
+        assert not folder.takes_logs_of("id-1")
+        with pytest.raises(FolderError, match="somebody else's"):
+            folder.load_study()
+    folder.logs.chmod(0)
+    with closed_to_us(folder.logs):
+        assert not folder.takes_logs_of("id-1")
