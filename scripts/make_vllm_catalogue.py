@@ -31,7 +31,7 @@ import vllm.entrypoints.cli.serve
 from vllm.config import SpeculativeConfig
 from vllm.engine.arg_utils import EngineArgs
 from vllm.entrypoints.cli.serve import ServeSubcommand
-from vllm.utils.argparse_utils import FlexibleArgumentParser
+from vllm.utils.argparse_utils import FlexibleArgumentParser, human_readable_int
 
 _WIDTH = 112
 _ONE_RANK = "is laid out by Autotuner, node by node"
@@ -98,6 +98,8 @@ RANGES: Mapping[str, tuple[float | None, float | None]] = {
     "sse-keep-alive-interval": (0, None),
 }
 ALSO: Mapping[str, list[str]] = {"max-model-len": ["auto"]}  # human_readable_int_or_auto
+GLUED: Mapping[str, str] = {"optimization-level": "O"}  # FlexibleArgumentParser.parse_args: -O3
+FORMER: Mapping[str, str] = {"compilation-config": "O"}  # up to 0.11: -O.level 3
 
 
 def _quantization_methods() -> list[str]:
@@ -169,10 +171,12 @@ def fields_of(name: str, group: str, action: argparse.Action) -> dict[str, Any]:
         found["aliases"] = others
     if found["type"] in ("int", "float"):
         found |= range_of(name, group, action.dest)
+        if reads_letters(action.type):
+            found["suffixes"] = "k-K"
     if found["type"] == "json":
         found |= structure_of(action)
-    if name in ALSO:
-        found["also"] = ALSO[name]
+    tables: Mapping[str, Mapping[str, Any]] = {"also": ALSO, "glued": GLUED, "former": FORMER}
+    found |= {field: table[name] for field, table in tables.items() if name in table}
     found["default"] = plain(action.default)
     if deprecated := deprecation(action):
         found["deprecated"] = deprecated
@@ -197,6 +201,14 @@ def type_of(name: str, action: argparse.Action) -> dict[str, Any]:
     if known:
         return {"type": "choice", "choices": known, "open": True}
     return {"type": parsed_type(action.type)}
+
+
+def reads_letters(parse: Any) -> bool:
+    """Whether a number may be written as `8k` and `8K`, told by trying both."""
+    try:
+        return [parse(text) for text in ("8k", "8K")] == [human_readable_int(text) for text in ("8k", "8K")]
+    except Exception:  # noqa: BLE001  # each function has errors of its own
+        return False
 
 
 def structure_of(action: argparse.Action) -> dict[str, Any]:
@@ -331,6 +343,7 @@ def main() -> None:
     print("# `default` is null where vLLM decides when it starts, by model, GPU and other flags.")
     print(f"engine: vllm\nversion: {version}")
     print(f"source: vllm {version}, parser of `vllm serve` ({where})")
+    print("flexible: true")  # FlexibleArgumentParser.parse_args: --speculative-config.method ngram
     print("flags:")
     last = None
     for group, name, fields in flags():

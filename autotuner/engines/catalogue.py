@@ -1,9 +1,9 @@
 """Flag catalogues: which flags a version of a server has, as data, and what is wrong with a value.
 
 A catalogue is ``catalogues/<engine>-<version>.yaml`` in this package: flag name (long form, no dashes)
-→ type, choices, range, default, aliases; of a map also ``keys``,
-name → choices or null. ``synonyms/<engine>.yaml`` names what engines call differently:
-concept → flag name, and how that flag differs from the others', where it does.
+→ type, choices, range, default, aliases; of a map also ``keys``, name → choices or null. ``flexible: true``: names may
+go on into a map, as vLLM takes them. ``synonyms/<engine>.yaml`` names what engines call differently: concept → flag
+name, and how that flag differs from the others', where it does.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from typing import Any
 
 import yaml
 
-from autotuner.engines.flag import Flag, FlagType, Place, nearest_word
+from autotuner.engines.flag import Flag, FlagType, Place
+from autotuner.engines.human_integers import Suffixes
 from autotuner.engines.problem import Problem
+from autotuner.engines.spelling import Spelling
 from autotuner.engines.structured import Keys, broken_part
 from autotuner.errors import StudyError
+from autotuner.nearest import nearest_word
 
 AUTO = "auto"
 # What a study says in names that mean the same on every engine, and therefore in no flag of the engine.
@@ -45,10 +48,19 @@ class Catalogue:
     synonyms: Mapping[str, str] = field(default_factory=dict)  # concept → flag name
     differences: Mapping[str, str] = field(default_factory=dict)  # concept → how the flag differs from it elsewhere
     keys: Mapping[str, Keys] = field(default_factory=dict)  # flag name → what its map may hold
+    flexible: bool = False  # names may have dashes in front, and go on with a key of the map behind a dot
 
     def find(self, name: str) -> Flag | None:
-        """The flag of this name or alias, dashes and underscores alike, or ``None``."""
-        return self._by_name.get(_plain(name))
+        """The flag that a name stands for in any spelling, or ``None``."""
+        spelling = self.spelling(name)
+        return None if spelling is None else spelling.flag
+
+    def spelling(self, name: str) -> Spelling | None:
+        """What a name stands for: a flag's own name or alias, dashes and underscores alike, the twin that turns it off,
+        a key of its map, or the flag with its value; ``None`` where it is none of them."""
+        if name not in self._spelled:
+            self._spelled[name] = self._spell(name.lstrip("-") if self.flexible else name)
+        return self._spelled[name]
 
     def means(self, concept: str) -> Flag | None:
         """The flag that sets ``concept`` (``gpu_memory_fraction``), or ``None``."""
@@ -57,17 +69,21 @@ class Catalogue:
 
     def problem(self, key: str, name: str, value: object) -> Problem | None:
         """What is wrong with ``name: value``, told under ``key``; a deprecated flag is a warning."""
-        flag = self.find(name)
+        spelling = self.spelling(name)
         judged_by = f"{self.engine} {self.version}"
-        if flag is None:
+        if spelling is None:
             nearest, hint = self._stands_for(name)
             return Problem(key, value, f"no flag of {judged_by}{hint}", nearest)
-        broken = flag.broken_rule(value)
+        flag, read = spelling.flag, spelling.whole(value)
+        broken = spelling.broken_rule(value) or flag.broken_rule(read)
         if broken is not None:
-            return Problem(key, value, f"{broken.rule} ({judged_by})", broken.nearest, broken.fatal)
-        part = broken_part(flag, value, self.flags, self.keys.get(flag.name))
+            in_name = spelling.glued is not None and read is not None and broken.nearest is not None
+            nearest = f"{flag.glued}{broken.nearest}" if in_name and value is True else broken.nearest
+            return Problem(key, value, f"{broken.rule} ({judged_by})", nearest, broken.fatal)
+        part = broken_part(flag, read, self.flags, self.keys.get(flag.name))
         if part is not None:
-            inner, broken = f"{key}.{part.path}".rstrip("."), part.broken
+            above = key.removesuffix("." + ".".join(spelling.path)) if spelling.path else key
+            inner, broken = f"{above}.{part.path}".rstrip("."), part.broken
             return Problem(inner, part.value, f"{broken.rule} ({judged_by})", broken.nearest, broken.fatal)
         if flag.deprecated is not None and value is not None:
             return Problem(key, value, f"deprecated in {judged_by}: {flag.deprecated}", fatal=False)
@@ -78,8 +94,32 @@ class Catalogue:
         aliases = {_plain(alias): flag for flag in self.flags.values() for alias in flag.aliases}
         return aliases | {_plain(name): flag for name, flag in self.flags.items()}
 
+    @cached_property
+    def _spelled(self) -> dict[str, Spelling | None]:
+        """What was asked for already: names are few, and judged by the ten thousand."""
+        return {}
+
+    @cached_property
+    def _twins(self) -> dict[str, Flag]:
+        return {_plain(twin): flag for flag in self.flags.values() for twin in flag.twins}
+
+    def _spell(self, name: str) -> Spelling | None:
+        if (flag := self._by_name.get(_plain(name))) is not None:
+            return Spelling(flag)
+        if (flag := self._twins.get(_plain(name))) is not None:
+            return Spelling(flag, is_negative=True)
+        for flag in self.flags.values():
+            if flag.glued is not None and name.startswith(flag.glued):
+                value = name.removeprefix(flag.glued)
+                return None if value[:1] == "." else Spelling(flag, glued=value.removeprefix("=") or None)
+        head, *path = name.split(".")
+        above = self._by_name.get(_plain(head)) if self.flexible and all(path) and path else None
+        return Spelling(above, tuple(path)) if above is not None and above.type is FlagType.JSON else None
+
     def _stands_for(self, name: str) -> tuple[str | None, str]:
         """What a flag that is not here should be, and why."""
+        if (former := self._by_former_name(name.lstrip("-"))) is not None:
+            return former
         other = _versions_with(self.engine, name, self.version)
         if other:
             return self._nearest(name), f"; {', '.join(other)} has it"
@@ -94,6 +134,17 @@ class Catalogue:
                     return ours.name, self._told_as(concept, ours, theirs, flag)
             foreign = foreign or f"; it is one of {engine}'s, and none here does the same"
         return (None, foreign) if foreign else (self._nearest(name), "")
+
+    def _by_former_name(self, name: str) -> tuple[str, str] | None:
+        """A key of a map under the letter that older versions had for it: ``O.level``."""
+        head, dot, path = name.partition(".")
+        flag = next((flag for flag in self.flags.values() if flag.former == head), None)
+        if flag is None or not dot:
+            return None
+        first, *inner = path.split(".")
+        known = self.keys.get(flag.name, Keys()).known
+        key = first if first in known else nearest_word(first, known) or first
+        return ".".join((flag.name, key, *inner)), f"; -{head} was older versions' name for {flag.name}"
 
     def _told_as(self, concept: str, ours: Flag, theirs: Catalogue, flag: Flag) -> str:
         """What another engine's flag is here: the same by another name, or something that differs."""
@@ -134,7 +185,7 @@ def load_catalogue(engine: str, version: str | None = None) -> Catalogue:
         version = known[-1]
     if version not in known:
         rule = f"{engine} has flag catalogues for {', '.join(known)}; auto asks the server itself"
-        nearest = nearest_version(version, known)
+        nearest = meant_version(version, known)
         message = f"engine.version: {version!r}: {rule}; did you mean {nearest!r}?"
         raise StudyError(message, key="engine.version", value=version, rule=rule, nearest=nearest)
     return _read(engine, version)
@@ -144,6 +195,17 @@ def nearest_version(version: str, known: tuple[str, ...]) -> str:
     """The catalogued version that ``version`` is most like: the newest that is not newer, else the oldest."""
     older = [candidate for candidate in known if version_key(candidate) <= version_key(version)]
     return older[-1] if older else known[0]
+
+
+def meant_version(version: str, known: tuple[str, ...]) -> str:
+    """The known version whose numbers are nearest, the first ones first: 0.27 is 0.27.0, 0.31 is nearer to 0.32.0."""
+    return min(known, key=lambda candidate: _distances(version, candidate))
+
+
+def _distances(version: str, other: str) -> tuple[int, ...]:
+    numbers, others = (list(map(int, re.findall(r"\d+", text))) for text in (version, other))
+    longest = max(len(numbers), len(others))
+    return tuple(abs(a - b) for a, b in zip(*(n + [0] * (longest - len(n)) for n in (numbers, others)), strict=True))
 
 
 def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
@@ -189,6 +251,7 @@ def _read(engine: str, version: str) -> Catalogue:
         source=document.get("source", ""),
         synonyms=synonyms,
         differences={concept: one["but"] for concept, one in said.items() if isinstance(one, dict)},
+        flexible=document.get("flexible", False),
         keys={name: _keys(fields) for name, fields in document["flags"].items() if "keys" in fields},
     )
 
@@ -205,7 +268,7 @@ def _keys(fields: Mapping[str, Any]) -> Keys:
 
 
 def _flag(name: str, fields: Mapping[str, Any]) -> Flag:
-    apart = ("type", "aliases", "choices", "also", "where", "keys")
+    apart = ("type", "aliases", "choices", "also", "where", "keys", "suffixes")
     plain = {key: value for key, value in fields.items() if key not in apart}
     return Flag(
         name=name,
@@ -214,6 +277,7 @@ def _flag(name: str, fields: Mapping[str, Any]) -> Flag:
         choices=tuple(str(choice) for choice in fields.get("choices", ())),
         also=tuple(fields.get("also", ())),
         where=Place(fields["where"]),
+        suffixes=Suffixes(fields["suffixes"]) if "suffixes" in fields else None,
         **plain,
     )
 

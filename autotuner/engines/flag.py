@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from autotuner.engines.human_integers import Suffixes, meant_integer, read_integer
+from autotuner.nearest import nearest_in_range, nearest_word
 
 
 class FlagType(StrEnum):
@@ -43,7 +44,8 @@ class Flag:
     """One flag of a server. ``reserved`` says why a study may not set it, ``None`` where it may.
 
     ``open``: other values than ``choices`` may exist. ``also``: words that a number's place takes, as ``auto``.
-    ``deprecated`` says what to use instead.
+    ``suffixes``: whole numbers may be written with letters, as ``8k``. ``glued``: a letter that a value may follow at
+    once, as in ``-O3``. ``former``: a letter that older versions had for it. ``deprecated`` says what to use instead.
     """
 
     name: str
@@ -60,13 +62,34 @@ class Flag:
     deprecated: str | None = None
     open: bool = False
     where: Place = Place.CLI
+    suffixes: Suffixes | None = None
+    glued: str | None = None
+    former: str | None = None
 
     def is_named(self, name: str) -> bool:
         """Whether ``name`` is this flag's or an alias of it, dashes and underscores alike."""
         return _plain(name) in map(_plain, (self.name, *self.aliases))
 
+    @property
+    def twins(self) -> tuple[str, ...]:
+        """The names that turn it off."""
+        if self.type is not FlagType.FLAG:
+            return ()
+        return (*((self.negative,) if self.negative else ()), *(f"no-{name}" for name in (self.name, *self.aliases)))
+
+    def read(self, value: Any) -> Any:
+        """``value`` as the server reads it: numbers with letters, and words in any case where a number stands."""
+        if self.suffixes is None or not isinstance(value, str):
+            return value
+        word = value.strip().lower()
+        if word in self.also:
+            return word
+        number = read_integer(value, self.suffixes)
+        return value if number is None else number
+
     def broken_rule(self, value: object) -> BrokenRule | None:
-        """The rule that ``value`` breaks, ``None`` when it is fine; ``None`` as value is the server's own default."""
+        """The rule that ``value``, as the server reads it, breaks, ``None`` when it is fine; ``None`` as value is the
+        server's own default."""
         if value is None:
             return None
         if self.reserved is not None:
@@ -137,21 +160,18 @@ class Flag:
         kind = "a whole number" if self.type is FlagType.INT else "a number"
         words = f", or {', '.join(self.also)}" if self.also else ""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        nearest = nearest_in_range(value, self.min, self.max, whole=self.type is FlagType.INT)
         if not is_number or (self.type is FlagType.INT and not isinstance(value, int)):
-            return BrokenRule(kind + words)
+            if self.suffixes is None:
+                return BrokenRule(kind + words, nearest)
+            meant = meant_integer(value, self.suffixes) if isinstance(value, str) else None
+            return BrokenRule(f"{kind}, also as {self.suffixes.examples}{words}", meant or nearest)
         assert isinstance(value, int | float)
         if self.min is not None and not value >= self.min:
-            return BrokenRule(f"{kind}, at least {self.min:g}{words}", f"{self.min:g}")
+            return BrokenRule(f"{kind}, at least {self.min:g}{words}", nearest)
         if self.max is not None and not value <= self.max:
-            return BrokenRule(f"{kind}, at most {self.max:g}{words}", f"{self.max:g}")
+            return BrokenRule(f"{kind}, at most {self.max:g}{words}", nearest)
         return None
-
-
-def nearest_word(word: str, known: Iterable[str]) -> str | None:
-    """The known word that ``word`` may be a misspelling of; dashes and underscores are alike."""
-    plain = {_plain(name): name for name in known}
-    found = difflib.get_close_matches(_plain(word), plain, n=1, cutoff=0.5)
-    return plain[found[0]] if found else None
 
 
 def _plain(word: str) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from autotuner.engines.catalogue import load_catalogue
-from autotuner.engines.flag import Flag
 from autotuner.engines.one_engine import one_engine, split_prefix
-from autotuner.engines.settings import ENV_PREFIX
+from autotuner.engines.settings import ENV_PREFIX, args_as_read
+from autotuner.engines.spelling import Spelling
 from autotuner.errors import StudyError
 from autotuner.space.config import Config
 from autotuner.study.model import SecretRef, Study
@@ -28,34 +28,42 @@ class InEffect:
 
 def setting_in_effect(study: Study, config: Config, name: str) -> InEffect | None:
     """``None`` where nobody says: no default is known, or the setting is another engine's."""
-    flag, own = _flag_of(study, config, name)
+    spelling, own = _spelling_of(study, config, name)
+    flag = None if spelling is None else spelling.flag
     value = config.values.get(name)
+    if value is not None and spelling is not None:
+        value = spelling.read(value)
     if value is None and name not in config.values and own is not None:
-        value = _set_by_study(own, name, flag)
+        value = _set_by_study(own, name, spelling)
     if value is not None:
         return InEffect(value, str(value) if flag is None else flag.as_word(value))
-    if flag is None or flag.default is None:
+    if flag is None or flag.default is None or (spelling is not None and spelling.path):
         return None
     return InEffect(flag.default, flag.as_word(flag.default), is_built_in=True)
 
 
-def _flag_of(study: Study, config: Config, name: str) -> tuple[Flag | None, Study | None]:
+def _spelling_of(study: Study, config: Config, name: str) -> tuple[Spelling | None, Study | None]:
     """The flag, and the study as the Config's engine sees it; ``None`` for what is not that engine's."""
     try:
         engine, own, _ = one_engine(study, config)
         prefix, flag_name = split_prefix(name)
         if prefix not in (None, engine.name):
             return None, None
-        return load_catalogue(engine.name, own.engine.version).find(flag_name), own
+        return load_catalogue(engine.name, own.engine.version).spelling(flag_name), own
     except StudyError:  # of an engine or version that is not known any more
         return None, None
 
 
-def _set_by_study(study: Study, name: str, flag: Flag | None) -> Any:
+def _set_by_study(study: Study, name: str, spelling: Spelling | None) -> Any:
     """What the study's engine section says for every Config; secrets are not told."""
     _, own_name = split_prefix(name)
     if own_name.startswith(ENV_PREFIX):
         value = study.engine.env.get(own_name.removeprefix(ENV_PREFIX))
         return None if isinstance(value, SecretRef) else value
-    alike = (value for written, value in study.engine.args.items() if flag is not None and flag.is_named(written))
-    return next(alike, None)
+    if spelling is None:
+        return None
+    catalogue = load_catalogue(study.engine.names[0], study.engine.version)
+    value = args_as_read(catalogue, study.engine.args).get(spelling.flag.name)
+    for key in spelling.keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

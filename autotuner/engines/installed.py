@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from autotuner.engines.catalogue import AUTO, Catalogue, catalogue_versions, load_catalogue, nearest_version
-from autotuner.engines.flag import Flag, Place, nearest_word
+from autotuner.engines.flag import Flag, Place
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.problem import Problem
 from autotuner.engines.settings import is_flag
+from autotuner.nearest import nearest_word
 from autotuner.study.model import EngineSettings, Study
 
 _FLAG = re.compile(r"(?<![\w-])--([A-Za-z0-9][\w-]*)")

@@ -12,6 +12,7 @@ from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.registry import get_engine
 from autotuner.engines.settings import ACCELERATOR, ENGINE, is_flag, rule_values
 from autotuner.engines.study_space import searched_accelerators
+from autotuner.engines.written_names import names_in_rules
 from autotuner.space import Constraint, SearchSpace
 from autotuner.space._nodes import Value
 from autotuner.space.expression import Expression, identifier
@@ -99,7 +100,11 @@ class _Names:
 def _values(engine: Engine, own: Study, space: SearchSpace, names: _Names) -> dict[str, tuple[Value, ...]]:
     fixed: dict[str, Any] = {names.of(name): value for name, value in rule_values(engine, own).items()}
     mine = [p for p in space.parameters if split_prefix(p.name)[0] in (None, engine.name)]
-    return possible_values(mine, fixed)
+    found = possible_values(mine, fixed)
+    for name, written in names_in_rules(own, engine.name).items():
+        if written in found:
+            found[names.of(name)] = found[written]
+    return found
 
 
 def _concepts(own: Study, engine: str, names: _Names) -> dict[str, str]:

@@ -39,7 +39,7 @@ def study_of(study: Study, name: str) -> Study:
         update={
             "name": name,
             "version": own.version or study.engine.version,
-            "args": {**study.engine.args, **own.args},
+            "args": {**_without(study.engine.args, own.args), **own.args},
             "env": {**study.engine.env, **own.env},
             "command": own.command or study.engine.command,
             "image": own.image or study.engine.image,
@@ -47,6 +47,12 @@ def study_of(study: Study, name: str) -> Study:
         }
     )
     return study.model_copy(update={"engine": engine})
+
+
+def _without(args: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that the others do not spell otherwise."""
+    names = {name.replace("_", "-") for name in others}
+    return {name: value for name, value in args.items() if name in others or name.replace("_", "-") not in names}
 
 
 def split_prefix(name: str) -> tuple[str | None, str]:

@@ -8,8 +8,8 @@ from functools import cache
 
 from autotuner.engines import supported
 from autotuner.engines.engine import Engine
-from autotuner.engines.flag import nearest_word
 from autotuner.errors import StudyError
+from autotuner.nearest import nearest_word
 
 
 @cache

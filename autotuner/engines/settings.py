@@ -18,10 +18,13 @@ from autotuner.engines.deployment import (
     VersionProbe,
     literal,
 )
+from autotuner.engines.double_settings import GivenFlag, double_settings
 from autotuner.engines.engine import Engine, EngineRule, Problem, QuantValue
 from autotuner.engines.nodes import gpus_per_node
 from autotuner.engines.rule_book import rule_book
+from autotuner.engines.spelling import put_key, twice
 from autotuner.errors import StudyError
+from autotuner.nearest import nearest_word
 from autotuner.space.config import Config
 from autotuner.space.expression import identifier
 from autotuner.space.memory import UNQUANTISED_BITS, format_bits
@@ -91,8 +94,8 @@ def read_settings(engine: Engine, study: Study, config: Config) -> ServerSetting
     """Raises StudyError for an unknown or ill-valued flag, a format or a combination that the engine can't do."""
     catalogue = load_catalogue(engine.name, study.engine.version)
     parallelism, quantization = Parallelism.of(config.values), Quantization.of(config.values)
-    flags = canonical(catalogue, study.engine.args)
-    flags |= canonical(catalogue, {name: value for name, value in config.values.items() if is_flag(name)})
+    own = {name: value for name, value in config.values.items() if is_flag(name)}
+    flags = canonical(catalogue, {**study.engine.args, **own})
     formats, model = _formats(engine, study, quantization)
     for source, found in (("parallelism", engine.parallelism_flags(parallelism)), ("quantization", formats)):
         for name, value in found.items():
@@ -157,7 +160,8 @@ def flag_problems(engine: Engine, study: Study, searched: Sequence[tuple[str, ob
     pairs += [(f"space.parameters.{name}", name, value) for name, value in searched if name not in NORMALISED]
     found = [problem for pair in pairs if (problem := _problem(catalogue, *pair)) is not None]
     found += _format_problems(engine, study, searched)
-    found += _double_settings(catalogue, study, [name for name, _ in searched])
+    flags = {key: name for key, name, _ in pairs}
+    found += double_settings(GivenFlag(k, n, s) for k, n in flags.items() if (s := catalogue.spelling(n)) is not None)
     return found
 
 
@@ -165,48 +169,58 @@ def rule_values(engine: Engine, study: Study) -> dict[str, Any]:
     """What the names of rules stand for where the space does not search them: identifier → value."""
     catalogue = load_catalogue(engine.name, study.engine.version)
     values: dict[str, Any] = {identifier(name): flag.default for name, flag in catalogue.flags.items()}
-    for name, value in study.engine.args.items():
-        flag = catalogue.find(name)
-        values[identifier(flag.name if flag else name)] = value
+    values |= {identifier(name): value for name, value in args_as_read(catalogue, study.engine.args).items()}
     return {**values, **Parallelism().as_dict(), **Quantization().as_dict(), GPUS_IN_NODE: gpus_per_node(study)}
 
 
 def canonical(catalogue: Catalogue, values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` under their long flag names. Raises StudyError for an unknown or ill-valued flag."""
-    found = {}
+    """``values`` under their flags' long names, as the server reads them; keys of one map together.
+
+    Raises StudyError for an unknown or ill-valued flag, and for a map of which a part is given twice.
+    """
+    found: dict[str, Any] = {}
+    maps: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         problem = catalogue.problem(name, name, value)
         if problem is not None and problem.fatal:
             raise _error(problem.key, problem.value, problem.rule, problem.nearest)
-        flag = catalogue.find(name)
-        if flag is None:
+        spelling = catalogue.spelling(name)
+        if spelling is None:
             raise _error(name, value, "unknown", None)
-        found[flag.name] = value
+        if not spelling.path:
+            found[spelling.flag.name] = spelling.read(value)
+        elif value is not None:
+            put_key(maps.setdefault(spelling.flag.name, {}), spelling, name, value)
+    for name, parts in maps.items():
+        if found.get(name) is not None:
+            raise twice(name, found[name], catalogue.flags[name])
+        found[name] = parts
     return found
+
+
+def args_as_read(catalogue: Catalogue, values: Mapping[str, Any]) -> dict[str, Any]:
+    """As ``canonical``, but what is wrong is left as it is written, or out: for those who only look."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            found |= _with_keys(found, canonical(catalogue, {name: value}))
+        except StudyError:
+            found[name] = value
+    return found
+
+
+def _with_keys(found: Mapping[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """``more``, its maps laid over those that are there."""
+    return {
+        name: {**found[name], **value} if isinstance(value, dict) and isinstance(found.get(name), dict) else value
+        for name, value in more.items()
+    }
 
 
 def _problem(catalogue: Catalogue, key: str, name: str, value: object) -> Problem | None:
     if not name.startswith(ENV_PREFIX):
         return catalogue.problem(key, name, value)
     return None if value is None or isinstance(value, str) else Problem(key, value, "a text (quote it)")
-
-
-def _double_settings(catalogue: Catalogue, study: Study, searched: Sequence[str]) -> Iterator[Problem]:
-    """One flag under two names, or both fixed and searched."""
-    spelled: dict[str, str] = {}
-    for name in study.engine.args:
-        flag = catalogue.find(name)
-        if flag is not None and spelled.setdefault(flag.name, name) != name:
-            yield Problem(f"engine.args.{name}", name, f"is the same flag as {spelled[flag.name]}", flag.name)
-    fixed = set(spelled)
-    for name in dict.fromkeys(searched):
-        flag = catalogue.find(name) if is_flag(name) else None
-        if flag is None:
-            continue
-        if flag.name in fixed:
-            yield Problem(f"space.parameters.{name}", name, f"is fixed by engine.args.{spelled[flag.name]} already")
-        elif spelled.setdefault(flag.name, name) != name:
-            yield Problem(f"space.parameters.{name}", name, f"is the same flag as {spelled[flag.name]}", flag.name)
 
 
 # ── normalised names ──────────────────────────────────────────────────────────────────────────
@@ -249,7 +263,8 @@ def _formats(engine: Engine, study: Study, quantization: Quantization) -> tuple[
         name = PREFIX + field
         meaning = format_value(engine, study, field, value)
         if meaning is None:
-            raise _error(name, value, _format_rule(engine, study, field), None)
+            nearest = nearest_word(value, _known_formats(engine, study, field)) or AUTO
+            raise _error(name, value, _format_rule(engine, study, field), nearest)
         if field == "gemm" and value in study.model.variants:
             model = study.model.variants[value]  # its own config says how it is quantised
             continue
@@ -273,7 +288,7 @@ def _format_problems(engine: Engine, study: Study, searched: Sequence[tuple[str,
         key = f"space.quantization.{field}"
         meaning = format_value(engine, study, field, value)
         if meaning is None:
-            nearest = next((known for known in engine.quantization.get(field, {}) if known.startswith(value[:3])), AUTO)
+            nearest = nearest_word(value, _known_formats(engine, study, field)) or AUTO
             yield Problem(key, value, _format_rule(engine, study, field), nearest)
         elif meaning.offline and value not in study.model.variants:
             yield Problem(key, value, _offline_rule(value))
@@ -282,11 +297,13 @@ def _format_problems(engine: Engine, study: Study, searched: Sequence[tuple[str,
 
 
 def _format_rule(engine: Engine, study: Study, field: str) -> str:
-    known = dict.fromkeys(
-        [AUTO, *engine.quantization.get(field, {}), *(study.model.variants if field == "gemm" else ())]
-    )
     version = load_catalogue(engine.name, study.engine.version).version
-    return f"{engine.name} {version} has {', '.join(known)}"
+    return f"{engine.name} {version} has {', '.join(_known_formats(engine, study, field))}"
+
+
+def _known_formats(engine: Engine, study: Study, field: str) -> list[str]:
+    variants = study.model.variants if field == "gemm" else ()
+    return list(dict.fromkeys([AUTO, *engine.quantization.get(field, {}), *variants]))
 
 
 def _offline_rule(value: str) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autotuner.engines.flag import BrokenRule, Flag, FlagType, nearest_word
+from autotuner.engines.flag import BrokenRule, Flag, FlagType
+from autotuner.nearest import nearest_word
 
 Choices = tuple[str, ...]
 

@@ -10,16 +10,25 @@ from typing import Any
 
 from autotuner.engines.catalogue import load_catalogue
 from autotuner.engines.engine import Engine
-from autotuner.engines.flag import nearest_word
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.registry import get_engine
 from autotuner.engines.settings import ACCELERATOR, ENGINE, is_flag, rule_values, variant_rules
+from autotuner.engines.written_names import (
+    flags_given_twice,
+    names_in_expressions,
+    names_in_rules,
+    value_as_read,
+    values_as_read,
+)
 from autotuner.errors import StudyError
+from autotuner.nearest import nearest_word
 from autotuner.space import SearchSpace, read_space
 from autotuner.space.expression import Expression, identifier
 from autotuner.space.parallelism import PARALLELISM_NAMES
 from autotuner.space.quantization import AUTO, PREFIX, QUANTIZATION_FIELDS, QUANTIZATION_PRESETS
 from autotuner.space.rule import Constraint
+from autotuner.study._problem import Problem as StudyProblem
+from autotuner.study._problem import study_error
 from autotuner.study.model import Study, as_tuple
 
 _GPUS = "gpus"
@@ -29,8 +38,11 @@ def build_space(study: Study, more: Iterable[Constraint] = ()) -> SearchSpace:
     """The study's space, of which at least one Config is known to exist.
 
     ``more`` are constraints that come from elsewhere, as from the model's facts; they may name ``tp`` …, ``gpus``,
-    ``quant.gemm`` … and, in a study of one engine, its flags. Raises SpaceError and StudyError.
+    ``quant.gemm`` … and, in a study of one engine, its flags. Raises SpaceError, and StudyError where the study sets a
+    flag twice.
     """
+    if problems := [StudyProblem(p.key, p.value, p.rule, p.nearest) for p in flags_given_twice(study)]:
+        raise study_error(problems)
     space = _Reader(study).read(tuple(more))
     space.sample(random.Random(0))  # noqa: S311
     return space
@@ -56,7 +68,8 @@ class _Reader:
             parameters[ACCELERATOR] = list(types)
         for part in chosen:
             parameters |= part.parameters
-        parameters |= {self._own_name(name): given for name, given in section.parameters.items()}
+        searched = values_as_read(self._study, section.parameters)
+        parameters |= {self._own_name(name): given for name, given in searched.items()}
         constraints = [
             *(Constraint(text, f"space.constraints.{index}") for index, text in enumerate(section.constraints)),
             *(part.constraint for part in chosen if part.constraint is not None),
@@ -65,7 +78,7 @@ class _Reader:
         return read_space(
             parameters,
             self._conditions(parameters),
-            [*map(self._with_gpus, constraints), *self._engine_rules(parameters)],
+            [*map(self._in_own_words, constraints), *self._engine_rules(parameters)],
             self._constants(),
         )
 
@@ -75,7 +88,11 @@ class _Reader:
         return flag if prefix in self._engines and not self._several else name
 
     def _conditions(self, parameters: Mapping[str, Any]) -> dict[str, str]:
-        conditions = {self._own_name(name): text for name, text in self._study.space.conditions.items()}
+        others = names_in_expressions(self._study)
+        conditions = {
+            self._own_name(name): Expression.parse(text, f"space.conditions.{name}").renamed(others) if others else text
+            for name, text in self._study.space.conditions.items()
+        }
         for name in parameters:
             prefix, _ = split_prefix(name)
             if prefix is None:
@@ -91,17 +108,21 @@ class _Reader:
         for name, engine in self._engines.items():
             values = rule_values(engine, study_of(self._study, name))
             found |= {(f"{name}.{key}" if self._several and is_flag(key) else key): v for key, v in values.items()}
-        return {**found, **{identifier(name): value for name, value in self._study.engine.args.items()}}
+        written = self._study.engine.args.items()
+        return {**found, **{identifier(name): value_as_read(self._study, name, value) for name, value in written}}
 
-    def _with_gpus(self, constraint: Constraint) -> Constraint:
-        """``gpus`` spelled out: the GPUs of one server."""
-        if _GPUS not in constraint.text:
+    def _in_own_words(self, constraint: Constraint) -> Constraint:
+        """``gpus`` spelled out, the GPUs of one server, and flags called as the parameters that search them."""
+        names = names_in_expressions(self._study)
+        if _GPUS in constraint.text:
+            texts = [
+                f"({engine.gpus_text})" if not self._several else f"({ENGINE} == '{name}') * ({engine.gpus_text})"
+                for name, engine in self._engines.items()
+            ]
+            names[_GPUS] = f"({' + '.join(texts)})"
+        if not names:
             return constraint
-        texts = [
-            f"({engine.gpus_text})" if not self._several else f"({ENGINE} == '{name}') * ({engine.gpus_text})"
-            for name, engine in self._engines.items()
-        ]
-        text = Expression.parse(constraint.text, constraint.key).renamed({_GPUS: f"({' + '.join(texts)})"})
+        text = Expression.parse(constraint.text, constraint.key).renamed(names)
         return Constraint(text, constraint.key, constraint.reason)
 
     def _engine_rules(self, parameters: Mapping[str, Any]) -> Iterator[Constraint]:
@@ -111,9 +132,9 @@ class _Reader:
             version = load_catalogue(name, study_of(self._study, name).engine.version).version
             for rule in (*engine.rules(version), *variant_rules(engine, self._study)):
                 expression = Expression.parse(rule.text, "space")
-                names = {_GPUS: f"({engine.gpus_text})"}
+                names = {_GPUS: f"({engine.gpus_text})", **names_in_rules(self._study, name)}
                 if self._several:
-                    own = (n for n in expression.names if n not in searched and n != _GPUS and is_flag(n))
+                    own = (n for n in expression.names if n not in searched and n not in names and is_flag(n))
                     names |= {n: f"{name}.{n}" for n in own if n not in PARALLELISM_NAMES}
                 text = expression.renamed(names)
                 if searched.isdisjoint(Expression.parse(text, name).names):

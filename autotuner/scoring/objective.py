@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +9,7 @@ from enum import StrEnum
 from autotuner.errors import StudyError
 from autotuner.metrics.direction import Direction
 from autotuner.metrics.registry import LATENCY_METRICS, STATISTICS
+from autotuner.nearest import nearest_word
 
 
 class Aggregate(StrEnum):
@@ -49,7 +49,7 @@ def parse_objective(name: str) -> Objective:
         if objective.name == name:
             return objective
     names = [objective.name for objective in OBJECTIVES]
-    nearest = next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.0)), None)
+    nearest = nearest_word(name, names, cutoff=0.0)
     raise StudyError(
         f"objective: {name!r} is no objective; did you mean {nearest!r}?",
         key="objective",

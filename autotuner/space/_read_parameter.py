@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import math
 from dataclasses import replace
 from typing import Any, NoReturn
 
 from autotuner.errors import SpaceError
+from autotuner.nearest import nearest_word
 from autotuner.space.parameters import Choice, FloatRange, IntRange, Parameter
 
 FORMS = "a list of values, {int: [low, high]}, {float: [low, high]} or {choices: {label: value}}"
@@ -129,7 +129,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _nearest(name: Any, known: list[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)), None)
+    return nearest_word(name, known)
 
 
 def _fail(key: str, value: Any, rule: str, nearest: str | None = None) -> NoReturn:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from autotuner.errors import SpaceError
+from autotuner.nearest import nearest_word
 from autotuner.space._nodes import Value
 from autotuner.space._read_parameter import read_parameter
 from autotuner.space.expression import Expression, identifier
@@ -73,7 +73,7 @@ def _constants(fixed: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
 
 
 def _refuse_unknown_condition(name: str, known: list[str]) -> None:
-    nearest = next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
+    nearest = nearest_word(name, known)
     hint = f"; did you mean {nearest!r}?" if nearest else ""
     rule = "names no parameter of space.parameters"
     key = f"space.conditions.{name}"
@@ -117,7 +117,7 @@ def _named(expression: Expression, names: Mapping[str, str], constants: Mapping[
             meant = _with_dashes(expression, name)
             if meant in names or meant in constants:
                 raise expression.error_at(name, "names are written with _ for -", meant)
-            nearest = next(iter(difflib.get_close_matches(name, [*names, *constants], n=1, cutoff=0.5)), None)
+            nearest = nearest_word(name, [*names, *constants])
             nearest = nearest or next((known for known in names if known.startswith(f"{name}_")), None)
             rule = f"unknown name {name!r}" + ("" if nearest else ": no parameter of the space, no engine argument")
             raise expression.error_at(name, rule, nearest)

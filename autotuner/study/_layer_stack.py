@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from autotuner.study._overrides import apply_override
+from autotuner.study._problem import Problem, study_error
 from autotuner.study._spelled_out import spelled_out
 from autotuner.study.origins import Origin, Origins, Path, Setting
 
+VARIABLE = "env."  # in front of variables among the parameters
 _ANY = "*"
 # Maps that are one value: a layer above gives the whole of it, or nothing.
 _WHOLE: tuple[Path, ...] = (
@@ -46,7 +48,12 @@ class LayerStack:
         self._settings: dict[Path, list[Setting]] = {}
 
     def patch(self, layer: Mapping[str, Any], origin: Origin) -> None:
-        """Lays a map over what is there: maps are merged, all else is replaced, lists too."""
+        """Lays a map over what is there: maps are merged, all else is replaced, lists too.
+
+        Raises StudyError for a map that has a flag under two spellings.
+        """
+        if problems := list(two_spellings(layer)):
+            raise study_error(problems)
         for path, value in leaves(spelled_out(layer)):
             self._set(path, value, origin)
 
@@ -60,6 +67,8 @@ class LayerStack:
         """Sets one key to a value, whatever was there. Raises StudyError."""
         self.data, path = apply_override(self.data, text)
         path = next((path[:n] for n in range(1, len(path)) if is_whole(path[:n])), path)
+        for other in self._other_spellings(path):
+            self._clear(other, origin)
         if isinstance(value := _at(self.data, path), dict) and not is_whole(path):
             self._clear(path, origin, keep=True)
             for leaf, part in leaves(value, path):
@@ -122,6 +131,17 @@ class LayerStack:
         return [(*path[:-1], name) for name in names if name != path[-1] and plain(name) == plain(path[-1])]
 
 
+def two_spellings(data: Mapping[str, Any], above: Path = ()) -> Iterator[Problem]:
+    """Flags that one map of a layer has twice, with ``-`` and with ``_``."""
+    is_of_flags = any(_matches(above, flags) for flags in _FLAGS)
+    seen: dict[str, str] = {}
+    for name, value in data.items():
+        if is_of_flags and (first := seen.setdefault(plain(name), name)) != name:
+            yield Problem(".".join((*above, name)), value, f"is the same flag as {'.'.join((*above, first))}")
+        elif isinstance(value, Mapping) and not is_of_flags:
+            yield from two_spellings(value, (*above, name))
+
+
 def leaves(data: Mapping[str, Any], above: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Every value of a map that is set as a whole, with its path; an empty map is one."""
     for name, value in data.items():
@@ -137,8 +157,8 @@ def is_whole(path: Path) -> bool:
 
 
 def plain(name: str) -> str:
-    """A flag's name, so that two spellings of it are equal."""
-    return name.replace("_", "-")
+    """A flag's name, so that two spellings of it are equal; a variable's stays as it is."""
+    return name if name.startswith(VARIABLE) else name.lstrip("-").replace("_", "-")
 
 
 def _matches(path: Path, pattern: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from autotuner.errors import StudyError
 from autotuner.study._layer import Layer, LayerContext
 from autotuner.study._layer_files import find_layers
-from autotuner.study._layer_stack import LayerStack, plain
+from autotuner.study._layer_stack import VARIABLE, LayerStack, plain
 from autotuner.study._overrides import apply_overrides
 from autotuner.study._paths import absolute, is_local_model
 from autotuner.study._problem import Problem, study_error
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from autotuner.study.model import Study
     from autotuner.study.model_facts import ModelFacts
 
-_ENV = "env."
 _TYPES = "hardware.accelerators"
 _SETTINGS = ("version", "args", "env", "command")  # of an engine
 
@@ -59,7 +58,7 @@ def give_way(stack: LayerStack, searched: Sequence[str], engines: Sequence[str])
             if path[: len(section)] != section or len(path) != len(section) + 2 or settings[-1].removed:
                 continue
             kind, name = path[-2:]
-            spelled = f"{_ENV}{name}" if kind == "env" else plain(name)
+            spelled = f"{VARIABLE}{name}" if kind == "env" else plain(name)
             hit = next((s for s in searched for p in prefixes if _spelled(s) == p + spelled), None)
             if kind in ("args", "env") and hit is not None and not settings[-1].origin.kind.is_the_users:
                 stack.remove(path, Origin(LayerKind.SPACE, f"searching over {hit}"))
@@ -68,7 +67,7 @@ def give_way(stack: LayerStack, searched: Sequence[str], engines: Sequence[str])
 
 
 def _spelled(name: str) -> str:
-    return name if _ENV in name else plain(name)
+    return name if VARIABLE in name else plain(name)
 
 
 def _engine_sections(engines: Sequence[str]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:

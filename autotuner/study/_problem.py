@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from autotuner.errors import StudyError
+from autotuner.nearest import nearest_word
 
 _MOST_SHOWN = 5
 _MOST_CHARACTERS = 80
@@ -43,8 +43,8 @@ def study_error(problems: Sequence[Problem]) -> StudyError:
 
 
 def nearest_name(name: object, known: Iterable[str], cutoff: float = 0.5) -> str | None:
-    """The known name that ``name`` may be a misspelling of; ``cutoff`` is how alike they must be, up to 1."""
-    return next(iter(difflib.get_close_matches(str(name), list(known), n=1, cutoff=cutoff)), None)
+    """The known name that ``name`` means or may be a misspelling of; ``cutoff``: how alike they must be, up to 1."""
+    return nearest_word(name, known, cutoff)
 
 
 def short(value: object) -> str:

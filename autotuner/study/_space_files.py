@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from autotuner.errors import StudyError
 from autotuner.study._engine_scope import scoped_to
+from autotuner.study._layer_stack import plain, two_spellings
 from autotuner.study._paths import absolute
-from autotuner.study._problem import nearest_name
+from autotuner.study._problem import nearest_name, study_error
 from autotuner.study._validate import validate
 from autotuner.study._yaml import parse_yaml
 from autotuner.study.model import ParallelismSpace, QuantizationSpace, Space, Study
@@ -36,8 +38,8 @@ def with_spaces(study: Study, included: Sequence[tuple[str, Space]]) -> Study:
     constraints: dict[str, None] = {}  # a set that keeps the order
     normalised: dict[str, dict[str, Any]] = {"parallelism": {}, "quantization": {}}
     for space in [*(space for _, space in included), study.space]:
-        parameters |= space.parameters
-        conditions |= space.conditions
+        parameters = _laid_over(parameters, space.parameters)
+        conditions = _laid_over(conditions, space.conditions)
         constraints |= dict.fromkeys(space.constraints)
         normalised["parallelism"] |= space.parallelism.model_dump(exclude_none=True)
         normalised["quantization"] |= space.quantization.model_dump(exclude_none=True)
@@ -49,6 +51,12 @@ def with_spaces(study: Study, included: Sequence[tuple[str, Space]]) -> Study:
         constraints=list(constraints),
     )
     return study.model_copy(update={"space": merged})
+
+
+def _laid_over(below: dict[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags of one map over those of another, whichever way each is spelled."""
+    spelled = {plain(name): name for name in above}
+    return {**{name: one for name, one in below.items() if spelled.get(plain(name), name) == name}, **above}
 
 
 def shipped_spaces() -> Path:
@@ -76,6 +84,8 @@ def _read(name: str, index: int, folder: Path, engines: tuple[str, ...]) -> Spac
     data = parse_yaml(text, str(file), kinds=(Space,))
     if not isinstance(data, dict):
         raise _error(key, name, "a map with parameters, conditions, constraints")
+    if problems := list(two_spellings({"space": data})):
+        raise study_error([replace(problem, key=f"{key} ({name}): {problem.key}") for problem in problems])
     space = validate(Space, data, prefix=f"{key} ({name})")
     if space.include:
         raise _error(key, name, "a space file can't include others")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from autotuner.nearest import nearest_in_range
 from autotuner.study._problem import Problem, nearest_name, study_error
 from autotuner.study.durations import UnitError, read_milliseconds
 
@@ -83,7 +84,16 @@ def _problem(kind: type[BaseModel], details: Mapping[str, Any], prefix: str) -> 
         return Problem(key, value, "a number of milliseconds", _in_milliseconds(value))
     rule = _RULES.get(details["type"])
     bounds = {name: _plain(bound) for name, bound in details.get("ctx", {}).items()}
-    return Problem(key, value, rule.format(**bounds) if rule else details["msg"])
+    return Problem(key, value, rule.format(**bounds) if rule else details["msg"], _as_fraction(details))
+
+
+def _as_fraction(details: Mapping[str, Any]) -> str | None:
+    """What a percentage is where nothing is above 1: 90 is 0.9."""
+    ctx = details.get("ctx", {})
+    if ctx.get("le", ctx.get("lt")) != 1 or isinstance(details["input"], bool):
+        return None
+    nearest = nearest_in_range(details["input"], 0, 1, whole=False)
+    return None if nearest in ("0", "1") else nearest
 
 
 def _in_milliseconds(text: str) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from autotuner.engines.settings import ACCELERATOR, ENGINE
+from autotuner.engines.written_names import value_as_read
 from autotuner.errors import InputError, SpaceError, StudyError
 from autotuner.space import Choice, SearchSpace
 from autotuner.space.parallelism import PARALLELISM_NAMES
@@ -40,8 +41,10 @@ def default_space(study: Study, space: SearchSpace, models: KnownModels) -> Sear
 
 
 def baseline_values(study: Study) -> dict[str, Any]:
-    """What the study itself says of its baseline."""
-    return {} if study.search.baseline == "default" else dict(study.search.baseline)
+    """What the study itself says of its baseline, as its engines read it."""
+    if study.search.baseline == "default":
+        return {}
+    return {name: value_as_read(study, name, value) for name, value in dict(study.search.baseline).items()}
 
 
 def narrowed(study: Study, space: SearchSpace, values: Mapping[str, Any]) -> Study:

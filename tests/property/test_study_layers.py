@@ -17,7 +17,7 @@ from autotuner.study.origins import LayerKind, Origin
 NUMBERS = st.integers(1, 9)
 LOADS = st.sampled_from([{"concurrency": [1]}, {"concurrency": [2, 4]}, {"rate": [1.5], "arrival": "constant"}])
 RANGES = st.sampled_from([[1, 2], {"int": [1, 8]}, {"int": [1, 8], "log": True}, {"float": [0, 1]}])
-# Values of several kinds at their places; two spellings of one flag; two keys that exclude each other.
+# Values of several kinds at their places; one of two spellings of a flag; two keys that exclude each other.
 PLACES: dict[tuple[str, ...], st.SearchStrategy[Any]] = {
     ("slo", "ttft", "p90", "threshold_ms"): NUMBERS,
     ("slo", "ttft", "p90", "weight"): NUMBERS,
@@ -28,8 +28,7 @@ PLACES: dict[tuple[str, ...], st.SearchStrategy[Any]] = {
     ("workload", "scenarios"): st.just([{"scenario": "D(3,3)"}]),
     ("space", "parameters", "batch-size"): RANGES,
     ("space", "constraints"): st.lists(st.sampled_from(["a > 1", "b > 2"]), min_size=1),
-    ("engine", "args", "ctx-size"): NUMBERS,
-    ("engine", "args", "ctx_size"): NUMBERS,
+    ("engine", "args"): st.dictionaries(st.sampled_from(["ctx-size", "ctx_size"]), NUMBERS, min_size=1, max_size=1),
     ("engine", "env", "A"): st.sampled_from(["x", "y"]),
 }
 SIMPLE = {  # keys whose values are theirs alone

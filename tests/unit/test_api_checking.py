@@ -133,7 +133,7 @@ def test_a_flag_beside_a_format_that_is_left_to_the_engine_is_fine() -> None:
         ({"tp": 3}, "search.baseline", "32 attention heads"),
         ({"max-model-len": 999999}, "search.baseline", "131072 tokens of context"),
         ({"max-num-sq": 3}, "search.baseline.max-num-sq", "no flag of vllm"),
-        ({"max-num-seqs": "many"}, "search.baseline", "no number among its values"),
+        ({"max-num-seqs": "many"}, "search.baseline", "a whole number"),
         ({"enable-prefix-caching": "on"}, "search.baseline.enable-prefix-caching", "true or false"),
         ({"max-num-seqs": 64}, "search.baseline", "max_num_seqs <= 32"),
         ({"quant.kv_cache": "fp3"}, "search.baseline.kv_cache", "vllm 0."),

@@ -289,7 +289,7 @@ def test_an_unknown_flag_is_told_with_what_is_meant(name: str, nearest: str | No
     ("flag", "value", "nearest"),
     [
         ("kv-cache-dtype", "fp8_e4m", "fp8_e4m3"),
-        ("gpu-memory-utilization", 92, "1"),
+        ("gpu-memory-utilization", 92, "0.92"),
         ("max-num-seqs", 0, "1"),
         ("attention-backend", "flashinfer", "FLASHINFER"),
     ],

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from autotuner.engines.catalogue import version_key
+from autotuner.engines.catalogue import load_catalogue, version_key
 from autotuner.engines.deployment import Deployment, HttpCall, Probe, Rank, VersionProbe, literal
 from autotuner.engines.engine import (
     EngineRule,
@@ -26,7 +26,7 @@ from autotuner.engines.loaded_formats import LoadedFormats
 from autotuner.engines.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.nodes import gpus_by_rank
 from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
-from autotuner.engines.settings import ServerSettings, command, flag_problems, read_settings, served_name
+from autotuner.engines.settings import ServerSettings, args_as_read, command, flag_problems, read_settings, served_name
 from autotuner.engines.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
 from autotuner.errors import Failure
 from autotuner.space.config import Config
@@ -258,7 +258,7 @@ class SgLang:
     )
 
     def traits(self, study: Study) -> ServerTraits:
-        args = {name.replace("_", "-") for name in study.engine.args}
+        args = args_as_read(load_catalogue(self.name, study.engine.version), study.engine.args)
         return ServerTraits(
             attention_tp="tp / dp",
             dp_inside_tp=True,

@@ -36,7 +36,7 @@ from autotuner.engines.loaded_formats import HALF, LoadedFormats
 from autotuner.engines.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.nodes import gpus_by_rank
 from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
-from autotuner.engines.settings import ServerSettings, command, flag_problems, read_settings
+from autotuner.engines.settings import ServerSettings, args_as_read, command, flag_problems, read_settings
 from autotuner.engines.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
 from autotuner.errors import Failure
 from autotuner.space.config import Config
@@ -251,7 +251,7 @@ class Vllm:
     )
 
     def traits(self, study: Study) -> ServerTraits:
-        args = {name.replace("_", "-") for name in study.engine.args}
+        args = args_as_read(load_catalogue(self.name, study.engine.version), study.engine.args)
         return ServerTraits(
             whole_blocks=True,
             limits_positions="hf-overrides" not in args and _LONGER not in study.engine.env,
@@ -283,7 +283,8 @@ class Vllm:
 
     def problems(self, study: Study, names_and_values: Sequence[tuple[str, object]]) -> list[Problem]:
         found = flag_problems(self, study, names_and_values)
-        if study.workload.lora is not None and study.engine.args.get("enable-lora") is False:
+        args = args_as_read(load_catalogue(self.name, study.engine.version), study.engine.args)
+        if study.workload.lora is not None and args.get("enable-lora") is False:
             found.append(Problem("engine.args.enable-lora", False, "workload.lora needs it", "true"))
         return [*found, *_speculation_problems(study, names_and_values)]
 
@@ -340,9 +341,12 @@ def _speculation_problems(study: Study, searched: Sequence[tuple[str, object]]) 
     pairs += [(f"space.parameters.{name}", name, value) for name, value in searched]
     given: dict[str, list[tuple[str, object]]] = {_ASYNC: [], _SPECULATION: []}
     for key, name, value in pairs:
-        flag = catalogue.find(name)
-        if flag is not None and flag.name in given:
-            given[flag.name].append((key, value))
+        spelling = catalogue.spelling(name)
+        if spelling is None or spelling.flag.name not in given:
+            continue
+        whole = spelling.whole(value)
+        if not spelling.path or _method(whole) is not None:  # another key of the map says nothing of the method
+            given[spelling.flag.name].append((key, whole))
     at_once, speculation = given[_ASYNC], given[_SPECULATION]
     on = [(key, value) for key, value in at_once if value is True]
     refused = [(key, value) for key, value in speculation if _method(value) in _NOT_AT_ONCE]
