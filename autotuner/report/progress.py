@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from autotuner.results.account import Account, LifeSpent
 from autotuner.results.pace import left_s
 from autotuner.results.records import Phase, TrialState
+from autotuner.results.waits import Wait
 from autotuner.scoring import Choice, parse_objective, select_closest
 from autotuner.scoring.score import Score
 from autotuner.tuning.best_so_far import BestSoFar
@@ -21,6 +22,7 @@ from autotuner.tuning.events import (
     TrialEnded,
     TrialRepeated,
     TrialStarted,
+    Waiting,
 )
 
 
@@ -44,6 +46,7 @@ class Progress:
     ended: Counter[TrialState] = field(default_factory=Counter)
     confirmations_ended: int = 0
     message: str = ""
+    waits: tuple[Wait, ...] = ()
     _began_s: float = 0.0
     _gpu_s: float = 0.0  # of trials that have ended, here and in earlier lives
     _cpu_s: float = 0.0
@@ -68,8 +71,10 @@ class Progress:
                 self._give_back(event)
             case TrialEnded():
                 self._end(event)
+            case Waiting():
+                self.waits = event.waits
             case StudyEnded():
-                self.message, self._final = event.stop_reason, event.account
+                self.message, self._final, self.waits = event.stop_reason, event.account, ()
 
     @property
     def best(self) -> tuple[str, Score] | None:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from autotuner.report.spending import lives_text, spent_text
 from autotuner.report.text import config_text, duration, number, violations_text
+from autotuner.report.waiting import wait_text
 from autotuner.results.driver import Driver, DriverState
 from autotuner.results.progress import Doing, RunningTrial, Standing, StudyProgress
 from autotuner.scoring.score import Score
@@ -71,6 +72,8 @@ def _copy_text(progress: StudyProgress) -> str:
 def _lines(progress: StudyProgress) -> Iterator[tuple[str, str, str]]:
     yield "study", f"{progress.name} ({progress.path})", "bold"
     yield "state", standing_text(progress), _STYLES.get(progress.standing, "")
+    for wait in progress.waits:
+        yield "waits", f"{wait_text(wait)}; for {duration(progress.at - wait.since)} by now", "yellow"
     if progress.phase is None:
         return
     if progress.standing.goes_on:

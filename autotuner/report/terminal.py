@@ -17,6 +17,7 @@ from rich.text import Text
 from autotuner.report.progress import Progress
 from autotuner.report.spending import spent_text
 from autotuner.report.text import config_text, duration, number, violations_text
+from autotuner.report.waiting import wait_text, waits_text
 from autotuner.results.records import TrialState
 from autotuner.results.scope import scope_text
 from autotuner.scoring.score import Score
@@ -33,6 +34,7 @@ from autotuner.tuning.events import (
     TrialEnded,
     TrialRepeated,
     TrialStarted,
+    Waiting,
 )
 
 _MOST_RUNNING = 12
@@ -43,6 +45,7 @@ _ALWAYS_SHOWN = (
     RankingChanged,
     TrialRepeated,
     NodeQuarantined,
+    Waiting,
     StudyEnded,
 )
 
@@ -133,6 +136,8 @@ def event_line(event: Event, progress: Progress) -> str:
             return f"trial {event.trial_id} is started again after it failed{where}: {why}"
         case NodeQuarantined():
             return f"node {event.node} gets no more trials: {event.reason}"
+        case Waiting():
+            return waits_text(event.waits)
         case StudyEnded():
             return f"study ended: {event.stop_reason}; spent: {spent_text(progress.account)}"
 
@@ -168,6 +173,8 @@ def _head(progress: Progress) -> RenderableType:
         Text("–" if left is None else f"about {duration(left)} left"),
         Text(spent_text(progress.account)),
     )
+    for wait in progress.waits:
+        lines.add_row(Text("waits", style="dim"), "", Text(wait_text(wait), style="yellow"))
     if progress.best is not None:
         trial_id, score = progress.best
         lines.add_row(

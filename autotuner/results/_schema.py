@@ -137,6 +137,14 @@ quarantines = sa.Table(  # added to version 1: a store without it has none
     sa.Column("at", sa.Double, nullable=False),
 )
 
+waits = sa.Table(  # added to version 1: what others hold that the study waits for now
+    "waits",
+    metadata,
+    _key("study_id"),
+    _key("trial_id"),
+    sa.Column("wait", sa.JSON, nullable=False),
+)
+
 
 def add_columns(connection: sa.Connection) -> None:
     """Columns that a store of this version made earlier lacks; they may all be empty."""

@@ -30,6 +30,7 @@ from autotuner.results.scope import scope_text
 from autotuner.results.store import Store
 from autotuner.results.summary import not_counted
 from autotuner.results.trial_logs import last_written_at
+from autotuner.results.waits import Wait
 from autotuner.scoring import Choice, parse_objectives, select_best
 from autotuner.study.model import Study
 
@@ -64,7 +65,7 @@ def _stored(folder: OutputFolder, database: str | None, alive_at: float | None) 
         for rung in store.scores():
             rungs.setdefault(rung.trial_id, []).append(rung)
         account = make_account(store.lives(), trials, now=alive_at)
-        return _Stored(record, trials, rungs, store.failures(), store.quarantines(), account)
+        return _Stored(record, trials, rungs, store.failures(), store.quarantines(), account, store.waits())
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class _Stored:
     failures: Sequence[FailureRecord] = ()
     quarantines: Sequence[QuarantineRecord] = ()
     account: Account = field(default_factory=Account)
+    waits: Sequence[Wait] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ class _Found:
             quarantines=tuple(self.stored.quarantines),
             stop_reason=self.stored.record.stop_reason if self.stored.record else "",
             fetched=self.fetched,
+            waits=tuple(self.stored.waits) if self._standing().goes_on else (),
         )
 
     def _scope(self, best: Choice | None) -> str:

@@ -12,6 +12,7 @@ from autotuner.results.account import Account
 from autotuner.results.driver import Driver
 from autotuner.results.fetched import FetchedCopy
 from autotuner.results.records import Phase, QuarantineRecord, TrialState
+from autotuner.results.waits import Wait
 from autotuner.scoring import Grade, Score
 from autotuner.scoring.select import Choice
 
@@ -97,6 +98,7 @@ class StudyProgress:
     quarantines: tuple[QuarantineRecord, ...]
     stop_reason: str
     fetched: FetchedCopy | None = None
+    waits: tuple[Wait, ...] = ()  # for what others hold; of a study that runs
 
     @property
     def ranks_by_violation(self) -> bool:
@@ -124,6 +126,7 @@ class StudyProgress:
             "trials_not_counted": self.not_counted,
             "confirmations": dict(zip(("ended", "planned"), self.confirmations, strict=True)),
             "running": [_running_dict(trial, self.rungs) for trial in self.running],
+            "waiting": [wait.as_dict() for wait in self.waits],
             "failures": dict(self.failures),
             "best": self.best and _best_dict(self.best, self.best_config or {}) | {"scope": self.best_scope},
             "spent": self.account.as_dict(),

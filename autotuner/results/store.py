@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from autotuner.errors import Failure, FolderError, InfrastructureError
 from autotuner.metrics.request import PointRun
-from autotuner.results import _rows, _schema, _spending
+from autotuner.results import _notices, _rows, _schema, _spending
 from autotuner.results._database import connect
 from autotuner.results._rows import usage_columns
 from autotuner.results.account import Account, make_account
@@ -33,6 +33,7 @@ from autotuner.results.records import (
 )
 from autotuner.results.requests_file import read_requests, requests_file_name, write_requests
 from autotuner.results.telemetry_file import read_telemetry, telemetry_file_name, write_telemetry
+from autotuner.results.waits import Wait
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class Store:
                 values = {"status": StudyStatus.RUNNING, "stop_reason": "", "ended_at": None}
                 connection.execute(table.update().where(table.c.study_id == study_id).values(values))
             _spending.end_killed_life(connection, study_id)
+            _notices.end_waits(connection, study_id)
         self._study_id = study_id
         self._begins_at = now
 
@@ -123,6 +125,7 @@ class Store:
         with self._transaction() as connection:
             connection.execute(table.update().where(table.c.study_id == self._study_id).values(values))
             _spending.end_life(connection, self._study_id, now)
+            _notices.end_waits(connection, self._study_id)
 
     def note_alive(self, *, now: float) -> None:
         """The driver lives: should it be killed, what its trials hold is counted up to ``now`` at least."""
@@ -251,17 +254,21 @@ class Store:
     def add_quarantine(self, node: str, reason: str, *, now: float) -> None:
         """A node that gets no further trials."""
         with self._transaction() as connection:
-            row = {"study_id": self._study_id, "node": node, "reason": reason, "at": now}
-            connection.execute(_schema.quarantines.insert().values(**row))
+            _notices.add_quarantine(connection, self._study_id, QuarantineRecord(node, reason, now))
 
     def quarantines(self) -> list[QuarantineRecord]:
         """Nodes that got no further trials, in the order in which that was found."""
-        table = _schema.quarantines
         with self._transaction() as connection:
-            if not sa.inspect(connection).has_table(table.name):
-                return []
-            query = sa.select(table.c.node, table.c.reason, table.c.at).where(table.c.study_id == self._study_id)
-            return [QuarantineRecord(*row) for row in connection.execute(query.order_by(table.c.id)).all()]
+            return _notices.read_quarantines(connection, self._study_id)
+
+    def set_wait(self, trial_id: str, wait: Wait | None) -> None:
+        """What a trial waits for now, or, under ``""``, the study for its next one; ``None``: for nothing."""
+        with self._transaction() as connection:
+            _notices.set_wait(connection, self._study_id, trial_id, wait)
+
+    def waits(self) -> list[Wait]:
+        with self._transaction() as connection:
+            return _notices.read_waits(connection, self._study_id)
 
     def set_usage(self, trial_id: str, usage: Usage) -> None:
         """What the trial has used so far, between rungs."""

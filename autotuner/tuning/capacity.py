@@ -58,14 +58,17 @@ def misfit(need: Need, nodes: Sequence[Node]) -> str | None:
     """Why no node, or no set of nodes, can ever hold the trial; ``None`` when they can."""
     if fits_ever(need, nodes):
         return None
+    lacks = "the cluster has no such set" if len(need.shares) > 1 else "no node has that much"
+    return f"a trial needs {need_text(need)}, and {lacks}: {_nodes_listed(nodes)}"
+
+
+def need_text(need: Need) -> str:
+    """What a trial needs, in words."""
     where = f" of {need.accelerator}" if need.accelerator else ""
+    each = _listed(need.shares[0])
     if len(need.shares) > 1:
-        each = _listed(need.shares[0])
-        return (
-            f"a trial needs {len(need.shares)} nodes of one GPU type{where}, the first with {each}, and the cluster "
-            f"has no such set: {_nodes_listed(nodes)}"
-        )
-    return f"a trial needs {_listed(need.shares[0])}{where}, and no node has that much: {_nodes_listed(nodes)}"
+        return f"{len(need.shares)} nodes of one GPU type{where}, the first with {each}"
+    return f"{each}{where}"
 
 
 def fitting_by_type(needs: Sequence[Need], nodes: Sequence[Node]) -> dict[str, int]:

@@ -6,7 +6,8 @@ import contextlib
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -14,15 +15,16 @@ from ray._private.state import available_resources_per_node
 from ray._private.state import state as gcs_state
 from ray.util import placement_group_table
 
+from autotuner.results.waits import Holder
 from autotuner.servers.node_label import ACCELERATOR_LABEL
 from autotuner.study.hardware_profiles import hardware_profiles, known_profile
-from autotuner.tuning.placement_policy import Node, Share
+from autotuner.tuning.holders import NOTHING, find_holders, groups_on_nodes
+from autotuner.tuning.placement_policy import Need, Node, Share
+from autotuner.tuning.waiting_line import held_up
 
 NODE_LABEL = "ray.io/node-id"  # Ray sets it on every node
 _FRESH_S = 1.0
-_NOTHING = 1e-4  # of a GPU: Ray counts in steps of this, and its sums are floats
 _TYPE = "accelerator_type:"  # how Ray names a GPU type among a node's resources
-_GONE = ("REMOVED", "INFEASIBLE", "PENDING")  # states of placement groups that hold nothing
 
 Taken = Mapping[str, Sequence[Share]]
 
@@ -39,7 +41,28 @@ class Cluster:
     def nodes(self, taken: Taken | None = None) -> list[Node]:
         """Live nodes, less what other users of the cluster hold and what the study's own trials have ``taken``."""
         self._refresh()
-        return [self._free(node, (taken or {}).get(node.node_id, ())) for node in self._totals]
+        taken = taken or {}
+        return [_less(node, [*taken.get(node.node_id, ()), self._held_by_others(node)]) for node in self._totals]
+
+    def unshared(self, taken: Taken) -> list[Node]:
+        """As ``nodes``, if nobody else held anything."""
+        self._refresh()
+        return [_less(node, taken.get(node.node_id, ())) for node in self._totals]
+
+    def held_up_in_ray(self) -> Need | None:
+        """What of this job waits in Ray for its place, and would not if nobody else held anything."""
+        taken = {node_id: [_share(held)] for node_id, held in _own_groups().items()}
+        needs = (Need(tuple(map(_share, bundles))) for bundles in _own_waiting_groups())
+        return held_up(needs, self.nodes(taken), self.unshared(taken))
+
+    def holders(self, need: Need) -> list[Holder]:
+        """Who else holds what on the nodes where a trial could go."""
+        self._refresh()
+        own_job = ray.get_runtime_context().get_job_id()
+        there = [node.node_id for node in self._totals if need.takes(node.accelerator) and _has_any(node, need)]
+        foreign = {node_id: self._foreign[node_id] for node_id in there if node_id in self._foreign}
+        found = find_holders(own_job, foreign, self.name_of)
+        return [holder for node_id in there for holder in found.get(node_id, ())]
 
     def name_of(self, node_id: str) -> str:
         """A node as people know it (see ``node_name``)."""
@@ -49,17 +72,8 @@ class Cluster:
         self._refresh()
         return any(node.node_id == node_id for node in self._totals)
 
-    def _free(self, node: Node, taken: Sequence[Share]) -> Node:
-        held = [*taken, self._foreign.get(node.node_id, Share(0, 0.0))]
-        return Node(
-            node_id=node.node_id,
-            accelerator=node.accelerator,
-            gpus=node.gpus,
-            cpus=node.cpus,
-            free_gpus=max(0, node.gpus - sum(share.gpus for share in held)),
-            free_cpus=max(0.0, node.cpus - sum(share.cpus for share in held)),
-            open=node.open,
-        )
+    def _held_by_others(self, node: Node) -> Share:
+        return self._foreign.get(node.node_id, Share(0, 0.0))
 
     def _refresh(self) -> None:
         if time.monotonic() - self._asked_at < _FRESH_S:
@@ -112,6 +126,16 @@ def _as_node(node: Mapping[str, Any], is_open: bool) -> Node:
     )
 
 
+def _less(node: Node, held: Sequence[Share]) -> Node:
+    free_gpus = max(0, node.gpus - sum(share.gpus for share in held))
+    return replace(node, free_gpus=free_gpus, free_cpus=max(0.0, node.cpus - sum(share.cpus for share in held)))
+
+
+def _has_any(node: Node, need: Need) -> bool:
+    """Whether the node has any of what the trial needs most."""
+    return node.gpus > 0 or not any(share.gpus for share in need.shares)
+
+
 def _draining() -> frozenset[str]:
     """Ids of nodes that Ray was told to drain (``ray drain-node``); Ray offers it nowhere public."""
     with contextlib.suppress(AttributeError):
@@ -130,18 +154,27 @@ def _foreign(nodes: Sequence[Node]) -> dict[str, Share]:
             continue
         gpus = node.gpus - free.get("GPU", 0.0) - own[node.node_id].get("GPU", 0.0)
         cpus = node.cpus - free.get("CPU", 0.0) - own[node.node_id].get("CPU", 0.0)
-        found[node.node_id] = Share(max(0, math.ceil(gpus - _NOTHING)), max(0.0, cpus))  # a part of one takes it all
+        found[node.node_id] = Share(max(0, math.ceil(gpus - NOTHING)), max(0.0, cpus))  # a part of one takes it all
     return found
 
 
 def _own_groups() -> dict[str, dict[str, float]]:
-    """Node id → resources of this job's placement groups there; a group's id ends with its job's."""
-    job = ray.get_runtime_context().get_job_id()
+    """Node id → resources of this job's placement groups there."""
+    own_job = ray.get_runtime_context().get_job_id()
     held: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for group_id, group in placement_group_table().items():
-        if not group_id.endswith(job) or group["state"] in _GONE:
-            continue
-        for index, node_id in group["bundles_to_node_id"].items():
-            for name, amount in group["bundles"][index].items():
-                held[node_id][name] += amount
+    for _, _, node_id, bundle in groups_on_nodes(lambda job: job == own_job):
+        for name, amount in bundle.items():
+            held[node_id][name] += amount
     return held
+
+
+def _own_waiting_groups() -> Iterator[Sequence[Mapping[str, float]]]:
+    """The bundles of each of this job's placement groups that has no place yet."""
+    own_job = ray.get_runtime_context().get_job_id()
+    for group_id, group in placement_group_table().items():
+        if group_id.endswith(own_job) and group["state"] == "PENDING":
+            yield list(group["bundles"].values())
+
+
+def _share(amounts: Mapping[str, float]) -> Share:
+    return Share(math.ceil(amounts.get("GPU", 0.0) - NOTHING), amounts.get("CPU", 0.0))

@@ -33,7 +33,7 @@ from autotuner.tuning.proposers import Proposer
 from autotuner.tuning.repeats import Repeats
 from autotuner.tuning.rules import Rules
 from autotuner.tuning.twin_checks import TwinChecks
-from autotuner.tuning.waiting_line import LOOK_AHEAD, WaitingLine
+from autotuner.tuning.waiting_line import LOOK_AHEAD, WaitingLine, held_up
 
 _DEFAULT = "0000"
 _PATIENCE_S = 120.0  # for a node that could hold one of the trials that are left
@@ -117,6 +117,13 @@ class Conductor:
         if len(self._line) or self.running():
             return self._wait(spent, places)
         return Pause.FINISHED
+
+    def held_up(self, spent: Spent, nodes: Sequence[Node], alone: Sequence[Node]) -> Need | None:
+        """What waits on ``nodes``, and would not if they were ``alone``: without what others hold."""
+        if self._is_full() or self._budget.what_is_spent(spent):
+            return None
+        needs = self._line.needs or [self._need_of(self._rules.baseline)] * self._is_searching(spent)
+        return held_up(needs, self._nodes.places(nodes).nodes, self._nodes.places(alone).nodes)
 
     def must_stop(self, trial_id: str, spent: Spent) -> bool:
         """Whether a running trial must end at its next rung, for a budget's sake or as all that was to be seen."""
@@ -314,8 +321,8 @@ class Conductor:
             return False
         if places is None:
             return not len(self._line)
-        if not self._has_room(places.nodes):
-            return False
+        if not self._has_room(places.nodes):  # one waits for it, or the study would seem to be at its end
+            return not (len(self._line) or self.running())
         waiting = islice(filter(places.could_hold, self._line.needs), LOOK_AHEAD)  # of a list there may be hundreds
         return sum(1 for _ in waiting) < LOOK_AHEAD
 

@@ -10,6 +10,7 @@ from autotuner.errors import Failure
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.results.account import Account
 from autotuner.results.records import Phase, TrialState
+from autotuner.results.waits import Wait
 from autotuner.scoring import Select
 from autotuner.scoring.score import Score
 
@@ -107,6 +108,13 @@ class NodeQuarantined:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """All that is waited for from now on because others hold it; none: nothing any more."""
+
+    waits: tuple[Wait, ...]
+
+
+@dataclass(frozen=True)
 class PhaseStarted:
     phase: Phase
     message: str
@@ -127,6 +135,7 @@ Event = (
     | TrialEnded
     | RankingChanged
     | NodeQuarantined
+    | Waiting
     | PhaseStarted
     | StudyEnded
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import tempfile
 import zlib
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from autotuner.engines.node_shares import node_shares
 from autotuner.engines.nodes import gpus_per_node
 from autotuner.errors import CapacityError, Failure, LaunchError
 from autotuner.servers import OWNER, CoreLease, LaunchRequest, RunningServer, resolve_headers
+from autotuner.servers.core_holder import CoreHolder
 from autotuner.servers.launcher import OtherNode
 from autotuner.servers.near_cores import cores_near
 from autotuner.servers.prefetch import FetchOrder
@@ -23,6 +25,7 @@ from autotuner.servers.share import LOOPBACK
 from autotuner.servers.telemetry import WatchTarget
 from autotuner.study.model import EndpointLauncher, Study
 from autotuner.tuning.assignment import Assignment
+from autotuner.tuning.core_wait import CoreWait, core_holder
 from autotuner.tuning.log_shipper import LogShipper
 from autotuner.tuning.rig import Rig
 from autotuner.tuning.trial_store import TrialStore
@@ -166,14 +169,29 @@ class TrialLaunch:
         here = node_shares(deployment, gpus_per_node(self._own_study))[0].cpus
         wanted = here + self._study.hardware.client_cpus
         if not deployment.gpus:
-            lease = held.enter_context(CoreLease(wanted, timeout_s=self._start_timeout_s()))
+            lease = self._wait_for_cores(held, wanted)
             return lease.cores[:here], lease.cores[here:], tuple(lease.fds)
         near = cores_near(self._place.gpu_ids)
         try:
-            lease = held.enter_context(CoreLease(wanted, timeout_s=0.0, allowed=near))
+            lease = held.enter_context(CoreLease(wanted, timeout_s=0.0, allowed=near, holder=self._core_holder()))
         except CapacityError:
             return near, (), ()  # fewer than are wanted: shared with other trials, but near
         return lease.cores[:here], lease.cores[here:], tuple(lease.fds)
+
+    def _wait_for_cores(self, held: contextlib.ExitStack, wanted: int) -> CoreLease:
+        """What others hold meanwhile is told."""
+        trial_id, now = self._assignment.trial_id, self._rig.clock.epoch_s()
+        wait = CoreWait(self._store, trial_id, self._place.node, wanted, now)
+        timeout_s = self._start_timeout_s()
+        try:
+            return held.enter_context(
+                CoreLease(wanted, timeout_s=timeout_s, holder=self._core_holder(), tell=wait.tell)
+            )
+        finally:
+            wait.end()
+
+    def _core_holder(self) -> CoreHolder:
+        return core_holder(self._study.name, self._assignment.trial_id, self._place.log_dir, os.getpid())
 
     def _open_driver(
         self, deployment: Deployment, server: RunningServer, cores: tuple[int, ...], launch_id: str

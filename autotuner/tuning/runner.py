@@ -85,7 +85,8 @@ def run_study(
     interrupts = Interrupts()
     stop_reason = ""
     watch = interrupts.watch(at_once=own_job_id() is not None)  # Ray gives a job that is stopped 3 s
-    with contextlib.suppress(KeyboardInterrupt), interrupts.take_exit(), ray_session(address), watch:
+    session = ray_session(address, study.name, str(folder.path))
+    with contextlib.suppress(KeyboardInterrupt), interrupts.take_exit(), session, watch:
         stop_reason = _run_on_ray(study, study_id, folder, observers, interrupts)
     if not stop_reason:
         interrupts.note(signal.SIGINT)
@@ -141,9 +142,11 @@ def _run_on_ray(
     )
     conductor = Conductor(rules, proposer, budget, known, need, nodes=nodes, quarantined=sick)
     account = store.account()
-    placed = None if study.fidelity.trial_scheduler == "hyperband" else cluster
+    ray_places = study.fidelity.trial_scheduler == "hyperband"
     before = Spent(gpu_s=account.gpu_s)
-    run = StudyRun(conductor, store, observers, clock, need, before, interrupts.heed, placed, began_s)
+    run = StudyRun(
+        conductor, store, observers, clock, need, before, interrupts.heed, cluster, began_s, ray_places=ray_places
+    )
     run.tell(_started(study, folder, concurrent, by_type, known, conductor, account))
     for quarantine in sick:
         run.tell(NodeQuarantined(cluster.name_of(quarantine.node_id), quarantine.reason))

@@ -13,6 +13,7 @@ import ray
 from ray._common.network_utils import is_localhost
 from ray._private import services
 from ray.exceptions import AuthenticationError
+from ray.job_config import JobConfig
 
 from autotuner.errors import InfrastructureError
 from autotuner.servers.gpus_here import gpus_here
@@ -22,6 +23,8 @@ from autotuner.tuning.lasting_folder import lasting_working_folder
 from autotuner.tuning.own_ray import loopback_kept, own_folder, own_token, read_settings_anew
 from autotuner.tuning.ray_token import check_token, no_token_here
 
+STUDY_METADATA = "autotuner_study"  # by these, others who wait for what a study holds are told of it
+FOLDER_METADATA = "autotuner_folder"
 _CONNECT_S = 10.0
 _AUTO = "auto"
 _HOST_AND_PORT = re.compile(r"(?:ray://)?(?P<host>.+):(?P<port>\d+)")
@@ -41,9 +44,10 @@ _QUIET = {
 
 
 @contextmanager
-def ray_session(address: str | None) -> Iterator[None]:
+def ray_session(address: str | None, study: str = "", folder: str = "") -> Iterator[None]:
     """Connects to ``address``, else to ``RAY_ADDRESS`` (as in a Ray job), else starts Ray here, for this machine alone.
 
+    ``study`` and its output ``folder`` are what other users of the cluster can know of this one.
     Raises InfrastructureError when the cluster does not answer, or does not take the token that is here.
     """
     for name, value in _QUIET.items():
@@ -52,7 +56,8 @@ def ray_session(address: str | None) -> Iterator[None]:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     logging.getLogger("ray.tune.execution.tune_controller").addFilter(_without_traceback)
     wanted = address or os.environ.get("RAY_ADDRESS")
-    with lasting_working_folder(), _joined(wanted) if wanted else _started_here():
+    known = {STUDY_METADATA: study, FOLDER_METADATA: folder} if study else {}
+    with lasting_working_folder(), _joined(wanted, known) if wanted else _started_here():
         yield
 
 
@@ -77,7 +82,8 @@ def _started_here() -> Iterator[None]:
 
 
 @contextmanager
-def _joined(address: str) -> Iterator[None]:
+def _joined(address: str, known: Mapping[str, str]) -> Iterator[None]:
+    """``known``: what other users of the cluster can know of this job."""
     read_settings_anew()
     with _told(f"the Ray cluster at {address}", address):
         found = _HOST_AND_PORT.fullmatch(_found_by_ray() if address == _AUTO else address)
@@ -86,7 +92,8 @@ def _joined(address: str) -> Iterator[None]:
         check_token(address, f"{found['host']}:{found['port']}", is_found=address == _AUTO)
     with loopback_kept() if found is not None and _is_on_loopback_alone(found) else nullcontext():
         with _told(f"the Ray cluster at {address}", address):
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            job = JobConfig(metadata=dict(known))
+            ray.init(address=address, job_config=job, log_to_driver=False, logging_level=logging.ERROR)
         try:
             yield
         finally:

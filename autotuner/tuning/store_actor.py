@@ -24,6 +24,7 @@ from autotuner.results.records import (
     TrialRecord,
     Usage,
 )
+from autotuner.results.waits import Wait
 from autotuner.study.model import Study
 
 MEASURED_TWICE = "was measured again, though it had ended: the first measurement stays"
@@ -67,6 +68,7 @@ class StoreService:
         """
         self._nodes[trial_id] = ""
         self._store.let_go(trial_id, held_s, now=time.time())
+        self._store.set_wait(trial_id, None)
         trial = self._trial(trial_id)
         self._over.add(trial.launch_id)  # its actor may yet end a rung, before another launch is begun
         return trial.usage
@@ -116,6 +118,12 @@ class StoreService:
 
     def quarantines(self) -> list[QuarantineRecord]:
         return self._store.quarantines()
+
+    def set_wait(self, trial_id: str, wait: Wait | None) -> None:
+        self._store.set_wait(trial_id, wait)
+
+    def waits(self) -> list[Wait]:
+        return self._store.waits()
 
     def set_usage(self, trial_id: str, usage: Usage, node: str) -> None:
         if self._is_written_from(trial_id, node):
@@ -248,6 +256,13 @@ class RemoteStore:
 
     def quarantines(self) -> Sequence[QuarantineRecord]:
         stored: Sequence[QuarantineRecord] = self._call("quarantines")
+        return stored
+
+    def set_wait(self, trial_id: str, wait: Wait | None) -> None:
+        self._call("set_wait", trial_id, wait)
+
+    def waits(self) -> Sequence[Wait]:
+        stored: Sequence[Wait] = self._call("waits")
         return stored
 
     def set_usage(self, trial_id: str, usage: Usage, node: str) -> None:

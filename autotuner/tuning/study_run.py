@@ -13,6 +13,7 @@ from typing import Protocol
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialEnd, TrialRecord, TrialState, Usage
+from autotuner.results.waits import Holder
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment, RungReport
 from autotuner.tuning.budget import Spent
@@ -30,6 +31,7 @@ from autotuner.tuning.events import (
     TrialRepeated,
     TrialStarted,
 )
+from autotuner.tuning.held_up import HeldUp, WaitStore
 from autotuner.tuning.placement_policy import Need, Node, Share
 from autotuner.tuning.rig import Clock
 from autotuner.tuning.trial_store import TrialStore
@@ -49,8 +51,20 @@ class NodeView(Protocol):
 
     def is_alive(self, node_id: str) -> bool: ...
 
+    def unshared(self, taken: Mapping[str, Sequence[Share]]) -> Sequence[Node]:
+        """As ``nodes``, if nobody else held anything."""
+        ...
 
-class StudyStore(TrialStore, Protocol):
+    def held_up_in_ray(self) -> Need | None:
+        """What waits in Ray for its place, and would not if nobody else held anything."""
+        ...
+
+    def holders(self, need: Need) -> Sequence[Holder]:
+        """Who else holds what on the nodes where a trial could go."""
+        ...
+
+
+class StudyStore(TrialStore, WaitStore, Protocol):
     def hand_out(self, record: TrialRecord) -> None:
         """The trial holds what it reserves from ``started_at`` on."""
         ...
@@ -115,10 +129,12 @@ class StudyRun:
         heed_interrupts: Callable[[], None],
         cluster: NodeView | None = None,
         began_s: float | None = None,
+        *,
+        ray_places: bool = False,
     ) -> None:
         """``need_of``: what a trial of this Config reserves. ``spent_before``: GPU-seconds of the study's earlier
-        lives. ``heed_interrupts`` may raise. Without a ``cluster`` trials are placed by Ray. ``began_s``: when this
-        life began, on ``clock``; by default now.
+        lives. ``heed_interrupts`` may raise. Without a ``cluster``, and where ``ray_places``, trials are placed by Ray.
+        ``began_s``: when this life began, on ``clock``; by default now.
         """
         self._conductor = conductor
         self._store = store
@@ -130,8 +146,10 @@ class StudyRun:
         self._gpu_s = spent_before.gpu_s
         self._heed_interrupts = heed_interrupts
         self._cluster = cluster
+        self._ray_places = ray_places
         self._running: dict[str, _Running] = {}
         self._phases_told: set[Phase] = set()
+        self._held_up = HeldUp(store, clock, self.tell)
         self._refused_told = 0
         self._misfits_told: set[str] = set()
         self._ranks_by_violation = False
@@ -158,6 +176,7 @@ class StudyRun:
             self.has_no_place = assignment is Pause.NO_PLACE
             if assignment is Pause.WAIT:
                 self._tell_alive()
+                self._look_for_waits(nodes)
             return assignment
         need = self._need_of(assignment.config)
         self._running[ray_id] = _Running(assignment, need, self._clock.monotonic_s())
@@ -226,6 +245,7 @@ class StudyRun:
             elif ray_id in ray_ids and running.since_s is None:
                 running.since_s = now
                 self._store.go_on(trial_id, running.held_s)
+        self._look_for_waits(None)
 
     def has_no_node(self, ray_id: str) -> bool:
         """Whether a node of a trial is gone. One that has not begun is then to be ended: Ray would wait for ever."""
@@ -267,18 +287,32 @@ class StudyRun:
     # ── nodes ─────────────────────────────────────────────────────────────────────────────────
 
     def _nodes(self) -> Sequence[Node] | None:
-        if self._cluster is None:
+        if self._cluster is None or self._ray_places:
             return None
-        taken: dict[str, list[Share]] = defaultdict(list)
-        for running in self._running.values():
-            for node_id, share in zip(running.assignment.nodes, running.need.shares, strict=True):
-                taken[node_id].append(share)
-        nodes = self._cluster.nodes(taken)
+        nodes = self._cluster.nodes(self._taken())
         for sick in self._conductor.newly_sick(nodes):
             name = self._cluster.name_of(sick.node_id)
             self._store.add_quarantine(name, sick.reason)
             self.tell(NodeQuarantined(name, sick.reason))
         return nodes
+
+    def _taken(self) -> Mapping[str, Sequence[Share]]:
+        """What the running trials hold, by node."""
+        taken: dict[str, list[Share]] = defaultdict(list)
+        for running in self._running.values():
+            for node_id, share in zip(running.assignment.nodes, running.need.shares, strict=True):
+                taken[node_id].append(share)
+        return taken
+
+    def _look_for_waits(self, nodes: Sequence[Node] | None) -> None:
+        cluster = self._cluster
+
+        def find() -> Need | None:
+            if cluster is None or nodes is None:
+                return None if cluster is None else cluster.held_up_in_ray()
+            return self._conductor.held_up(self.spent(), nodes, cluster.unshared(self._taken()))
+
+        self._held_up.look(find, lambda need: () if cluster is None else cluster.holders(need))
 
     def _lacks_a_node(self, running: _Running) -> bool:
         cluster = self._cluster

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from autotuner.metrics.request import PointRun
 from autotuner.results.records import FailureRecord, RungRecord, TrialEnd, TrialRecord, Usage
+from autotuner.results.waits import Wait
 
 
 class TrialStore(Protocol):
@@ -36,6 +37,10 @@ class TrialStore(Protocol):
 
     def note_failure(self, record: FailureRecord) -> None:
         """Keeps a failure that ends no trial: it is repeated elsewhere."""
+        ...
+
+    def set_wait(self, trial_id: str, wait: Wait | None) -> None:
+        """What the trial waits for now, told anew when who holds it changes; ``None``: for nothing any more."""
         ...
 
     def set_usage(self, trial_id: str, usage: Usage, node: str) -> None:

@@ -6,7 +6,7 @@ when something is free, further ones only while none of those that wait fits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from autotuner.results.records import Phase
@@ -74,6 +74,15 @@ class WaitingLine:
         for overtaken in self._places[:index]:
             overtaken.overtaken += 1
         return replace(taken.assignment, nodes=start.nodes), taken.need
+
+
+def held_up(needs: Iterable[Need], nodes: Sequence[Node], alone: Sequence[Node]) -> Need | None:
+    """The first need that fits on no node, and would on the same nodes ``alone``, where nobody else holds anything."""
+    for need in dict.fromkeys(needs):
+        asked = [Waiting("", need)]
+        if place(asked, nodes) is None and place(asked, alone) is not None:
+            return need
+    return None
 
 
 def _place(places: Sequence[_Place], nodes: Sequence[Node]) -> Start | None:

@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from autotuner.errors import CapacityError, InfrastructureError
 from autotuner.servers import CoreLease
+from autotuner.servers.core_holder import CoreHolder, core_holders
 from autotuner.servers.ports import is_free, is_listened_on, lease_port, listens
 
 ALLOWED = range(4)  # lock files only: nothing is pinned here
@@ -71,6 +73,32 @@ def test_cores_stay_leased_while_a_child_holds_them(own_locks: Path) -> None:
         child.communicate()
     with CoreLease(1, timeout_s=1, allowed=[0]):
         pass
+
+
+def test_who_waits_for_cores_is_told_who_holds_them(own_locks: Path) -> None:
+    holder = CoreHolder("quick", "0003", "/data/quick", 4711)
+    one = CoreLease(3, timeout_s=1, allowed=ALLOWED, holder=holder).__enter__()
+    other = CoreLease(1, timeout_s=1, allowed=ALLOWED).__enter__()
+    told: list[dict[CoreHolder | None, int]] = []
+
+    def tell(holders: Mapping[CoreHolder | None, int]) -> None:
+        told.append(dict(holders))
+        (other if len(told) == 1 else one).close()
+
+    with CoreLease(4, timeout_s=60, allowed=ALLOWED, holder=CoreHolder("next", "0000"), tell=tell) as lease:
+        assert len(lease.cores) == 4
+        assert told == [{holder: 3, None: 1}, {holder: 3}], "and again when it has changed"
+        assert core_holders(own_locks / f"autotuner-{os.getuid()}" / "cores", ALLOWED) == {
+            CoreHolder("next", "0000"): 4
+        }
+    assert core_holders(own_locks / f"autotuner-{os.getuid()}" / "cores", ALLOWED) == {}, "what is written is of old"
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b'{"study": "x"}', b"\xff", b'{"study": "x", "trial_id": "1", "new": 2}']
+)
+def test_a_lock_file_that_tells_nothing_names_nobody(text: bytes) -> None:
+    assert CoreHolder.read(text) is None
 
 
 def test_ports_are_leased_once_and_free(own_locks: Path) -> None:

@@ -19,7 +19,7 @@ from autotuner.tuning import cluster as cluster_module
 from autotuner.tuning.cluster import Cluster, accelerator_of
 from autotuner.tuning.cluster_checks import nodes_without_secrets
 from autotuner.tuning.node_tasks import on_every_node
-from autotuner.tuning.placement_policy import Node, Share
+from autotuner.tuning.placement_policy import Need, Node, Share
 from benchmarks.raylets import NodeKind, Raylets, raylets
 from tests.e2e.studies import wait_until
 
@@ -85,6 +85,62 @@ def test_what_others_hold_is_not_free(cluster: Cluster, nodes: Raylets) -> None:
         wait_until(lambda: gpus(cluster)[H100].free_gpus == 1, "the other job's GPUs to be seen", 30)
         other.communicate()
     wait_until(lambda: gpus(cluster)[H100].free_gpus == 4, "them to be free again", 30)
+
+
+_NAMED_JOB = """
+import sys, ray
+from ray.job_config import JobConfig
+told = JobConfig(metadata={"autotuner_study": "llama", "autotuner_folder": "/data/llama"})
+ray.init(address=sys.argv[1], job_config=told, log_to_driver=False, logging_level="ERROR")
+group = ray.util.placement_group([{"GPU": 1, "CPU": 1}], name="training")
+assert group.wait(30)
+@ray.remote(num_gpus=2, num_cpus=0)
+class Trainer:
+    def up(self): ...
+trainer = Trainer.remote()
+ray.get(trainer.up.remote())
+@ray.remote(num_gpus=3, num_cpus=0)
+def task(): sys.stdin.read()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_who_holds_what_others_hold(cluster: Cluster, nodes: Raylets) -> None:
+    command = [sys.executable, "-c", _NAMED_JOB, nodes.address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        wait_until(lambda: sum(node.free_gpus for node in cluster.nodes()) == 3, "the other job's GPUs to be seen", 30)
+        found = cluster.holders(Need((Share(1, 1.0),)))
+        assert sum(holder.gpus for holder in found) == 3
+        assert {(h.study, h.folder, h.pid) for h in found} == {("llama", "/data/llama", None)}
+        assert {name for h in found for name in h.placement_groups} == {"training"}
+        assert {name for h in found for name in h.actors} == {"Trainer"}
+        assert all(nodes.address in h.entrypoint and h.job_id for h in found)
+        of_h100 = cluster.holders(Need((Share(1, 1.0),), H100))
+        assert {h.node for h in of_h100} <= {cluster.name_of(gpus(cluster)[H100].node_id)}
+        other.communicate()
+    wait_until(lambda: not cluster.holders(Need((Share(1, 1.0),))), "nobody to hold anything", 30)
+
+
+def test_what_waits_in_ray_for_what_others_hold(cluster: Cluster, nodes: Raylets) -> None:
+    command = [sys.executable, "-c", _OTHER_JOB, nodes.address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        wait_until(lambda: gpus(cluster)[H100].free_gpus == 1, "the other job's GPUs to be seen", 30)
+        too_large = placement_group([{"GPU": 100}])
+        mine = placement_group([{"GPU": 4, "CPU": 1}])
+        try:
+            held = wait_until(cluster.held_up_in_ray, "it to wait", 30)
+            assert held == Need((Share(4, 1.0),)), "and not the one that fits on no node at all"
+            other.communicate()
+            assert mine.wait(30)
+            assert cluster.held_up_in_ray() is None
+        finally:
+            remove_placement_group(mine)
+            remove_placement_group(too_large)
 
 
 def test_work_is_done_once_on_every_node(nodes: Raylets) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from autotuner.errors import Failure
 from autotuner.results import OutputFolder, resolved_yaml
-from autotuner.results.records import Hold, Phase, TrialRecord, TrialState
+from autotuner.results.records import Hold, Phase, StudyStatus, TrialRecord, TrialState
+from autotuner.results.waits import Holder, Wait
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.budget import Budget, Spent
@@ -23,6 +25,7 @@ from autotuner.tuning.events import (
     TrialEnded,
     TrialRepeated,
     TrialStarted,
+    Waiting,
 )
 from autotuner.tuning.placement_policy import Need, Node, Share
 from autotuner.tuning.store_actor import StoreService
@@ -359,3 +362,107 @@ def test_the_wall_clock_ends_it(tmp_path: Path) -> None:
     assert scene.run.next("ray1") is Pause.FINISHED
     assert (scene.run.finished, scene.run.stop_reason) == (True, "budget: wall_clock_h")
     assert Phase.SEARCH not in {event.phase for event in scene.seen.events if isinstance(event, TrialStarted)}
+
+
+class OthersHold:
+    """A cluster of one node, on which others hold ``held`` CPUs."""
+
+    def __init__(self, held: float) -> None:
+        self.held = held
+        self.asked = 0
+
+    def nodes(self, taken: Mapping[str, Sequence[Share]]) -> Sequence[Node]:
+        return self._node(taken, self.held)
+
+    def unshared(self, taken: Mapping[str, Sequence[Share]]) -> Sequence[Node]:
+        return self._node(taken, 0.0)
+
+    def _node(self, taken: Mapping[str, Sequence[Share]], held: float) -> Sequence[Node]:
+        return [Node("a", "", 0, 2.0, 0, 2.0 - held - sum(share.cpus for share in taken.get("a", ())))]
+
+    def holders(self, _: Need) -> Sequence[Holder]:
+        self.asked += 1
+        return [Holder("host/a", cpus=self.held, job_id="01000000")]
+
+    def held_up_in_ray(self) -> Need | None:
+        return Need((Share(0, 2.0),)) if self.held else None
+
+    def name_of(self, node_id: str) -> str:
+        return node_id
+
+    def is_alive(self, _: str) -> bool:
+        return True
+
+
+def waiting_run(path: Path, others: OthersHold, *, ray_places: bool = False) -> tuple[Scene, StudyRun]:
+    scene = Scene(path)
+    conductor = Conductor(
+        rules(trials=2, confirm=0), CountingProposer(), Budget(), need_of=lambda _: Need((Share(0, 2.0),))
+    )
+    run = StudyRun(
+        conductor,
+        scene.store,
+        [scene.seen],
+        scene.clock,
+        lambda _: Need((Share(0, 2.0),)),
+        Spent(),
+        lambda: None,
+        others,
+        ray_places=ray_places,
+    )
+    return scene, run
+
+
+def waits_told(scene: Scene) -> list[tuple[Wait, ...]]:
+    return [event.waits for event in scene.seen.events if isinstance(event, Waiting)]
+
+
+def test_what_others_hold_is_told_and_stored_until_the_trial_can_start(tmp_path: Path) -> None:
+    others = OthersHold(2.0)
+    scene, run = waiting_run(tmp_path / "study", others)
+    for _ in range(3):
+        scene.clock.now_s += 3
+        assert run.next("ray0") is Pause.WAIT
+    wait = Wait("", "2 CPU", scene.clock.epoch_s() - 6, (Holder("host/a", cpus=2.0, job_id="01000000"),))
+    assert waits_told(scene) == [(wait,)], "once, though it lasts; found twice before it is believed"
+    assert scene.store.waits() == [wait]
+    others.held = 0.0
+    assert isinstance(run.next("ray0"), Assignment)
+    scene.clock.now_s += 3
+    assert run.next("ray1") is Pause.WAIT, "for the study's own trial"
+    assert waits_told(scene) == [(wait,), ()]
+    assert scene.store.waits() == []
+
+
+def test_what_a_trial_tells_of_its_own_wait_is_told_too(tmp_path: Path) -> None:
+    scene, run = waiting_run(tmp_path / "study", OthersHold(0.0))
+    assert isinstance(run.next("ray0"), Assignment)
+    wait = Wait("0000", "2 CPU", 1.0, (Holder("host/a", cpus=2.0, study="other"),))
+    scene.store.set_wait("0000", wait)
+    scene.clock.now_s += 3
+    run.next("ray1")
+    run.trial_ended("ray0", actor_lost=False)
+    scene.clock.now_s += 3
+    run.next("ray1")
+    assert waits_told(scene)[0] == (wait,)
+    assert scene.store.waits() == [], "its trial is over"
+
+
+def test_where_ray_places_trials_what_waits_in_ray_is_told(tmp_path: Path) -> None:
+    scene, run = waiting_run(tmp_path / "study", OthersHold(2.0), ray_places=True)
+    assert isinstance(run.next("ray0"), Assignment)
+    for _ in range(3):
+        scene.clock.now_s += 3
+        run.hold_gpus(set())
+    [[wait]] = waits_told(scene)
+    assert (wait.trial_id, wait.wants) == ("", "2 CPU")
+
+
+def test_nothing_is_waited_for_once_a_study_has_ended_or_is_taken_up_again(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "study")
+    scene.store.set_wait("", Wait("", "2 CPU", 1.0))
+    scene.store.end_study(StudyStatus.INTERRUPTED, "interrupted")
+    assert scene.store.waits() == []
+    scene.store.set_wait("", Wait("", "2 CPU", 1.0))
+    again = StoreService(str(tmp_path / "study"), resolved_yaml(study(), "s1"), "s1", "t")
+    assert again.waits() == []

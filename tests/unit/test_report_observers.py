@@ -15,8 +15,9 @@ from autotuner.errors import Failure
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.report import TensorBoardObserver, make_progress
 from autotuner.report.progress import Progress
-from autotuner.report.terminal import LineProgress, LiveProgress
+from autotuner.report.terminal import LineProgress, LiveProgress, _head
 from autotuner.results.records import Phase, TrialState
+from autotuner.results.waits import Holder, Wait
 from autotuner.scoring.score import Score
 from autotuner.tuning.events import (
     Event,
@@ -26,6 +27,7 @@ from autotuner.tuning.events import (
     StudyStarted,
     TrialEnded,
     TrialStarted,
+    Waiting,
 )
 from tests.scores import made_score
 
@@ -204,3 +206,27 @@ def test_time_left_follows_the_pace_and_the_budget() -> None:
     assert progress.left_s == 150
     clock.now += 800
     assert progress.left_s == 100
+
+
+def test_a_wait_is_told_once_and_its_end_too() -> None:
+    stream = io.StringIO()
+    terminal = LineProgress(stream, Clock())
+    terminal.on_event(started())
+    terminal.on_event(Waiting((Wait("", "2 CPU", 0.0, (Holder("a", cpus=2, job_id="01000000"),)),)))
+    terminal.on_event(Waiting(()))
+    told = [line.partition("] ")[2] for line in stream.getvalue().splitlines()[1:]]
+    assert told == [
+        "the next trial waits for 2 CPU, which others hold: Ray job 01000000 holds 2 CPU on a",
+        "nothing is waited for any more",
+    ]
+
+
+def test_a_live_table_shows_what_is_waited_for() -> None:
+    progress = Progress(Clock())
+    progress.see(started())
+    progress.see(Waiting((Wait("0003", "2 CPU", 0.0),)))
+    screen = Console(file=io.StringIO(), width=120)
+    screen.print(_head(progress))
+    progress.see(Waiting(()))
+    assert "trial 0003 waits for 2 CPU, which others hold" in screen.file.getvalue()  # type: ignore[attr-defined]
+    assert progress.waits == ()

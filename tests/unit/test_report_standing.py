@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from rich.console import Console
 
 from autotuner.metrics import LoadKind, LoadLevel
 from autotuner.report.standing import standing_text, standing_view
+from autotuner.report.waiting import holder_text, wait_text
 from autotuner.results.account import Account, LifeSpent
 from autotuner.results.driver import Driver, DriverState
 from autotuner.results.progress import Doing, RunningTrial, Standing, StudyProgress
 from autotuner.results.records import Phase, QuarantineRecord, TrialState
+from autotuner.results.waits import Holder, Wait
 from autotuner.scoring import Score
 from autotuner.scoring.select import Choice
 from autotuner.servers.tags import Owner
@@ -71,6 +74,17 @@ def progress(**changes: Any) -> StudyProgress:
         "stop_reason": "",
     }
     return StudyProgress(**values | changes)
+
+
+TRAINING = Holder(
+    "node-a/1234",
+    gpus=8,
+    cpus=4,
+    job_id="03000000",
+    submission_id="raysubmit_x",
+    entrypoint="python train.py",
+    placement_groups=("training",),
+)
 
 
 def shown(told: StudyProgress) -> str:
@@ -170,3 +184,44 @@ def test_what_came_from_elsewhere_is_text_and_no_markup() -> None:
 def test_a_crowd_is_cut_and_counted() -> None:
     text = shown(progress(running=tuple(running(f"{n:04}") for n in range(100))))
     assert "and 60 more" in text
+
+
+def test_what_a_study_waits_for_stands_with_who_holds_it_before_any_trial_has_begun() -> None:
+    text = " ".join(shown(progress(phase=None, waits=(Wait("", "4 GPU of H100-80GB", NOW - 90, (TRAINING,)),))).split())
+    assert "waits the next trial waits for 4 GPU of H100-80GB, which others hold: " in text
+    assert "Ray job 03000000 (raysubmit_x): python train.py holds 8 GPU and 4 CPU on node-a/1234" in text
+    assert "in placement group training; for 1 min 30 s by now" in text
+
+
+@pytest.mark.parametrize(
+    ("holder", "told"),
+    [
+        (
+            Holder("a", cpus=2, study="quick", trial_id="0003", folder="/data/quick", pid=4711),
+            "trial 0003 of study quick (/data/quick), process 4711, holds 2 CPU on a",
+        ),
+        (
+            Holder("a", gpus=1, study="llama", job_id="02000000", submission_id="s", actors=("llama-0001…",)),
+            "study llama, Ray job 02000000 (s) holds 1 GPU on a",
+        ),
+        (
+            Holder("a", gpus=0.5, job_id="02000000", actors=("T", "U")),
+            "Ray job 02000000 holds 0.5 GPU on a by actor T, U",
+        ),
+        (Holder("a", gpus=3), "somebody whom nothing names holds 3 GPU on a"),
+    ],
+)
+def test_who_holds_something_in_words(holder: Holder, told: str) -> None:
+    assert holder_text(holder) == told
+
+
+def test_of_many_holders_a_few_are_told() -> None:
+    told = wait_text(Wait("0004", "2 CPU", NOW, tuple(Holder(f"n{i}", cpus=1) for i in range(9))))
+    assert told.startswith("trial 0004 waits for 2 CPU, which others hold: ")
+    assert told.endswith("on n3; and 5 more")
+
+
+def test_what_is_waited_for_survives_json() -> None:
+    wait = Wait("", "4 GPU", NOW, (TRAINING, Holder("b", cpus=1.5, pid=3)))
+    assert Wait.from_dict(json.loads(json.dumps(wait.as_dict()))) == wait
+    assert progress(waits=(wait,)).as_dict()["waiting"] == [wait.as_dict()]

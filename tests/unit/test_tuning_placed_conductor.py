@@ -243,3 +243,47 @@ def test_a_node_that_an_earlier_life_put_in_quarantine_gets_no_trial() -> None:
     assert isinstance(started, Assignment)
     assert started.nodes == ("b",)
     assert conductor.newly_sick(nodes) == [], "it was told then"
+
+
+def held_by_others(world: World, gpus: int) -> None:
+    """So many GPUs of each node are somebody else's."""
+    world.nodes = {name: replace(node, free_gpus=node.gpus - gpus) for name, node in world.nodes.items()}
+
+
+def alone(world: World) -> list[Node]:
+    """The nodes as they would be without the others."""
+    return [
+        replace(node, free_gpus=node.free_gpus + world.nodes[node.node_id].gpus - free) for node, free in pairs(world)
+    ]
+
+
+def pairs(world: World) -> list[tuple[Node, int]]:
+    return [(node, world.nodes[node.node_id].free_gpus) for node in world.free()]
+
+
+def test_a_cluster_that_others_hold_is_waited_for() -> None:
+    world = World([2, 2])
+    held_by_others(world, 2)
+    assert world.start() is Pause.WAIT, "not finished: its first trial waits"
+    assert world.conductor.held_up(NOTHING, world.free(), alone(world)) == need_of(Config({}))
+    held_by_others(world, 0)
+    assert world.start_all()[0] == "0000"
+    assert world.conductor.held_up(NOTHING, world.free(), alone(world)) is None, "what is left is its own trials'"
+
+
+def test_a_trial_too_large_for_what_others_leave_is_held_up() -> None:
+    world = World(
+        [4], proposer=CountingProposer(size=5, learns=False), given=rules(trials=5, max_running=None, confirm=0)
+    )
+    held_by_others(world, 1)
+    assert world.start_all()
+    held = world.conductor.held_up(NOTHING, world.free(), alone(world))
+    assert held is not None
+    assert held.shares[0].gpus in (1, 2, 3, 4)
+
+
+def test_a_study_that_may_run_no_more_at_a_time_is_not_held_up() -> None:
+    world = World([2, 2], given=rules(trials=20, max_running=1, confirm=0))
+    held_by_others(world, 1)
+    assert world.start_all() == ["0000"]
+    assert world.conductor.held_up(NOTHING, world.free(), alone(world)) is None
