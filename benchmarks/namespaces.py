@@ -24,7 +24,7 @@ import psutil
 from autotuner.servers.node_label import ACCELERATOR_LABEL
 from benchmarks.raylets import NodeKind, count_nodes, count_placement_groups
 
-_HUB_IP = "198.18.0.1"
+HUB_IP = "198.18.0.1"
 _PORT = 6379
 _RAY = str(Path(sys.executable).with_name("ray"))
 _UP_WITHIN_S = 60.0
@@ -58,7 +58,7 @@ class NamespacedRaylets:
 
     @property
     def address(self) -> str:
-        return f"{_HUB_IP}:{_PORT}"
+        return f"{HUB_IP}:{_PORT}"
 
     def node_of(self, pid: int) -> int:
         """The node on which a process runs."""
@@ -78,7 +78,7 @@ class NamespacedRaylets:
     def join(self, node: int) -> None:
         """The raylet learns that it was declared dead, and ends itself and what it runs."""
         _ip("link", "set", f"v{node}", "up")
-        _ip("route", "replace", _ip_of(node), "dev", f"v{node}", "src", _HUB_IP)
+        _ip("route", "replace", _ip_of(node), "dev", f"v{node}", "src", HUB_IP)
 
     def start_node(self, node: int, kind: NodeKind) -> None:
         """Starts the node's raylet; one that was there before has some time to end itself."""
@@ -95,7 +95,7 @@ class NamespacedRaylets:
         return count_placement_groups(self.address)
 
     def _start_head(self) -> None:
-        head = ["start", "--head", f"--port={_PORT}", f"--node-ip-address={_HUB_IP}", "--block", "--num-cpus=0"]
+        head = ["start", "--head", f"--port={_PORT}", f"--node-ip-address={HUB_IP}", "--block", "--num-cpus=0"]
         self._ray(None, [*head, "--num-gpus=0", "--include-dashboard=false", f"--temp-dir={self.folder}"])
 
     def _ray(self, namespace: str | None, words: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -114,7 +114,7 @@ def namespaces(count: int) -> Iterator[str]:
     hub = f"at{os.getpid()}"
     with ExitStack() as held:
         _add(held, hub)
-        subprocess.run(["ip", "-n", hub, "addr", "add", f"{_HUB_IP}/32", "dev", "lo"], check=True)
+        subprocess.run(["ip", "-n", hub, "addr", "add", f"{HUB_IP}/32", "dev", "lo"], check=True)
         for node in range(count):
             name = f"{hub}n{node}"
             _add(held, name)
@@ -124,7 +124,7 @@ def namespaces(count: int) -> Iterator[str]:
                 [hub, "link", "set", f"v{node}", "up"],
                 [name, "addr", "add", f"{_ip_of(node)}/32", "dev", "eth0"],
                 [name, "link", "set", "eth0", "up"],
-                [hub, "route", "add", _ip_of(node), "dev", f"v{node}", "src", _HUB_IP],
+                [hub, "route", "add", _ip_of(node), "dev", f"v{node}", "src", HUB_IP],
                 [name, "route", "add", "198.18.0.0/24", "dev", "eth0", "src", _ip_of(node)],
             ):
                 subprocess.run(["ip", "-n", *words], check=True)
@@ -186,7 +186,7 @@ def _ip(*words: str) -> None:
 
 
 def _head_is_up() -> bool:
-    command = [_RAY, "health-check", f"--address={_HUB_IP}:{_PORT}"]
+    command = [_RAY, "health-check", f"--address={HUB_IP}:{_PORT}"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
