@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,9 +80,11 @@ def _look_into(path: Path) -> sqlite3.Connection:
 
 def _rolled_back_copy(path: Path) -> sqlite3.Connection:
     """The database in memory, as it was before the write that was cut off."""
+    from autotuner.servers.work_folder import work_folder  # late: loads all launchers
+
     journal = path.with_name(f"{path.name}-journal")
-    with tempfile.TemporaryDirectory(prefix="autotuner-") as folder:
-        copy = Path(folder) / path.name
+    with work_folder() as folder:
+        copy = folder / path.name
         if journal.exists():
             copy.with_name(journal.name).write_bytes(journal.read_bytes())
         copy.write_bytes(path.read_bytes())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -23,13 +22,15 @@ def write_snapshot(folder: OutputFolder, target: BinaryIO) -> None:
     ended rung of the copy has its own. A log that grows is cut where it ended when its turn came. Raises
     FolderError for a folder that is no study's.
     """
+    from autotuner.servers.work_folder import work_folder  # late: loads all launchers
+
     folder.load_study()
     with (
-        tempfile.TemporaryDirectory(prefix="autotuner-") as place,
+        work_folder() as place,
         tarfile.open(fileobj=target, mode="w:gz", compresslevel=6) as archive,
     ):
         if folder.database.is_file():
-            copy = Path(place) / folder.database.name
+            copy = place / folder.database.name
             copy_sqlite(folder.database, copy)
             archive.add(copy, arcname=folder.database.name)
         for path in _files(folder):

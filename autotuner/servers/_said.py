@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from autotuner.errors import ServerLostError
 from autotuner.servers.rank_starter import inherited_env
 from autotuner.servers.supervision import RankProcess, Supervision
+from autotuner.servers.work_folder import work_folder
 
 _POLL_S = 0.02
 _MOST_BYTES = 8 * 2**20  # a help text has some 200 kB
@@ -21,8 +21,7 @@ def said(make: Callable[[Path, Path], RankProcess], timeout_s: float, grace_s: f
 
     What is still there after ``timeout_s`` seconds has ``grace_s`` more from SIGTERM to SIGKILL.
     """
-    with tempfile.TemporaryDirectory(prefix="autotuner-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with work_folder() as folder:
         log = folder / "said.log"
         rank = make(folder, log)
         supervision = Supervision(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from autotuner.servers.near_cores import cores_near
 from autotuner.servers.prefetch import FetchOrder
 from autotuner.servers.share import LOOPBACK
 from autotuner.servers.telemetry import WatchTarget
+from autotuner.servers.work_folder import work_folder
 from autotuner.study.model import EndpointLauncher, Study
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.core_wait import CoreWait, core_holder
@@ -108,9 +108,7 @@ class TrialLaunch:
     def _launch(self, deployment: Deployment) -> Live:
         launch_id = self._store.begin_launch(self._assignment.trial_id, self._place.node, self._place.accelerator)
         with contextlib.ExitStack() as held:
-            # What a container has written there may be root's alone to remove.
-            folder = tempfile.TemporaryDirectory(prefix="autotuner-", ignore_cleanup_errors=True)
-            work_dir = Path(held.enter_context(folder))
+            work_dir = held.enter_context(work_folder(self._place.tags))
             log_dir = self._place.log_dir
             if log_dir is None:
                 log_dir = work_dir / "logs"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from autotuner.servers.make import make_starter
 from autotuner.servers.near_cores import cores_near
 from autotuner.servers.prefetch import FetchOrder, prefetch
 from autotuner.servers.share import BoundRank, Ground, LocalShare, ShareState
+from autotuner.servers.work_folder import work_folder
 from autotuner.tuning.assignment import Assignment
 from autotuner.tuning.capacity import need_of
 from autotuner.tuning.job import StudyJob
@@ -59,9 +59,8 @@ class RankHost:
         self.close()
         reap()  # another study's leftovers may hold this node's GPUs
         job = self._job
-        # What a container has written there may be root's alone to remove.
-        temporary = tempfile.TemporaryDirectory(prefix="autotuner-", ignore_cleanup_errors=True)
-        work_dir = Path(self._held.enter_context(temporary))
+        own_tags = tags(job.study_id, self._trial_id, job.owner)
+        work_dir = self._held.enter_context(work_folder(own_tags))
         folder = OutputFolder(Path(job.out_dir))
         is_here = folder.takes_logs_of(job.study_id)
         log_dir = folder.trial_logs(self._trial_id) if is_here else work_dir / "logs"
@@ -71,7 +70,7 @@ class RankHost:
             launch_id=launch_id,
             log_dir=log_dir,
             work_dir=work_dir,
-            tags=tags(job.study_id, self._trial_id, job.owner),
+            tags=own_tags,
             gpu_ids=self._gpu_ids,
             cores=cores_near(self._gpu_ids),
             meeting_host=ray.util.get_node_ip_address(),

@@ -196,9 +196,10 @@ class Ended:
 
 
 def assert_nothing_left(place: Workplace, *folders: Path, agents_too: bool = True) -> None:
-    """No process, port or lock of these studies is left, and none that this workplace's commands started.
+    """No process, port, lock or work folder of these studies is left, and none that this workplace's commands started.
 
-    Ray's agents take a minute to end after a kill -9 of the driver: unless ``agents_too`` they may be there yet.
+    Ray's agents take a minute to end after a kill -9 of the driver: unless ``agents_too`` they may be there yet, and
+    the folders that the next life's reaper removes.
     """
     ids = [study for folder in folders if (study := OutputFolder(folder).study_id)]
     wait_until(lambda: not any(living(STUDY, study) for study in ids), "servers to end", _GONE_WITHIN_S)
@@ -208,6 +209,7 @@ def assert_nothing_left(place: Workplace, *folders: Path, agents_too: bool = Tru
 
     wait_until(are_gone, f"the end of {place.left()}", _GONE_WITHIN_S)
     assert not locked_files(place.folder)
+    assert not agents_too or not list(place.folder.glob("autotuner-*/.owner.json"))
     assert not [port for port in leased_ports(place.folder) if is_listened_on("127.0.0.1", port)]
 
 

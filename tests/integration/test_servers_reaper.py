@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
@@ -84,3 +85,71 @@ def test_nothing_is_known_of_an_owner_in_another_pid_namespace(mark: str, sleepe
 @pytest.mark.parametrize("text", ["", "host", "host:1", "host:x:1", ":1:2", "host:1:", "host:1:2:x", "host:1:2:3:4"])
 def test_what_is_no_owner_is_told(text: str) -> None:
     assert Owner.parse(text) is None
+
+
+_WORKER = """
+import sys
+from autotuner.servers import owner_tag, tags
+from autotuner.servers.work_folder import work_folder
+with work_folder(tags(sys.argv[1], "0007", owner_tag())) as folder:
+    (folder / "logs").mkdir()
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+class Workers:
+    """Processes that hold a work folder each, until they are killed or told to end."""
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def start(self, mark: str) -> tuple[subprocess.Popen[str], Path]:
+        command = [sys.executable, "-c", _WORKER, mark]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        assert process.stdout is not None
+        return process, Path(process.stdout.readline().strip())
+
+
+@pytest.fixture
+def workers(own_locks: Path) -> Iterator[Workers]:
+    found = Workers()
+    yield found
+    for process in found.processes:
+        process.kill()
+        process.communicate()
+
+
+def test_the_work_folder_of_a_killed_process_is_removed_and_no_other(
+    mark: str, workers: Workers, own_locks: Path
+) -> None:
+    killed, left = workers.start(mark)
+    _, held = workers.start(mark)
+    ended, gone = workers.start(mark)
+    others = own_locks / "autotuner-of-others"
+    others.mkdir()
+    (own_locks / "autotuner-link").symlink_to(left)
+    ended.communicate()
+    assert not gone.exists()
+    assert find_leftovers(mark) == []
+    killed.kill()
+    killed.wait()
+    assert left.stat().st_mode & 0o777 == 0o700
+
+    found = find_leftovers(mark)
+    assert [(one.folder, one.study, one.trial, one.pid) for one in found] == [(str(left), mark, "0007", 0)]
+    assert reap(mark) == found
+    assert not left.exists()
+    assert held.is_dir()
+    assert others.is_dir()
+    assert reap(mark) == []
+
+
+def test_a_folder_whose_note_is_not_ours_to_read_is_left_alone(mark: str, own_locks: Path) -> None:
+    for number, text in enumerate(["", "[]", '{"AUTOTUNER_HOLDER": 7}', "\0"]):
+        folder = own_locks / f"autotuner-{number}"
+        folder.mkdir()
+        (folder / ".owner.json").write_text(text, encoding="utf-8")
+    assert [left for left in reap() if left.folder] == []
+    assert len(list(own_locks.glob("autotuner-*"))) == 4

@@ -33,6 +33,6 @@ def handle(arguments: argparse.Namespace) -> int:
         print("nothing was left behind")
     else:
         title = "would be ended" if arguments.dry_run else "ended"
-        rows = [(node, f.container or f.pid, f.study, f.trial, f.command) for node, f in found]
-        print_table(("node", "pid or container", "study", "trial", "command"), rows, title)
+        rows = [(node, f.container or f.folder or f.pid, f.study, f.trial, f.command) for node, f in found]
+        print_table(("node", "pid, container or folder", "study", "trial", "command"), rows, title)
     return 0

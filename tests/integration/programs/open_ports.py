@@ -24,7 +24,8 @@ def main(address: str | None) -> None:
     with ray_session(address), socket.create_server(("", 0)) as control:
         actor = trial.remote()
         ray.get(actor.is_there.remote())
-        listening = {c.laddr.port for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+        sockets = (c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+        listening = {one.laddr.port for one in sockets if one.laddr}
         known = control.getsockname()[1]
         sys.stdout.write(json.dumps([known, *sorted(listening - {known})]) + "\n")
         sys.stdout.flush()
@@ -32,4 +33,4 @@ def main(address: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main(*(sys.argv[1:] or [None]))
+    main(sys.argv[1] if len(sys.argv) > 1 else None)
