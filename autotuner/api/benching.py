@@ -10,6 +10,7 @@ from typing import Any
 from autotuner.benchmark import BenchOptions
 from autotuner.benchmark import bench as drive
 from autotuner.metrics import LoadLevel, MeasureContext, Measurement, PointRun, RequestError, goodput_limits, measure
+from autotuner.study.extra_body import refuse_set_already
 from autotuner.study.model import Slo, Workload
 
 _DETAIL_CHARS = 200
@@ -74,8 +75,10 @@ def bench(
     A server that is not there yet is waited for ``wait_s`` seconds (``waiting`` is told); ``insecure``: its certificate
     is taken as it is.
 
-    Raises WorkloadError, and InfrastructureError when the server does not answer.
+    Raises WorkloadError, StudyError for an ``extra_body`` with what the load sets itself, and InfrastructureError when
+    the server does not answer.
     """
+    refuse_set_already(workload.extra_body, "workload.extra_body")
     options = BenchOptions(
         workload=workload,
         model=model,

@@ -15,6 +15,7 @@ from autotuner.imports.draft import StudyDraft, study_name
 from autotuner.imports.flags import put_degrees, put_range, put_values
 from autotuner.imports.record import Recorder
 from autotuner.space.quantization import QUANTIZATION_PRESETS
+from autotuner.study.extra_body import extra_body_problems
 
 NAME = "inference-autotuner"
 WHAT = "a task of inference-autotuner (JSON)"
@@ -185,6 +186,9 @@ def _workload(source: Recorder, draft: StudyDraft) -> None:
     draft.put("chat", "workload", "api")
     body = source.section("additional_params")
     for name in body.names():
+        if (taken := next(extra_body_problems({name: None}), None)) is not None:
+            body.note((name,), body.get(name), taken.rule.removeprefix("can't be set: "))
+            continue
         draft.put(_number_of_text(body.get(name)), "workload", "extra_body", name, origin=body.key(name))
     levels = source.wholes("num_concurrency") or [1]
     draft.put({"concurrency": sorted(levels)}, "workload", "load", origin=source.key("num_concurrency"))

@@ -67,7 +67,7 @@ def _is_named_for(name: str, told: WeightFormat | None) -> bool:
         return True
     if told is None:
         return False
-    if wanted & {*re.findall(r"[a-z0-9]+", told.method), told.kind}:
+    if wanted & {*re.findall(r"[a-z0-9]+", told.method), *told.kinds}:
         return True
     # Other tools write weights that these algorithms made in formats of their own.
     return wanted <= _ALGORITHMS and told.method not in _ALGORITHMS and told.kind.startswith("int")

@@ -143,6 +143,8 @@ def _own_bits(facts: ModelFacts, *, experts: bool) -> float:
     own = facts.weight_format
     if own is None or (own.experts_only and not experts):
         return UNQUANTISED_BITS
+    if not experts and own.shared_bits is not None:
+        return own.shared_bits
     return own.bits if own.bits is not None else format_bits(own.kind) or _LEAST_WEIGHT_BITS
 
 

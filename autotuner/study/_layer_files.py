@@ -123,7 +123,7 @@ def _profile(name: str, key: str, folder: Path) -> Path:
 
 def _read(file: Path, source: str) -> dict[str, Any]:
     try:
-        data = parse_yaml(file.read_text(encoding="utf-8"), str(file), kinds=(_Content,))
+        data = parse_yaml(file.read_text(encoding="utf-8-sig"), str(file), kinds=(_Content,))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         rule = f"a YAML file that can be read ({file}: {reason})"

@@ -6,6 +6,7 @@ Names of keys as vLLM 0.27.0 looks them up (vllm/transformers_utils/model_arch_c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from autotuner.errors import StudyError
@@ -60,13 +61,13 @@ def facts_of_config(
         positions=limit,
         default_positions=default,
         dtype=fields.text("dtype", "torch_dtype") or text.text("dtype", "torch_dtype"),
-        weight_format=read_weight_format(config, text.raw, quantization),
         kv_lora_rank=text.count("kv_lora_rank"),
         qk_rope_head_dim=text.count("qk_rope_head_dim"),
         sliding_window=window,
         full_attention_layers=full_attention_layers(text.raw, own_family, layers, window),
         tie_word_embeddings=_tied(fields, text),
     )
+    facts = replace(facts, weight_format=read_weight_format(config, text.raw, quantization, facts))
     return count_parameters(facts, text.raw, own_family)
 
 

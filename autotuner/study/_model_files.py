@@ -33,7 +33,7 @@ def find_model(model_id: str, folder: Path) -> Path | None:
 def read_json(file: Path) -> Any:
     """Raises StudyError with the key ``model.id``."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         refuse(str(file), error.strerror, "a file that can be read")
     except (ValueError, RecursionError) as error:
@@ -77,7 +77,7 @@ def _hub_cache() -> Path:
 def _indexed(folder: Path) -> tuple[int, int | None] | None:
     """Bytes and, where the index says so, parameters."""
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return None
     metadata = index.get("metadata") if isinstance(index, Mapping) else None

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from autotuner.study.model_facts import WeightFormat
+from autotuner.study._compressed_tensors import METHOD, number_of, read_compressed_tensors, square_block
+from autotuner.study.model_facts import ModelFacts, WeightFormat
 
 _MODELOPT = {
     "FP8": ("fp8", 8.0),
@@ -25,9 +26,10 @@ _MODELOPT = {
 
 
 def read_weight_format(
-    config: Mapping[str, Any], text: Mapping[str, Any], beside: Mapping[str, Any] | None
+    config: Mapping[str, Any], text: Mapping[str, Any], beside: Mapping[str, Any] | None, facts: ModelFacts
 ) -> WeightFormat | None:
-    """``text`` is the part of ``config`` that makes text; ``beside`` the content of hf_quant_config.json."""
+    """``text`` is the part of ``config`` that makes text; ``beside`` the content of hf_quant_config.json; ``facts``
+    are the model's shapes."""
     given = next(
         (
             part[name]
@@ -43,8 +45,8 @@ def read_weight_format(
     producer = given.get("producer")
     if method.startswith("modelopt") or (isinstance(producer, Mapping) and producer.get("name") == "modelopt"):
         return _modelopt(given)
-    if method == "compressed-tensors":
-        return _compressed_tensors(given)
+    if method == METHOD:
+        return read_compressed_tensors(given, facts)
     if method in ("awq", "gptq", "gptqmodel", "auto-round", "intel/auto-round"):
         return _grouped("gptq" if method == "gptqmodel" else method, given)
     if method in ("fp8", "fbgemm_fp8"):
@@ -68,32 +70,9 @@ def _modelopt(given: Mapping[str, Any]) -> WeightFormat:
     return WeightFormat("modelopt", kind, bits, kv_cache=str(cache).lower() if cache else None)
 
 
-def _compressed_tensors(given: Mapping[str, Any]) -> WeightFormat | None:
-    """``None`` for a checkpoint that is only made sparse."""
-    groups = given.get("config_groups")
-    schemes = [group.get("weights") for group in groups.values()] if isinstance(groups, Mapping) else []
-    weights = next((scheme for scheme in schemes if isinstance(scheme, Mapping)), None)
-    if weights is None:
-        return None
-    bits, size = _number(weights.get("num_bits")), _number(weights.get("group_size"))
-    is_float = weights.get("type") == "float"
-    if bits is None:
-        return WeightFormat("compressed-tensors", "compressed-tensors")
-    kind = ("nvfp4" if bits == 4 else f"fp{bits:g}") if is_float else f"int{bits:g}"
-    scale_bits = 8 if kind == "nvfp4" else 16
-    block = weights.get("block_structure")
-    return WeightFormat(
-        "compressed-tensors",
-        kind,
-        bits + (scale_bits / size if size and size > 0 else 0),
-        block=_block(block),
-        kv_cache="fp8" if given.get("kv_cache_scheme") else None,
-    )
-
-
 def _grouped(method: str, given: Mapping[str, Any]) -> WeightFormat:
-    bits = _number(given.get("bits")) or _number(given.get("w_bit"))
-    size = _number(given.get("group_size")) or _number(given.get("q_group_size"))
+    bits = number_of(given.get("bits")) or number_of(given.get("w_bit"))
+    size = number_of(given.get("group_size")) or number_of(given.get("q_group_size"))
     if bits is None:
         return WeightFormat(method, method)
     return WeightFormat(method, f"int{bits:g}", bits + ((16 + bits) / size if size and size > 0 else 0))
@@ -101,16 +80,5 @@ def _grouped(method: str, given: Mapping[str, Any]) -> WeightFormat:
 
 def _fp8(method: str, given: Mapping[str, Any]) -> WeightFormat:
     block = given.get("weight_block_size")
-    shape = block if isinstance(block, list) and len(block) == 2 and all(map(_number, block)) else None
-    return WeightFormat(method, "fp8", 8 + (32 / (shape[0] * shape[1]) if shape else 0), block=_block(block))
-
-
-def _block(given: Any) -> int | None:
-    """The side at which matrices can be cut, where both sides of a block are the same."""
-    if isinstance(given, list) and len(given) == 2 and given[0] == given[1] and _number(given[0]):
-        return int(given[0])
-    return None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    shape = block if isinstance(block, list) and len(block) == 2 and all(map(number_of, block)) else None
+    return WeightFormat(method, "fp8", 8 + (32 / (shape[0] * shape[1]) if shape else 0), block=square_block(block))

@@ -10,6 +10,7 @@ from autotuner.errors import StudyError
 from autotuner.study import docker_words
 from autotuner.study._problem import Problem, nearest_name
 from autotuner.study.environment import environment_problems
+from autotuner.study.extra_body import extra_body_problems
 from autotuner.study.hardware_profiles import hardware_profiles
 from autotuner.study.model import (
     ConcurrencyLoad,
@@ -104,6 +105,7 @@ def _workload(study: Study) -> Iterator[Problem]:
         yield Problem("workload.scenario", None, "is required, or workload.scenarios", shows_value=False)
     if workload.scenario is not None and workload.scenarios:
         yield Problem("workload.scenarios", None, "give either scenario or scenarios, not both", shows_value=False)
+    yield from extra_body_problems(workload.extra_body)
 
 
 def _load(study: Study) -> Iterator[Problem]:
@@ -134,9 +136,6 @@ def _lora(study: Study) -> Iterator[Problem]:
         elif name == served:
             rule = "is the served model's own name: give the adapter another, or set model.served_name"
             yield Problem(f"workload.lora.adapters.{name}", name, rule)
-    if "model" in study.workload.extra_body:
-        rule = "would be asked for instead of the adapters of workload.lora: leave one out"
-        yield Problem("workload.extra_body.model", study.workload.extra_body["model"], rule)
 
 
 def _objectives(study: Study) -> Iterator[Problem]:

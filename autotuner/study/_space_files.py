@@ -77,7 +77,7 @@ def _read(name: str, index: int, folder: Path, engines: tuple[str, ...]) -> Spac
     key = f"space.include.{index}"
     file = _find(name, key, folder)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise _error(key, name, f"a YAML file that can be read ({file}: {reason})") from None

@@ -60,7 +60,7 @@ def hardware_profiles() -> tuple[HardwareProfile, ...]:
     """All GPU types that are known, by name."""
     found = []
     for file in (shipped_spaces() / "hardware").glob("*.yaml"):
-        data = parse_yaml(file.read_text(encoding="utf-8"), str(file))
+        data = parse_yaml(file.read_text(encoding="utf-8-sig"), str(file))
         lists = {key: tuple(data[key]) for key in ("aliases", "nvml_names") if key in data}
         found.append(validate(HardwareProfile, {**data, **lists}, prefix=f"hardware/{file.stem}"))
     return tuple(sorted(found, key=lambda profile: profile.name))

@@ -100,7 +100,7 @@ def load_slos(given: Sequence[str | Path]) -> Slo:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         reason = "is not UTF-8 text"
     except OSError as error:

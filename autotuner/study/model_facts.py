@@ -14,8 +14,10 @@ class WeightFormat:
 
     ``method`` is the name that config.json gives (awq, gptq, fp8, compressed-tensors, modelopt, mxfp4,
     bitsandbytes, gguf, …), ``kind`` the format of a number (fp8, int8, int4, nvfp4, mxfp4, q4_k, …). ``bits`` are
-    those of one quantised weight with its share of the scales, ``None`` where they are not known. Weights can be cut
-    among GPUs only at multiples of ``block``. ``kv_cache`` is the format that the KV cache has by default.
+    those of one quantised weight with its share of the scales, ``None`` where they are not known. Of a checkpoint of
+    several formats ``kind`` names each (``fp8 + nvfp4``), ``bits`` are an average, of the routed experts where there
+    are some, and ``shared_bits`` those of all other matrices where they differ. Weights can be cut among GPUs only at
+    multiples of ``block``. ``kv_cache`` is the format that the KV cache has by default.
     """
 
     method: str
@@ -24,6 +26,11 @@ class WeightFormat:
     block: int | None = None
     experts_only: bool = False
     kv_cache: str | None = None
+    shared_bits: float | None = None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(self.kind.split(" + "))
 
     @property
     def text(self) -> str:

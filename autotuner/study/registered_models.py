@@ -78,7 +78,7 @@ def _resolved(entries: Mapping[str, _Entry], name: str) -> RegisteredModel:
 def _texts() -> dict[Path, str]:
     """The files unread: most studies ask for one model."""
     files = sorted((shipped_spaces() / "model" / "known").glob("*.yaml"))
-    return {file: file.read_text(encoding="utf-8") for file in files}
+    return {file: file.read_text(encoding="utf-8-sig") for file in files}
 
 
 @cache

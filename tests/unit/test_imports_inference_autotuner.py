@@ -108,6 +108,13 @@ def test_text_of_numbers_is_sent_as_numbers(tmp_path: Path) -> None:
     assert study["workload"]["extra_body"] == {"temperature": 0.0, "top_k": 5, "stop": "END"}
 
 
+def test_what_the_load_sets_itself_is_told_and_left_out(tmp_path: Path) -> None:
+    benchmark = {"traffic_scenarios": ["D(10,5)"], "num_concurrency": [1]}
+    told = task(tmp_path, benchmark={**benchmark, "additional_params": {"max_tokens": 7, "top_k": 5}})
+    assert told.study["workload"]["extra_body"] == {"top_k": 5}
+    assert "benchmark.additional_params.max_tokens" in reasons(told)
+
+
 def test_several_scenarios_are_a_mix_and_said_to_be(tmp_path: Path) -> None:
     told = task(tmp_path, benchmark={"traffic_scenarios": ["D(10,5)", "U(1,9)/(2,4)"], "num_concurrency": [4, 1, 4]})
     assert told.study["workload"]["scenarios"] == [

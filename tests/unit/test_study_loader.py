@@ -85,10 +85,36 @@ def test_adapters_that_requests_could_not_name(load: Load, override: str, key: s
     assert refused(load, override, "model.served_name=tiny").key == key
 
 
-def test_a_model_named_in_extra_body_leaves_no_room_for_adapters(load: Load) -> None:
-    adapters = "workload.lora={adapters: {a: ./a}}"
-    assert refused(load, adapters, "workload.extra_body={model: x}").key == "workload.extra_body.model"
-    assert load("workload.extra_body={model: x}").study.workload.extra_body == {"model": "x"}
+@pytest.mark.parametrize(
+    ("key", "value", "nearest"),
+    [
+        ("stream", "false", None),
+        ("stream_options", "{}", None),
+        ("max_tokens", "5", "workload.scenario"),
+        ("max_completion_tokens", "5", "workload.scenario"),
+        ("n_predict", "5", "workload.scenario"),
+        ("messages", "[]", "workload.scenario"),
+        ("prompt", "x", "workload.scenario"),
+        ("model", "x", "model.served_name"),
+    ],
+)
+def test_extra_body_has_no_key_that_the_load_sets(load: Load, key: str, value: str, nearest: str | None) -> None:
+    error = refused(load, f"workload.extra_body={{temperature: 0, {key}: {value}}}")
+    assert (error.key, error.nearest) == (f"workload.extra_body.{key}", nearest)
+    assert len(error.problems) == 1
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text("\ufeffparameters: {threads: [1, 2]}\n", encoding="utf-8")
+    (tmp_path / "slo.yaml").write_text("\ufeffttft: {p90: 1s}\n", encoding="utf-8")
+    study = load("space.include=[./space.yaml]", text=f"\ufeff{STUDY}").study
+    assert study.space.parameters["threads"] == [1, 2]
+    assert [term.threshold_ms for _, _, term in load_slo(tmp_path / "slo.yaml").terms()] == [1000]
+
+
+def test_what_else_a_server_knows_is_sent(load: Load) -> None:
+    extra = {"temperature": 0.5, "min_tokens": 4, "ignore_eos": False, "seed": 1}
+    assert load(f"workload.extra_body={extra}".replace("False", "false")).study.workload.extra_body == extra
 
 
 def test_paths_inside_a_mix_are_relative_to_the_file_too(load: Load, tmp_path: Path) -> None:

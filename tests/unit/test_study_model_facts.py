@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotuner.errors import StudyError
+from autotuner.space.memory import weight_bytes
 from autotuner.study._model_config import facts_of_config
 from autotuner.study.model_facts import ModelFacts, WeightFormat, find_model_facts
 
@@ -118,7 +119,7 @@ def test_quantised_checkpoints_say_so(
 ) -> None:
     facts = facts_of(name)
     assert facts.quantization == method
-    experts_only = name == "gpt-oss-120b"
+    experts_only = name in ("gpt-oss-120b", "kimi-k2.5")
     assert facts.weight_format == WeightFormat(method, kind, bits, block, experts_only, kv_cache)
 
 
@@ -140,6 +141,74 @@ def test_other_ways_to_say_it(given: dict[str, Any], kind: str, bits: float | No
     found = facts_of("llama-3.1-8b", quantization_config=given).weight_format
     assert found is not None
     assert (found.kind, found.bits) == (kind, bits)
+
+
+FP8 = {"num_bits": 8, "type": "float", "strategy": "channel"}
+NVFP4 = {"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16}
+INT4 = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}
+
+
+def compressed(*groups: tuple[list[str], dict[str, Any]], ignore: tuple[str, ...] = ("lm_head",)) -> dict[str, Any]:
+    told = {f"group_{n}": {"targets": targets, "weights": weights} for n, (targets, weights) in enumerate(groups)}
+    return {"quant_method": "compressed-tensors", "config_groups": told, "ignore": list(ignore)}
+
+
+ATTENTION, EXPERTS = ["re:.*self_attn.*"], ["re:.*experts.*"]
+FIRST_HALF = ["re:.*layers\\.([0-9]|1[0-9]|2[0-3])\\..*"]  # of 48 layers
+# qwen3-30b-a3b: attention 48 × 18,874,368 weights, experts 48 × 128 × 3 × 2048 × 768, embeddings 2 × 151936 × 2048.
+MOE_ATTENTION, MOE_EXPERTS = 905_969_664, 28_991_029_248
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "attention_bits", "expert_bits"),
+    [
+        (compressed((ATTENTION, FP8), (EXPERTS, NVFP4)), "fp8 + nvfp4", 8, 4.5),
+        (compressed((EXPERTS, NVFP4), (ATTENTION, FP8)), "nvfp4 + fp8", 8, 4.5),
+        (compressed((["Linear"], FP8), (EXPERTS, NVFP4)), "fp8 + nvfp4", 8, 4.5),  # names go before classes
+        (compressed((["Linear"], NVFP4)), "nvfp4", 4.5, 4.5),
+        (compressed((["Linear"], INT4), ignore=("lm_head", "re:.*self_attn.*")), "int4", 16, 4.125),
+        (compressed((ATTENTION, FP8)), "fp8", 8, 16),
+        (compressed((["re:no_such_module"], FP8), (["re:(unclosed"], NVFP4)), "fp8 + nvfp4", 4.5, 4.5),
+        (
+            compressed((["re:.*layers\\.([0-9]|1[0-9]|2[0-3])\\..*"], FP8), (["Linear"], NVFP4)),
+            "fp8 + nvfp4",
+            6.25,
+            6.25,
+        ),
+    ],
+)
+def test_groups_of_formats_are_judged_all(
+    given: dict[str, Any], kind: str, attention_bits: float, expert_bits: float
+) -> None:
+    facts = facts_of("qwen3-30b-a3b", quantization_config=given)
+    assert facts.weight_format is not None
+    assert facts.weight_format.kind == kind
+    weights = weight_bytes(facts)
+    assert weights is not None
+    assert weights.experts == pytest.approx(MOE_EXPERTS * expert_bits / 8)
+    plain = weight_bytes(facts_of("qwen3-30b-a3b"))
+    assert plain is not None
+    assert plain.shared - weights.shared == pytest.approx(MOE_ATTENTION * (16 - attention_bits) / 8)
+
+
+def test_attention_and_mlp_of_a_dense_model_in_formats_of_their_own() -> None:
+    facts = facts_of("llama-3.1-8b", quantization_config=compressed((ATTENTION, FP8), (["re:.*mlp.*"], INT4)))
+    attention, mlp = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024), 32 * 3 * 4096 * 14336
+    assert facts.weight_format is not None
+    assert facts.weight_format.bits == pytest.approx((attention * 8 + mlp * 4.125) / (attention + mlp), abs=1e-5)
+    assert facts.weight_format.shared_bits is None
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    for name, text in (
+        ("config.json", (CONFIGS / "llama-3.1-8b.json").read_text(encoding="utf-8")),
+        ("hf_quant_config.json", (CONFIGS / "llama-3.1-70b-fp8.hf_quant_config.json").read_text(encoding="utf-8")),
+        ("model.safetensors.index.json", json.dumps({"metadata": {"total_size": 1234}})),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    facts = find_model_facts(str(tmp_path))
+    assert facts is not None
+    assert (facts.layers, facts.weight_bytes, facts.quantization) == (32, 1234, "modelopt")
 
 
 def test_a_checkpoint_that_is_only_sparse_is_not_quantised() -> None:

@@ -171,6 +171,8 @@ def _workload(arguments: argparse.Namespace) -> at.Workload:
 
 
 def _extra_body(text: str | None) -> dict[str, object]:
+    from autotuner.study.extra_body import refuse_set_already  # here: --help must not load it
+
     try:
         body = json.loads(text or "{}")
     except ValueError:
@@ -179,6 +181,7 @@ def _extra_body(text: str | None) -> dict[str, object]:
         raise InputError(
             f"--extra-body: {text!r} is no JSON object", key="extra_body", value=text, rule="a JSON object"
         )
+    refuse_set_already(body, "extra_body", {"workload.scenario": "--scenario", "model.served_name": "--model"})
     return body
 
 
