@@ -56,6 +56,22 @@ def valid_points(parameters: Sequence[Parameter], constraints: Sequence[Rule]) -
 
 def tally_sample(parameters: Sequence[Parameter], constraints: Sequence[Rule]) -> Tally:
     """Looks at a seeded sample of the raw points; ``configs`` is then the expected share of the sample."""
+    block = _sampled(parameters, constraints)
+    kept = np.broadcast_to(block.kept, block.shape)
+    weights = np.ones(_SAMPLE_POINTS)
+    for parameter in parameters:
+        weights *= np.where(block.active[parameter.name], 1.0, 1.0 / (parameter.size or 1))
+    rejected = tuple(_points(r, block.shape) for r in block.rejected)
+    return Tally(_SAMPLE_POINTS, int(kept.sum()), float(weights[kept].sum()), rejected)
+
+
+def sampled_rejections(parameters: Sequence[Parameter], constraints: Sequence[Rule]) -> NDArray[np.bool_]:
+    """Points × constraints: which point of a seeded sample each rejects."""
+    block = _sampled(parameters, constraints)
+    return np.column_stack([np.broadcast_to(mask, block.shape) for mask in block.rejected])
+
+
+def _sampled(parameters: Sequence[Parameter], constraints: Sequence[Rule]) -> _Block:
     rng = np.random.default_rng(0)
     judge = _Judge(constraints)
     columns = {}
@@ -64,13 +80,7 @@ def tally_sample(parameters: Sequence[Parameter], constraints: Sequence[Rule]) -
         size = parameter.size
         values = [parameter.draw(f) if size is None else parameter.value_at(int(f * size)) for f in fractions]
         columns[parameter.name] = judge.coder.column(map(parameter.in_expressions, values))
-    block = judge.judge(parameters, columns, (_SAMPLE_POINTS,), ())
-    kept = np.broadcast_to(block.kept, block.shape)
-    weights = np.ones(_SAMPLE_POINTS)
-    for parameter in parameters:
-        weights *= np.where(block.active[parameter.name], 1.0, 1.0 / (parameter.size or 1))
-    rejected = tuple(_points(r, block.shape) for r in block.rejected)
-    return Tally(_SAMPLE_POINTS, int(kept.sum()), float(weights[kept].sum()), rejected)
+    return judge.judge(parameters, columns, (_SAMPLE_POINTS,), ())
 
 
 @dataclass(frozen=True)

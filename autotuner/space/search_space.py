@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from autotuner.errors import SpaceError
 from autotuner.space import _grid_count
+from autotuner.space._conflict import conflicting
 from autotuner.space.config import Config
 from autotuner.space.count import Count
 from autotuner.space.parameters import Choice, FloatRange, Parameter
@@ -82,7 +83,7 @@ class SearchSpace:
 
         Raises SpaceError when there is none, or none was found in 10,000 draws from a space too large to list.
         """
-        can_list = self.raw_points is not None and self.raw_points <= EXACT_LIMIT
+        can_list = self._is_exact
         rejected = [0] * len(self.constraints)
         tries = _TRIES_BEFORE_LISTING if can_list else _TRIES
         for _ in range(tries):
@@ -113,14 +114,28 @@ class SearchSpace:
 
         Raises SpaceError when no Config, or none of the sample, meets the constraints.
         """
-        raw = self.raw_points
-        exact = raw is not None and raw <= EXACT_LIMIT
+        found = self._counted()
+        if not isinstance(found, Count):
+            none = f"none of {found.points:,} drawn at random does"
+            how = f"not one of {found.points:,} does" if self._is_exact else none
+            self._refuse(list(found.rejected), found.points, how)
+        return found
+
+    def has_configs(self) -> bool:
+        return isinstance(self._counted(), Count)
+
+    @property
+    def _is_exact(self) -> bool:
+        return self.raw_points is not None and self.raw_points <= EXACT_LIMIT
+
+    def _counted(self) -> Count | _grid_count.Tally:
+        """The number of Configs; what was looked at where none of it is one."""
+        raw, exact = self.raw_points, self._is_exact
         if raw is not None and not exact and (parts := self._parts()):
             return _sum([part.count() for part in parts], raw)
         tally = (_grid_count.tally_grid if exact else _grid_count.tally_sample)(self.parameters, self.constraints)
         if not tally.kept:
-            how = f"not one of {tally.points:,} does" if exact else f"none of {tally.points:,} drawn at random does"
-            self._refuse(list(tally.rejected), tally.points, how)
+            return tally
         fraction = tally.kept / tally.points
         if raw is None:
             return Count(None, False, None, fraction)
@@ -162,13 +177,6 @@ class SearchSpace:
         except SpaceError as error:
             return error.rule or error.message
         return ""
-
-    def has_configs(self) -> bool:
-        try:
-            self.count()
-        except SpaceError:
-            return False
-        return True
 
     def _draw(self, rng: Rng) -> Config:
         values: dict[str, Any] = {}
@@ -220,12 +228,22 @@ class SearchSpace:
 
     def _refuse(self, rejected: list[int], points: int, how: str) -> NoReturn:
         worst = max(range(len(rejected)), key=rejected.__getitem__)
-        rule = self.constraints[worst]
-        share = rejected[worst] / points
-        blame = f"{rule.text!r} rejects all of them" if share == 1 else f"{rule.text!r} rejects most, {share:.1%}"
-        blame += f": {rule.reason}" if rule.reason else ""
-        what = f"no Config meets the constraints: {how}; {blame}"
+        together = () if rejected[worst] == points else self._conflict(rejected)
+        rule = self.constraints[together[0] if together else worst]
+        if together:
+            rules = [self.constraints[index] for index in together]
+            named = [f"{one.text!r} ({one.key})" for one in rules]
+            blame = f"{', '.join(named[:-1])} and {named[-1]} reject all of them together"
+            reasons = "; ".join(dict.fromkeys(one.reason for one in rules if one.reason))
+        else:
+            share = rejected[worst] / points
+            blame = f"{rule.text!r} rejects all of them" if share == 1 else f"{rule.text!r} rejects most, {share:.1%}"
+            reasons = rule.reason
+        what = f"no Config meets the constraints: {how}; {blame}{f': {reasons}' if reasons else ''}"
         raise SpaceError(f"{rule.key}: {what}", key=rule.key, value=rule.text, rule=what)
+
+    def _conflict(self, rejected: list[int]) -> tuple[int, ...]:
+        return conflicting(self.parameters, self.constraints, rejected, can_list=self._is_exact)
 
 
 def _is_absent(parameter: Parameter, fixed: Choice) -> bool:

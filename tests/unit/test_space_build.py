@@ -13,6 +13,7 @@ from autotuner.engines import build_space
 from autotuner.errors import SpaceError
 from autotuner.space import Choice, Config, FloatRange, IntRange, read_space, values_to_check
 from autotuner.study.model import Engine, Model, Space, Study, Workload
+from tests.engine_studies import study as engine_study
 
 SPECULATIVE = {"choices": {"none": None, "ngram3": {"method": "ngram", "tokens": 3}}}
 
@@ -191,7 +192,37 @@ def test_the_constraint_to_blame_is_named() -> None:
         build_space(study)
     assert caught.value.key == "space.constraints.1"
     assert "not one of 10,000 does" in caught.value.message
-    assert "'a + b > 199' rejects most, 100.0%" in caught.value.message
+    both = "'a + b > 199' (space.constraints.1) and 'a < 50' (space.constraints.2) reject all of them together"
+    assert both in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "constraints", "named"),
+    [
+        ({"a": [1, 2]}, ["a <= 1", "a >= 2"], (0, 1)),
+        ({"a": [1, 2], "b": [1, 2]}, ["a >= 1", "a < b", "b != 9", "b < a"], (1, 3)),
+        ({"a": {"int": [1, 9]}, "b": {"int": [1, 9]}, "c": {"int": [1, 9]}}, ["a < b", "b < c", "c < a"], (0, 1, 2)),
+        ({"a": {"float": [0, 1]}}, ["a < 0.3", "a > 0.6", "a < 0.9"], (0, 1)),
+        ({"a": {"int": [1, 99999]}, "b": {"int": [1, 9999]}}, ["a < 50000", "b > 1", "a > 60000"], (0, 2)),
+    ],
+)
+def test_constraints_that_conflict_are_all_named_and_no_other(
+    parameters: dict[str, Any], constraints: list[str], named: tuple[int, ...]
+) -> None:
+    with pytest.raises(SpaceError, match="reject all of them together") as caught:
+        build_space(study_with(Space(parameters=parameters, constraints=constraints)))
+    told = [index for index in range(len(constraints)) if f"(space.constraints.{index})" in caught.value.message]
+    assert tuple(told) == named
+    assert caught.value.key in {f"space.constraints.{index}" for index in named}
+
+
+def test_a_constraint_is_told_with_the_engine_s_own_that_it_conflicts_with() -> None:
+    parameters = {"max-num-seqs": [16, 32], "max-num-batched-tokens": [16, 64]}
+    space = {"parameters": parameters, "constraints": ["max_num_batched_tokens < max_num_seqs"]}
+    with pytest.raises(SpaceError, match=r"must be as many as its requests .*vllm") as caught:
+        build_space(engine_study("vllm", space=space))
+    assert caught.value.key == "space.constraints.0"
+    assert "'max_num_batched_tokens >= max_num_seqs' (space.parameters)" in caught.value.message
 
 
 def test_one_constraint_that_rejects_all() -> None:
