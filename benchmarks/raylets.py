@@ -13,6 +13,7 @@ from typing import Any
 from ray.cluster_utils import Cluster
 
 from autotuner.servers.node_label import ACCELERATOR_LABEL
+from autotuner.tuning.own_ray import own_token
 
 _ANSWER = "counted:"
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
@@ -83,15 +84,16 @@ def _count(address: str, what: str) -> int:
 
 @contextmanager
 def raylets(kinds: Sequence[NodeKind]) -> Iterator[Raylets]:
-    """Starts the nodes, and ends all of them with the context."""
+    """Starts the nodes, and ends all of them with the context; clients need the token that the environment then has."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")
     head = {"num_cpus": 0, "num_gpus": 0, "object_store_memory": _OBJECT_STORE_BYTES}
-    running = Raylets(Cluster(initialize_head=True, head_node_args=head))
-    try:
-        for kind in kinds:
-            running.add(kind)
-        running.cluster.wait_for_nodes()
-        yield running
-    finally:
-        running.cluster.shutdown()
+    with own_token():
+        running = Raylets(Cluster(initialize_head=True, head_node_args=head))
+        try:
+            for kind in kinds:
+                running.add(kind)
+            running.cluster.wait_for_nodes()
+            yield running
+        finally:
+            running.cluster.shutdown()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -95,7 +96,8 @@ class Workplace:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        is_rays = re.compile("RAY_(?!AUTH_)")  # the token of a cluster that this process has started is kept
+        kept = {name: value for name, value in os.environ.items() if not is_rays.match(name)}
         folders = {"TMPDIR": str(self.folder), "RAY_TMPDIR": str(self.folder)}
         return {**kept, MARK: self.mark, **folders, **self.variables}
 
