@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-import autotuner
 from autotuner.benchmark.mock_process import mock_server
 from autotuner.cli.commands import COMMANDS
 from autotuner.servers.tags import OWNER, STUDY, TRIAL, owner_tag
@@ -174,18 +173,3 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     text = capsys.readouterr().out
     assert f"autotuner {name}" in text
     assert "--json" in text
-
-
-def test_help_and_version_load_nothing_heavy() -> None:
-    heavy = ("ray", "pandas", "plotly", "optuna")
-    script = (
-        "import sys, contextlib\n"
-        "from autotuner.cli.main import main\n"
-        "for argument in ('--help', '--version'):\n"
-        "    with contextlib.suppress(SystemExit):\n"
-        "        main([argument])\n"
-        f"sys.exit(str([name for name in {heavy!r} if name in sys.modules] or ''))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
-    assert done.stderr.strip() == ""
-    assert autotuner.__version__ in done.stdout

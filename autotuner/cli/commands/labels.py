@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from autotuner.api.labelling import node_labels
 from autotuner.cli.output import print_json
 
 NAME = "labels"
@@ -20,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def handle(arguments: argparse.Namespace) -> int:
+    from autotuner.api.labelling import node_labels  # here: --help must not load it
+
     found = node_labels()
     if arguments.json:
         print_json(found)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from autotuner.api.reaping import reap_nodes
 from autotuner.cli.commands.study_arguments import add_address
 from autotuner.cli.output import print_json, print_table
 
@@ -24,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def handle(arguments: argparse.Namespace) -> int:
+    from autotuner.api.reaping import reap_nodes  # here: --help must not load it
+
     by_node = reap_nodes(dry_run=arguments.dry_run, address=arguments.address)
     found = [(node, left) for node, leftovers in by_node.items() for left in leftovers]
     if arguments.json:
