@@ -48,10 +48,11 @@ class LoadDriver(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def run(self, point: LoadPoint, *, deadline_s: float) -> PointRun:
+    def run(self, point: LoadPoint, *, deadline_s: float, allowed_s: float | None = None) -> PointRun:
         """Sends ``point.requests`` measured requests (and warm-up before them).
 
         Ends after ``deadline_s`` seconds at the latest: what is still in flight is then recorded as
-        TIMEOUT. Raises WorkloadError for a workload that can't be sent.
+        TIMEOUT. One that would take far longer than ``allowed_s`` (by default as long) is given up before: what
+        ends it for another's sake says nothing about the server. Raises WorkloadError for what can't be sent.
         """
         ...

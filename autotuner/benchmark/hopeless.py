@@ -15,7 +15,7 @@ GROWING_REQUESTS = 16
 DIVERGING_FACTOR = 5.0  # TTFT of the last quarter against the first
 DIVERGING_S = 1.0
 STILL_RISING = 1.2  # last quarter against the one before; steady divergence makes it 1.4
-OVER_DEADLINE = 2.0
+OVER_ALLOWED = 2.0
 
 
 class Ended(Protocol):
@@ -39,7 +39,7 @@ class Progress:
 
     ``ended`` in order of their ends; ``waiting_since_s`` when those without a first token were due;
     ``total`` measured requests are to be sent; ``slots`` is 0 in open loop, where the last request is due
-    at ``planned_s``.
+    at ``planned_s``. ``allowed_s`` is what the point may take by its user's word, wherever else an end is near.
     """
 
     ended: Sequence[Ended]
@@ -47,7 +47,7 @@ class Progress:
     total: int
     slots: int
     now_s: float
-    deadline_s: float
+    allowed_s: float
     planned_s: float = 0.0
 
 
@@ -56,9 +56,9 @@ def hopeless(progress: Progress) -> str | None:
     if reason := all_failing(progress.ended, progress.slots):
         return reason
     if progress.slots:
-        return _far_over_deadline(progress)
-    if progress.planned_s > OVER_DEADLINE * progress.deadline_s:
-        return f"the last request is due at {progress.planned_s:.0f} s, the deadline is {progress.deadline_s:.0f} s"
+        return _far_too_slow(progress)
+    if progress.planned_s > OVER_ALLOWED * progress.allowed_s:
+        return f"the last request is due at {progress.planned_s:.0f} s, {progress.allowed_s:.0f} s are allowed"
     if progress.now_s < OPEN_LOOP_S:
         return None
     return _queue_growing(progress) or _ttft_diverging(progress)
@@ -73,14 +73,14 @@ def all_failing(ended: Sequence[Ended], slots: int) -> str | None:
     return f"the last {streak} requests all failed ({last[-1].error})"
 
 
-def _far_over_deadline(progress: Progress) -> str | None:
+def _far_too_slow(progress: Progress) -> str | None:
     measured = [request for request in progress.ended if not request.warmup]
-    if len(measured) < max(FAILING_STREAK, progress.slots) or progress.now_s < 0.1 * progress.deadline_s:
+    if len(measured) < max(FAILING_STREAK, progress.slots) or progress.now_s < 0.1 * progress.allowed_s:
         return None
     projected_s = progress.now_s * progress.total / len(measured)
-    if projected_s <= OVER_DEADLINE * progress.deadline_s:
+    if projected_s <= OVER_ALLOWED * progress.allowed_s:
         return None
-    return f"would take {projected_s:.0f} s, the deadline is {progress.deadline_s:.0f} s"
+    return f"would take {projected_s:.0f} s, {progress.allowed_s:.0f} s are allowed"
 
 
 def _queue_growing(progress: Progress) -> str | None:

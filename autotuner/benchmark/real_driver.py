@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from types import TracebackType
 from typing import Self
@@ -34,6 +34,24 @@ _GRACE_S = 30.0  # for a worker to hand its records over
 _LEAD_S = 0.02  # from "go" to the point's time 0
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """``time.monotonic`` seconds at which a point ends, and up to which it may take."""
+
+    ends_s: float
+    allowed_until_s: float
+
+    @property
+    def left_s(self) -> float:
+        return self.ends_s - time.monotonic()
+
+    def after(self, start_s: float) -> dict[str, float]:
+        return {
+            "deadline_s": max(0.0, self.ends_s - start_s),
+            "allowed_s": max(0.0, self.allowed_until_s - start_s),
+        }
+
+
 class RealLoadDriver:
     """A LoadDriver with one worker process for each client core, or one.
 
@@ -58,19 +76,20 @@ class RealLoadDriver:
     ) -> None:
         self._end_shards()
 
-    def run(self, point: LoadPoint, *, deadline_s: float) -> PointRun:
-        ends_s = time.monotonic() + deadline_s
-        run = self._run(point, deadline_s, ends_s)
-        if self._forces_in_vain(run) and (left_s := ends_s - time.monotonic()) > 0:
+    def run(self, point: LoadPoint, *, deadline_s: float, allowed_s: float | None = None) -> PointRun:
+        now_s = time.monotonic()
+        limits = _Limits(now_s + deadline_s, now_s + (deadline_s if allowed_s is None else allowed_s))
+        run = self._run(point, limits)
+        if self._forces_in_vain(run) and limits.left_s > 0:
             self._end_shards()
             again = replace(point, first_index=point.first_index + _UNFORCED_OFFSET)
-            run = self._run(again, left_s, ends_s)
+            run = self._run(again, limits)
         return run
 
-    def _run(self, point: LoadPoint, deadline_s: float, ends_s: float) -> PointRun:
+    def _run(self, point: LoadPoint, limits: _Limits) -> PointRun:
         try:
-            shards = self._ready_shards(deadline_s)
-            started_at, results = self._press(shards, self._jobs(point, len(shards)), ends_s)
+            shards = self._ready_shards(limits.left_s)
+            started_at, results = self._press(shards, self._jobs(point, len(shards)), limits)
         except BaseException:  # whatever the workers are doing now, their answers would come out of turn
             self._end_shards()
             raise
@@ -109,7 +128,7 @@ class RealLoadDriver:
             self._told = True
         return self._shards
 
-    def _press(self, shards: Shards, jobs: dict[int, Job], ends_s: float) -> tuple[float, list[PointResult]]:
+    def _press(self, shards: Shards, jobs: dict[int, Job], limits: _Limits) -> tuple[float, list[PointResult]]:
         """The epoch second of the point's time 0, and what each worker measured."""
         for number, job in jobs.items():
             shards.send(number, "job", asdict(job))
@@ -119,9 +138,9 @@ class RealLoadDriver:
         start_s = time.monotonic() + _LEAD_S
         started_at = time.time() + _LEAD_S
         for number in numbers:
-            shards.send(number, "go", {"start_s": start_s, "deadline_s": max(0.0, ends_s - start_s)})
+            shards.send(number, "go", {"start_s": start_s, **limits.after(start_s)})
         results = []
-        for ended, content in shards.collect("result", numbers, max(0.0, ends_s - start_s) + _GRACE_S):
+        for ended, content in shards.collect("result", numbers, limits.after(start_s)["deadline_s"] + _GRACE_S):
             results.append(PointResult.from_json(content))
             if results[-1].stopped_early:
                 for number in numbers:

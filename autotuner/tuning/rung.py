@@ -98,9 +98,13 @@ class RungRunner:
         deadline_s: float,
         diagnose: Callable[[int | None, str], FailureReport],
     ) -> RungResult:
-        """Measures every load point that the plan asks for, until it ends, the server dies or time is up."""
+        """Measures every load point that the plan asks for, until it ends, the server dies or time is up.
+
+        ``deadline_s`` may be another's end; a load point is hopeless by what ``timeouts.rung_s`` allows alone.
+        """
         plan = make_plan(self._study.workload, rung, self._assignment.rungs, self._study.fidelity.eta, self._given_up)
-        ends_at = clock.monotonic_s() + deadline_s
+        began_s = clock.monotonic_s()
+        ends_at, allowed_until = began_s + deadline_s, began_s + self._study.timeouts.rung_s
         ended: list[PointOutcome] = []
         new_runs: list[PointRun] = []
         failures: list[PointFailure] = []
@@ -114,7 +118,7 @@ class RungRunner:
                 point = _from_the_start(point, rung)
             notes = self._empty_caches(server, point.level)
             try:
-                run = _run_point(driver, point, lambda: ends_at - clock.monotonic_s())
+                run = _run_point(driver, point, clock, ends_at, allowed_until)
                 run = dataclasses.replace(run, notes=(*run.notes, *notes))
             except InfrastructureError as error:  # what was measured before it stays
                 died = PointFailure(str(point.level), Failure.INFRASTRUCTURE, error.message)
@@ -207,17 +211,21 @@ def _from_the_start(point: LoadPoint, rung: int) -> LoadPoint:
     return dataclasses.replace(point, requests=requests, first_index=(rung + 1) * 2 * REPEAT_OFFSET)
 
 
-def _run_point(driver: LoadDriver, point: LoadPoint, left_s: Callable[[], float]) -> PointRun:
+def _run_point(driver: LoadDriver, point: LoadPoint, clock: Clock, ends_at: float, allowed_until: float) -> PointRun:
     """One load point; once more, with new prompts, when it was the client that was too slow or was lost."""
+
+    def run(asked: LoadPoint) -> PointRun:
+        now_s = clock.monotonic_s()
+        return driver.run(asked, deadline_s=ends_at - now_s, allowed_s=allowed_until - now_s)
+
     try:
-        run = driver.run(point, deadline_s=left_s())
-        if not run.saturated or left_s() <= 0:
-            return run
+        found = run(point)
+        if not found.saturated or clock.monotonic_s() >= ends_at:
+            return found
     except InfrastructureError:
-        if left_s() <= 0:
+        if clock.monotonic_s() >= ends_at:
             raise
-    again = dataclasses.replace(point, first_index=point.first_index + REPEAT_OFFSET)
-    return driver.run(again, deadline_s=left_s())
+    return run(dataclasses.replace(point, first_index=point.first_index + REPEAT_OFFSET))
 
 
 def _judge(

@@ -67,12 +67,14 @@ def press(
     features: RequestFeatures = FORCED,
     timeout_s: float = 10.0,
     deadline_s: float = 30.0,
+    allowed_s: float | None = None,
     seed: int = 0,
     cores: tuple[int, ...] = (),
 ) -> PointRun:
     settings = DriverSettings(workload, timeout_s, seed, cores)
     with open_driver(Target((url,), "mock", features), settings) as driver:
-        return driver.run(LoadPoint(level_of(workload), requests, first_index), deadline_s=deadline_s)
+        point = LoadPoint(level_of(workload), requests, first_index)
+        return driver.run(point, deadline_s=deadline_s, allowed_s=allowed_s)
 
 
 def measured(run: PointRun) -> list[RequestRecord]:
@@ -294,6 +296,15 @@ def test_the_deadline_ends_a_point() -> None:
     assert "deadline" in (run.stopped_early or "")
     assert {record.error for record in run.records} == {RequestError.TIMEOUT}
     assert max(record.end_s for record in run.records) < 5.0
+
+
+def test_only_what_is_allowed_makes_a_point_hopeless() -> None:
+    """200 requests of 50 ms on one slot take 10 s."""
+    with mock_server(ttft_ms=50, itl_ms=0) as url:
+        cut = press(url, closed(1, scenario="D(20,1)"), 200, deadline_s=2.0, allowed_s=60.0)
+        given_up = press(url, closed(1, scenario="D(20,1)"), 200, deadline_s=60.0, allowed_s=2.0)
+    assert "the deadline of 2 s passed" in (cut.stopped_early or "")
+    assert "2 s are allowed" in (given_up.stopped_early or "")
 
 
 def test_an_overloaded_open_loop_is_given_up() -> None:

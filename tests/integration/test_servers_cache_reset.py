@@ -77,7 +77,7 @@ class Recorder:
         self.urls = (url,)
         self._asked = asked
 
-    def run(self, point: LoadPoint, *, deadline_s: float) -> PointRun:
+    def run(self, point: LoadPoint, *, deadline_s: float, allowed_s: float | None = None) -> PointRun:
         self._asked.append(f"load {point.level}")
         return PointRun(point.level, ())
 

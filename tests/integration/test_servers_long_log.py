@@ -128,7 +128,7 @@ class _Killer:
     def __init__(self, server: RunningServer) -> None:
         self._server = server
 
-    def run(self, point: LoadPoint, *, deadline_s: float) -> PointRun:
+    def run(self, point: LoadPoint, *, deadline_s: float, allowed_s: float | None = None) -> PointRun:
         with pytest.raises((urllib.error.URLError, ConnectionError)):
             urllib.request.urlopen(f"{self._server.urls[0]}/end", timeout=30)
         assert self._server.exit_code(30.0) is not None

@@ -239,6 +239,32 @@ def test_the_studys_end_cuts_a_rung_which_is_then_not_recorded(lab: Lab) -> None
     assert world.clock.now_s == pytest.approx(1060)
 
 
+@pytest.mark.parametrize("whose", ["the study's wall clock", "timeouts.trial_s"])
+def test_an_end_that_is_near_makes_no_load_hopeless(tmp_path: Path, whose: str) -> None:
+    """13 s on one slot are needed a rung, 2.5 s are left: less than half is no word on the Config."""
+    is_own = whose == "timeouts.trial_s"
+    workload = {"scenario": "D(8,4)", "load": {"concurrency": [1, 2]}, "requests": {"min": 200, "per_slot": 1}}
+    lab = Lab(tmp_path / "study", study(workload=workload, timeouts={"trial_s": 30 if is_own else None}))
+    world = World()
+    trial = lab.trial(world, ends_in_s=None if is_own else 30)
+    first = trial.run_rung(0)
+    assert first.score is not None
+    assert first.score.slo_met
+    report = trial.run_rung(1)
+    assert (report.out_of_time, report.score, report.failure) == (True, None, None)
+    assert whose in report.message
+    assert [len(lab.service.rungs("0001")), lab.stored().state] == [1, TrialState.STOPPED]
+
+
+def test_a_load_point_that_takes_far_longer_than_a_rung_may_is_hopeless(tmp_path: Path) -> None:
+    workload = {"scenario": "D(8,4)", "load": {"concurrency": [1, 2]}, "requests": {"min": 200, "per_slot": 1}}
+    fidelity = {"rungs": 1, "trial_scheduler": "none"}
+    lab = Lab(tmp_path / "study", study(workload=workload, fidelity=fidelity, timeouts={"rung_s": 10}))
+    report = lab.trial(World(), ends_in_s=1000).run_rung(0)
+    assert report.score is not None
+    assert "would take 26 s, 10 s are allowed" in report.score.reason, report
+
+
 def test_a_trials_own_time_cuts_a_rung_and_keeps_those_that_ended(lab: Lab) -> None:
     lab.study = study(timeouts={"trial_s": 60})
     world = World(incidents={3: Incident.NO_ANSWER})

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from autotuner.benchmark import DriverSettings, LoadDriver, LoadPoint, Target
+from autotuner.benchmark.hopeless import Progress, hopeless
 from autotuner.errors import Failure, InfrastructureError, LaunchError
 from autotuner.metrics import PointRun, RequestError, RequestRecord
 from autotuner.servers import LaunchRequest
@@ -134,7 +135,7 @@ class SimulatedDriver:
     ) -> None:
         self.world.open_drivers -= 1
 
-    def run(self, point: LoadPoint, *, deadline_s: float) -> PointRun:
+    def run(self, point: LoadPoint, *, deadline_s: float, allowed_s: float | None = None) -> PointRun:
         incident = self.world.incidents.get(len(self.world.points))
         self.world.points.append(point)
         if incident is Incident.CLIENT_LOST:
@@ -146,15 +147,16 @@ class SimulatedDriver:
         slow = incident is Incident.NO_ANSWER
         cut = RequestError.CUT if incident in (Incident.SERVER_DIES, Incident.ALL_FAIL) else None
         records = self._records(point, deadline_s, 1e9 if slow else self.server.ttft_s * point.level.value, cut)
+        records, given_up = _given_up(point, records, allowed_s or deadline_s)
         self.world.clock.now_s += max(r.end_s for r in records)
-        hopeless = incident in (Incident.ALL_FAIL, Incident.HOPELESS)
+        is_hopeless = incident in (Incident.ALL_FAIL, Incident.HOPELESS)
         saturated = incident is Incident.SATURATED
         return PointRun(
             point.level,
             records,
             lag_p99_ms=80.0 if saturated else 0.5,
             saturated=saturated,
-            stopped_early="the queue grows" if hopeless else None,
+            stopped_early="the queue grows" if is_hopeless else given_up,
         )
 
     def _records(
@@ -175,6 +177,17 @@ class SimulatedDriver:
                 records.append(_record(index, sent, None if error else first, end, error))
             free[slot] = records[-1].end_s
         return tuple(records)
+
+
+def _given_up(
+    point: LoadPoint, records: tuple[RequestRecord, ...], allowed_s: float
+) -> tuple[tuple[RequestRecord, ...], str | None]:
+    """The records up to where the real load driver would give the point up, and why."""
+    for n in range(1, len(records)):
+        progress = Progress(records[:n], [], point.requests, int(point.level.value), records[n - 1].end_s, allowed_s)
+        if reason := hopeless(progress):
+            return records[:n], reason
+    return records, None
 
 
 def _record(

@@ -22,7 +22,7 @@ def answer(
 
 
 def open_loop(
-    now_s: float, rate: float, capacity: float, *, decode_s: float = 0.1, deadline_s: float = 600.0
+    now_s: float, rate: float, capacity: float, *, decode_s: float = 0.1, allowed_s: float = 600.0
 ) -> Progress:
     """A queue in front of a server that starts ``capacity`` answers a second."""
     ended: list[Outcome] = []
@@ -35,11 +35,11 @@ def open_loop(
             ended.append(request)
         elif starts + 0.05 > now_s:
             waiting.append(due)
-    return Progress(ended, waiting, 10_000, 0, now_s, deadline_s, planned_s=60.0)
+    return Progress(ended, waiting, 10_000, 0, now_s, allowed_s, planned_s=60.0)
 
 
 def closed_loop(ended: list[Outcome], *, now_s: float, total: int = 100, slots: int = 4) -> Progress:
-    return Progress(ended, [], total, slots, now_s, deadline_s=100.0)
+    return Progress(ended, [], total, slots, now_s, allowed_s=100.0)
 
 
 def test_a_server_that_keeps_up_is_not_given_up() -> None:
@@ -82,15 +82,15 @@ def test_a_dead_server_after_a_good_start() -> None:
     assert "refused" in (hopeless(closed_loop(good + bad, now_s=6.0)) or "")
 
 
-def test_closed_loop_far_over_the_deadline() -> None:
+def test_closed_loop_far_over_what_is_allowed() -> None:
     slow = [answer(0.0, 4.0, warmup=True)] * 4 + [answer(5.0, 4.0)] * 8
     assert "would take 625 s" in (hopeless(closed_loop(slow, now_s=50.0)) or "")
     assert hopeless(closed_loop(slow, now_s=50.0, total=16)) is None
     assert hopeless(closed_loop(slow[:10], now_s=50.0)) is None
 
 
-def test_open_loop_that_is_planned_past_the_deadline() -> None:
-    assert "due at 60 s" in (hopeless(open_loop(0.1, rate=20, capacity=25, deadline_s=10.0)) or "")
+def test_open_loop_that_is_planned_past_what_is_allowed() -> None:
+    assert "due at 60 s" in (hopeless(open_loop(0.1, rate=20, capacity=25, allowed_s=10.0)) or "")
 
 
 # ── each threshold, on both its sides ─────────────────────────────────────────────────────────

@@ -43,15 +43,16 @@ class PointRun:
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: dict[Exchange, float] = {}
         self._ended: list[Outcome] = []
-        self._start_s = self._deadline_s = 0.0
+        self._start_s = self._allowed_s = 0.0
         self._stopped: tuple[str, str] | None = None  # error of what is in flight, why
 
-    async def run(self, start_s: float, deadline_s: float) -> PointResult:
+    async def run(self, start_s: float, deadline_s: float, allowed_s: float) -> PointResult:
         """Sends everything, or what it can until it is stopped.
 
-        ``start_s`` is a ``time.monotonic`` time, ``deadline_s`` counts from there.
+        ``start_s`` is a ``time.monotonic`` time, ``deadline_s`` counts from there, and so does ``allowed_s``: a point
+        that would take far longer is given up.
         """
-        self._start_s, self._deadline_s = start_s, deadline_s
+        self._start_s, self._allowed_s = start_s, allowed_s
         loop = asyncio.get_running_loop()
         reason = f"the deadline of {deadline_s:.0f} s passed"
         deadline = loop.call_later(max(0.0, start_s + deadline_s - time.monotonic()), self.stop, reason, "timeout")
@@ -162,7 +163,7 @@ class PointRun:
             total=self._total,
             slots=self._slot_count,
             now_s=self._now(),
-            deadline_s=self._deadline_s,
+            allowed_s=self._allowed_s,
             planned_s=0.0 if self._closed else self._first[-1].due_s,
         )
 

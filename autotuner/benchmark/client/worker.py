@@ -60,7 +60,7 @@ class Worker:
         gc.freeze()
         gc.disable()  # a collection would stop the clock for milliseconds
         try:
-            result = await point.run(float(go["start_s"]), float(go["deadline_s"]))
+            result = await point.run(*(float(go[key]) for key in ("start_s", "deadline_s", "allowed_s")))
         finally:
             gc.enable()
             gc.unfreeze()

@@ -66,13 +66,13 @@ class WatchedDriver:
             for meter in self._meters:
                 meter.close()
 
-    def run(self, point: LoadPoint, *, deadline_s: float) -> PointRun:
+    def run(self, point: LoadPoint, *, deadline_s: float, allowed_s: float | None = None) -> PointRun:
         samplers = [Sampler(meter) for meter in self._meters]
         began_at = time.time()
         for sampler in samplers:
             sampler.start()
         try:
-            run = self._driver.run(point, deadline_s=deadline_s)
+            run = self._driver.run(point, deadline_s=deadline_s, allowed_s=allowed_s)
         finally:
             for sampler in samplers:
                 sampler.end()
