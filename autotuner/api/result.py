@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autotuner.errors import InfrastructureError, InputError, MissingExtraError
-from autotuner.manifests import targets
+from autotuner.manifests import ExportOptions, targets
 from autotuner.results import OutputFolder, StudyResults, TrialPoint, load_results, write_tables
 from autotuner.results.fetched import fetched_copy
 from autotuner.results.find_progress import study_progress
@@ -60,6 +60,12 @@ class Result:
         return self._results.summary
 
     @property
+    def not_deployable(self) -> Path | None:
+        """The file that says why deployment files of some target could not be written; ``None`` where all were."""
+        path = OutputFolder(self.path).deploy / _NOT_WRITTEN
+        return path if path.is_file() else None
+
+    @property
     def exit_code(self) -> int:
         """As the command line's: 0 done, 1 nothing meets the SLOs, 3 no trial could be run at all, 130 or 143."""
         if self._interrupted_by is not None:
@@ -71,15 +77,28 @@ class Result:
         nothing_ran = bool(failures) and all(f is not None and not f.blames_config for f in failures)
         return InfrastructureError.exit_code if nothing_ran else 1
 
-    def export(self, target: str, out: str | Path, *, top: int = 1, trial_id: str | None = None) -> list[Path]:
+    def export(
+        self,
+        target: str,
+        out: str | Path,
+        *,
+        top: int = 1,
+        trial_id: str | None = None,
+        image: str | None = None,
+        namespace: str | None = None,
+        pvc: str | None = None,
+    ) -> list[Path]:
         """Writes deployment files of the ``top`` best Configs (or of one trial) into ``out``.
 
-        ``target``: shell, compose, kubernetes, or ``table`` (the measurements as CSV). Raises InputError
-        for an unknown target or trial.
+        ``target``: shell, compose, kubernetes, or ``table`` (the measurements as CSV). ``image`` takes the place of the
+        engine's usual one, ``namespace`` and ``pvc``, a claim for the weights, are for Kubernetes. Raises InputError
+        for an unknown target or trial, and for an option that the target has no place for.
         """
-        from autotuner.api.exporting import export_configs, export_table
+        from autotuner.api.exporting import check_options, export_configs, export_table
 
+        options = ExportOptions(image, namespace, pvc)
         if target == "table":
+            check_options(target, options)
             return [export_table(self._results, Path(out))]
         if target not in targets():
             known = [*targets(), "table"]
@@ -89,7 +108,7 @@ class Result:
                 value=target,
                 rule=f"one of {', '.join(known)}",
             )
-        return export_configs(self._results, target, Path(out), top=top, trial_id=trial_id)
+        return export_configs(self._results, target, Path(out), top=top, trial_id=trial_id, options=options)
 
     def report(self, kind: str = "html", out: str | Path | None = None) -> Path:
         """Writes report.html (or ``kind="xlsx"``) and returns its path."""
@@ -159,9 +178,12 @@ def _write_deployment_files(results: StudyResults, deploy: Path) -> None:
     (deploy / _NOT_WRITTEN).unlink(missing_ok=True)
     if results.best is None or results.study.launcher.kind == "endpoint":
         return
-    try:
-        for target in targets():
+    reasons = []
+    for target in targets():
+        try:
             export_configs(results, target, deploy, top=3)
-    except InputError as error:  # what was measured stands, whether or not it can be written as a manifest
+        except InputError as error:  # what was measured stands, whether or not it can be written as a manifest
+            reasons.append(f"{target}: {error.message}\n")
+    if reasons:
         deploy.mkdir(exist_ok=True)
-        (deploy / _NOT_WRITTEN).write_text(f"{error.message}\n", encoding="utf-8")
+        (deploy / _NOT_WRITTEN).write_text("".join(reasons), encoding="utf-8")

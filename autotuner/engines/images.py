@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -28,8 +29,8 @@ class UsualImage:
 USUAL_IMAGES: Mapping[str, UsualImage] = MappingProxyType(
     {
         "llamacpp": UsualImage(
-            cpu="ghcr.io/ggml-org/llama.cpp:server",
-            gpu="ghcr.io/ggml-org/llama.cpp:server-cuda",
+            cpu="ghcr.io/ggml-org/llama.cpp:server-{version}",
+            gpu="ghcr.io/ggml-org/llama.cpp:server-cuda-{version}",
             logical="llama-server",
             executable="/app/llama-server",
         ),
@@ -44,6 +45,22 @@ USUAL_IMAGES: Mapping[str, UsualImage] = MappingProxyType(
         ),
     }
 )
+
+_LLAMACPP_BUILD = re.compile(r"(?:^b?|^xllamacpp-\d+\.\d+\.)(\d{3,})(?=-|$)")
+_RELEASE = re.compile(r"\d+(\.\d+)+((rc|\.post)\d+)?")
+
+
+def version_of_image(engine: str, said: str) -> str | None:
+    """The version in an engine's image tags of a server that ``said`` which one it is; ``None`` where none is of it.
+
+    Engines' own builds (0.32.0+cpu) are of a released version, those between two releases (0.32.1.dev5) of none.
+    llama.cpp numbers its builds: ``b11549-9a1c3f0``, or the last part of xllamacpp's version.
+    """
+    if engine == "llamacpp":
+        build = _LLAMACPP_BUILD.search(said)
+        return f"b{build.group(1)}" if build else None
+    public = said.partition("+")[0].removeprefix("v")
+    return public if _RELEASE.fullmatch(public) else None
 
 
 def image_problems(study: Study) -> Iterator[Problem]:

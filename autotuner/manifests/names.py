@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from autotuner.errors import InputError
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LONGEST_LABEL = 63
+_LONGEST_NAME = 253
 _LONGEST_SUFFIX = len("-secrets")
 
 
@@ -26,6 +30,20 @@ def label_value(text: str) -> str:
     """A Kubernetes label value: at most 63 of ``[A-Za-z0-9._-]``, alphanumeric at both ends."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9._-]+", "-", ascii_text)[:_LONGEST_LABEL].strip("-._")
+
+
+def check_dns_label(text: str, key: str) -> None:
+    """Raises InputError for what is no name of a namespace: a DNS-1123 label."""
+    if not (len(text) <= _LONGEST_LABEL and _LABEL.fullmatch(text)):
+        rule = f"at most {_LONGEST_LABEL} of a-z, 0-9 and -, no - at an end"
+        raise InputError(f"{key}: {text!r}: {rule}", key=key, value=text, rule=rule)
+
+
+def check_dns_name(text: str, key: str) -> None:
+    """Raises InputError for what is no name of a PersistentVolumeClaim: DNS-1123 labels with dots between."""
+    if not (len(text) <= _LONGEST_NAME and all(map(_LABEL.fullmatch, text.split(".")))):
+        rule = f"at most {_LONGEST_NAME} of a-z, 0-9, - and ., each part with a letter or digit at its ends"
+        raise InputError(f"{key}: {text!r}: {rule}", key=key, value=text, rule=rule)
 
 
 def _slug(text: str) -> str:

@@ -9,17 +9,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from autotuner.engines.deployment import Address, Deployment, SecretEnv
+from autotuner.engines.deployment import Deployment, SecretEnv
 from autotuner.errors import InputError
+from autotuner.manifests.container import RANK0, container_values
 from autotuner.manifests.context import ManifestContext
-from autotuner.manifests.images import choose_image
-from autotuner.manifests.names import label_value, object_name
+from autotuner.manifests.kubernetes import kubernetes_values
 from autotuner.manifests.quoting import Quoted, filters, finalize, required_variable, shell_template
 from autotuner.manifests.server import Server, only_server
 
-_PROBE_PERIOD_S = 5
-_FILES_DIR = "/etc/autotuner/files"
-_RANK0 = Address("127.0.0.1", 29500)
 _STAND_INS = {"llama-server": "autotuner.servers.llamacpp_server"}
 
 
@@ -101,7 +98,7 @@ def _gpu_ids(server: Server) -> list[list[str]]:
 
 def _shell_fields(instance: int) -> dict[str, str]:
     port = "${PORT}" if instance == 0 else f"$((PORT + {instance}))"
-    rank0 = {"rank0": str(_RANK0), "rank0.host": _RANK0.host, "rank0.port": str(_RANK0.port)}
+    rank0 = {"rank0": str(RANK0), "rank0.host": RANK0.host, "rank0.port": str(RANK0.port)}
     return {"host": "${HOST}", "port": port, "files": "${FILES}", **rank0}
 
 
@@ -111,35 +108,8 @@ def _shell_env(value: str | SecretEnv) -> Quoted:
     return shell_template(value, _shell_fields(0))
 
 
-def _container_values(deployment: Deployment, context: ManifestContext, server: Server) -> dict[str, Any]:
-    image = choose_image(deployment, server.rank.argv[0], context.image)
-    own = Address("0.0.0.0", context.port)  # noqa: S104 — inside its container
-    argv = server.rank.bound_argv(own, _RANK0, _FILES_DIR)
-    env = server.rank.bound_env(own, _RANK0, _FILES_DIR)
-    return {
-        "name": object_name(context.study_name, context.trial_id),
-        "image": image,
-        "argv": [image.executable or argv[0], *argv[1:]],
-        "env": {name: value for name, value in env.items() if not isinstance(value, SecretEnv)},
-        "secret_env": {name: value.name for name, value in env.items() if isinstance(value, SecretEnv)},
-        "secrets": server.secrets,
-        "files": [(f"file-{i}", path, text) for i, (path, text) in enumerate(server.rank.files.items())],
-        "files_dir": _FILES_DIR,
-        "mounts": [(f"mount-{i}", mount) for i, mount in enumerate(server.mounts)],
-        "model": deployment.model,
-        "health": deployment.health.path,
-        "ready": deployment.ready.path,
-        "port": context.port,
-        "replicas": server.replicas,
-        "cpus": server.rank.cpus,
-        "gpus": server.rank.gpus,
-        "probe_period_s": _PROBE_PERIOD_S,
-        "start_probes": max(1, math.ceil(context.start_timeout_s / _PROBE_PERIOD_S)),
-    }
-
-
 def _compose_values(deployment: Deployment, context: ManifestContext, server: Server) -> dict[str, Any]:
-    values = _container_values(deployment, context, server)
+    values = container_values(deployment, context, server)
     services = [
         (values["name"] if server.replicas == 1 else f"{values['name']}-{i}", context.port + i, gpu_ids)
         for i, gpu_ids in enumerate(_gpu_ids(server))
@@ -147,38 +117,15 @@ def _compose_values(deployment: Deployment, context: ManifestContext, server: Se
     return {
         **values,
         "services": services,
+        "shm_size": f"{context.shm_gib}gb",
         "health_url": f"http://127.0.0.1:{context.port}{deployment.health.path}",
         "start_period": f"{math.ceil(context.start_timeout_s)}s",
     }
-
-
-def _kubernetes_values(deployment: Deployment, context: ManifestContext, server: Server) -> dict[str, Any]:
-    values = _container_values(deployment, context, server)
-    _check_mounts(server)
-    config = json.dumps(dict(context.config), sort_keys=True, default=str)
-    return {
-        **values,
-        "labels": {
-            "app.kubernetes.io/name": values["name"],
-            "app.kubernetes.io/component": label_value(deployment.engine),
-            "app.kubernetes.io/managed-by": "autotuner",
-        },
-        "annotations": {"autotuner/study": context.study_name, "autotuner/config": config},
-        "has_volumes": bool(values["files"] or values["mounts"]),
-    }
-
-
-def _check_mounts(server: Server) -> None:
-    for mount in server.mounts:
-        if ":" in mount.target:
-            raise InputError(
-                f"Kubernetes can't mount at {mount.target!r}", key="mounts", value=mount.target, rule="a path without :"
-            )
 
 
 _Values = Callable[[Deployment, ManifestContext, Server], dict[str, Any]]
 _TARGETS: Mapping[str, tuple[str, _Values]] = {
     "shell": ("serve.sh", _shell_values),
     "compose": ("compose.yaml", _compose_values),
-    "kubernetes": ("kubernetes.yaml", _kubernetes_values),
+    "kubernetes": ("kubernetes.yaml", kubernetes_values),
 }

@@ -42,9 +42,14 @@ def only_server(deployment: Deployment) -> Server:
     return Server(group.ranks[0], group.replicas, _mounts(deployment))
 
 
+def holds_model(mount: Mount, model: str) -> bool:
+    """Whether a server finds the model, a path, in what is mounted."""
+    return PurePosixPath(model).is_relative_to(mount.target)
+
+
 def _mounts(deployment: Deployment) -> tuple[Mount, ...]:
     model = deployment.model
-    mounted = any(PurePosixPath(model).is_relative_to(m.target) for m in deployment.mounts)
+    mounted = any(holds_model(mount, model) for mount in deployment.mounts)
     if not model.startswith("/") or mounted:
         return deployment.mounts
     return (*deployment.mounts, Mount(model, model))

@@ -289,12 +289,12 @@ def test_compose_holds_the_exact_values() -> None:
 def test_compose_reserves_gpus_only_where_there_are_some() -> None:
     without = yaml.safe_load(one("compose", deployment(cpus=3)))["services"]["laptop-0007"]
     assert without["deploy"]["resources"] == {"limits": {"cpus": "3"}}
-    assert without["image"] == "ghcr.io/ggml-org/llama.cpp:server"
+    assert without["image"] == "ghcr.io/ggml-org/llama.cpp:server-b9999"
     assert without["entrypoint"] == ["/app/llama-server"]
     device = {"driver": "nvidia", "count": 2, "capabilities": ["gpu"]}
     with_two = yaml.safe_load(one("compose", deployment(gpus=2)))["services"]["laptop-0007"]
     assert with_two["deploy"]["resources"]["reservations"] == {"devices": [device]}
-    assert with_two["image"] == "ghcr.io/ggml-org/llama.cpp:server-cuda"
+    assert with_two["image"] == "ghcr.io/ggml-org/llama.cpp:server-cuda-b9999"
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_an_image_is_needed_and_the_usual_one_named(tmp_path: Path) -> None:
     assert (error.key, error.nearest) == ("engine.image", IMAGE)
     llama = {"name": "llamacpp"}
     error = refused(tmp_path, engine=llama, model={"id": str(tmp_path / "m.gguf")}, hardware={})
-    assert error.nearest == "ghcr.io/ggml-org/llama.cpp:server"
+    assert error.nearest == "ghcr.io/ggml-org/llama.cpp:server-b11549"
     assert "/app/llama-server" in error.message
 
 

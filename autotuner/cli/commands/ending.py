@@ -16,6 +16,8 @@ def tell_ending(result: at.Result, as_json: bool) -> int:
         result.print_summary()
     if result.exit_code > 128:  # a signal's
         note(f"interrupted; go on with: autotuner resume {shlex.quote(str(result.path))}")
+    if result.not_deployable is not None:
+        note(f"not every deployment file could be written: {result.not_deployable} says which, and why")
     _tell_of_rays_copy(result.path)
     return result.exit_code
 

@@ -1,6 +1,7 @@
 """Write deployment files of the best Configs, or the table of measurements.
 
 autotuner export studies/quick --target kubernetes
+autotuner export studies/quick --target kubernetes --namespace llm --pvc weights
 autotuner export studies/quick --target shell --top 3 --out deploy/
 autotuner export studies/quick --target table
 """
@@ -27,13 +28,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--top", type=whole("--top"), default=1, metavar="N", help="the N best Configs (default: %(default)s)"
     )
     which.add_argument("--trial", metavar="ID", help="the Config of this trial")
+    parser.add_argument(
+        "--image", help="container image, for compose and kubernetes (default: the one of what was measured)"
+    )
+    parser.add_argument("--namespace", help="namespace of all objects, for kubernetes")
+    parser.add_argument("--pvc", metavar="NAME", help="PersistentVolumeClaim for the weights, for kubernetes")
     parser.add_argument("--out", type=Path, help="folder to write into (default: DIR/deploy)")
 
 
 def handle(arguments: argparse.Namespace) -> int:
     result = at.load_result(arguments.folder)
     out = arguments.out or arguments.folder / "deploy"
-    paths = result.export(arguments.target, out, top=arguments.top, trial_id=arguments.trial)
+    paths = result.export(
+        arguments.target,
+        out,
+        top=arguments.top,
+        trial_id=arguments.trial,
+        image=arguments.image,
+        namespace=arguments.namespace,
+        pvc=arguments.pvc,
+    )
     if arguments.json:
         print_json({"files": [str(path) for path in paths]})
     else:
