@@ -35,8 +35,8 @@ class BenchResult:
 
     @property
     def failures(self) -> list[FailedRequests]:
-        """Why requests failed, warm-up included, the most frequent reason first."""
-        failed = [r for r in self.run.records if r.error not in (None, RequestError.CANCELLED)]
+        """Why measured requests failed, the most frequent reason first."""
+        failed = [r for r in self.run.records if not r.warmup and r.error not in (None, RequestError.CANCELLED)]
         counts = Counter((str(r.error), r.status, r.detail[:_DETAIL_CHARS]) for r in failed)
         return [FailedRequests(*cause, count) for cause, count in counts.most_common()]
 

@@ -30,6 +30,7 @@ class Mode(StrEnum):
 
     NOTHING = "nothing"
     DEAD = "dead"  # [DONE] at once, no text, a usage of 0 tokens
+    DEAD_WITH_TOKENS = "dead_with_tokens"  # no text either, but a usage of all that was asked for
     DEAD_WITHOUT_USAGE = "dead_without_usage"
     ERROR_OBJECT = "error_object"  # {"object": "error", …} in a stream of status 200
     ERROR_IN_CHOICE = "error_in_choice"
@@ -152,8 +153,8 @@ class OddServer:
 
     async def _events(self, asked: _Asked) -> AsyncIterator[bytes]:
         match self._mode:
-            case Mode.DEAD | Mode.DEAD_WITHOUT_USAGE:
-                if self._mode is Mode.DEAD:
+            case Mode.DEAD | Mode.DEAD_WITH_TOKENS | Mode.DEAD_WITHOUT_USAGE:
+                if self._mode is not Mode.DEAD_WITHOUT_USAGE:
                     yield _data({"choices": [], **self._usage(asked)})
             case Mode.ERROR_OBJECT:
                 yield _data({"object": "error", "message": "the engine is dead", "code": 500})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,10 @@ Kind = Literal["dataset", "trace"]
 Values = Mapping[str, Any]
 
 _OTHER: Mapping[Kind, Kind] = {"dataset": "trace", "trace": "dataset"}
+_OWN_KEYS: Mapping[Kind, str] = {
+    "dataset": "prompt or messages, and output_tokens",
+    "trace": "timestamp_s, input_tokens and output_tokens",
+}
 _ASKS, _ANSWERS = ("human", "user"), ("gpt", "assistant", "chatgpt", "bing", "bard", "model")
 _BYTES_PER_TOKEN = 4  # of text, about: OpenAI's "What are tokens and how to count them"
 
@@ -67,7 +72,7 @@ def own_records(file: RecordFile, kind: Kind) -> OwnRecords:
         name = f"a {other}" if form is None or _is_own(keys, other) else form.name
         raise file.error(None, name, f"is no {kind}: give it as {{{other}: FILE}}")
     if form is None:
-        return OwnRecords(records)  # unlike all that is known: whoever reads it says what it lacks
+        raise _unknown(file, kind, records)
     if isinstance(form, Refused):
         raise _refusal(file, form, records[0])
     return _translated(form, records, file)
@@ -97,10 +102,23 @@ def _translated(form: Form, records: Sequence[Record], file: RecordFile) -> OwnR
     return OwnRecords(found, tuple(told))
 
 
+def _unknown(file: RecordFile, kind: Kind, records: Sequence[Record]) -> WorkloadError:
+    """Unlike all that is known: what it has, and what it should."""
+    first = records[0]
+    wrapped = next((key for key, value in first.values.items() if isinstance(value, list)), None)
+    if len(records) == 1 and wrapped is not None:
+        unwrap = f"jq -c {shlex.quote(f'.{json.dumps(wrapped)}[]')} {shlex.quote(file.path)} > {_out(file)}"
+        return file.error(None, f"one record that holds all under {wrapped!r}", f"a record a line: {unwrap}")
+    return file.error(first.place, f"the keys {', '.join(first.values)}", f"a {kind}'s records have {_OWN_KEYS[kind]}")
+
+
+def _out(file: RecordFile) -> str:
+    return shlex.quote(Path(file.path).with_suffix(".own.jsonl").name)
+
+
 def _refusal(file: RecordFile, form: Refused, first: Record) -> WorkloadError:
     every = ".[] | " if first.place.startswith("item") else ""
-    out = Path(file.path).with_suffix(".own.jsonl").name
-    command = f"jq -c {shlex.quote(every + form.filter)} {shlex.quote(file.path)} > {shlex.quote(out)}"
+    command = f"jq -c {shlex.quote(every + form.filter)} {shlex.quote(file.path)} > {_out(file)}"
     return file.error(first.place, form.name, f"{form.missing}; convert it: {command}")
 
 
@@ -151,7 +169,7 @@ def _sharegpt(values: Values) -> Values | None:
     """The first question, as vLLM's and SGLang's benchmarks take it, for about as many tokens as its answer has."""
     turns = values["conversations"]
     pair = turns[:2] if isinstance(turns, list) else []
-    if pair and isinstance(pair[0], dict) and pair[0].get("from") == "system":
+    if pair and isinstance(pair[0], dict) and _speaker(pair[0]) == "system":
         pair = turns[1:3]
     if len(pair) < 2 or not all(isinstance(turn, dict) for turn in pair):
         return None
@@ -161,9 +179,14 @@ def _sharegpt(values: Values) -> Values | None:
     return {"prompt": question, "output_tokens": math.ceil(len(answer.encode(errors="replace")) / _BYTES_PER_TOKEN)}
 
 
+def _speaker(turn: Values) -> Any:
+    return turn.get("from", turn.get("role"))
+
+
 def _said(turn: Values, by: Sequence[str]) -> str | None:
-    text = turn.get("value")
-    return text if turn.get("from") in by and isinstance(text, str) else None
+    """In the words of ShareGPT, or of OpenAI's messages, which its copies often have."""
+    text = turn.get("value", turn.get("content"))
+    return text if _speaker(turn) in by and isinstance(text, str) else None
 
 
 _FORMS = (
@@ -200,6 +223,7 @@ _FORMS = (
 
 # ── what is not ───────────────────────────────────────────────────────────────────────────────
 
+_LENGTH = "output_tokens: (.max_tokens // .max_completion_tokens // 128)"  # the most it may be, else a guess
 _NO_LENGTH = "does not say how long answers are (output_tokens)"
 _REFUSED = (
     Refused(
@@ -216,9 +240,9 @@ _REFUSED = (
         _NO_LENGTH,
         "{prompt: .instruction, output_tokens: 128}",
     ),
-    Refused("chat messages alone", "dataset", frozenset({"messages"}), _NO_LENGTH, "{messages, output_tokens: 128}"),
-    Refused("prompts alone", "dataset", frozenset({"prompt"}), _NO_LENGTH, "{prompt, output_tokens: 128}"),
-    Refused("texts alone", "dataset", frozenset({"text"}), _NO_LENGTH, "{prompt: .text, output_tokens: 128}"),
+    Refused("chat messages alone", "dataset", frozenset({"messages"}), _NO_LENGTH, f"{{messages, {_LENGTH}}}"),
+    Refused("prompts alone", "dataset", frozenset({"prompt"}), _NO_LENGTH, f"{{prompt, {_LENGTH}}}"),
+    Refused("texts alone", "dataset", frozenset({"text"}), _NO_LENGTH, f"{{prompt: .text, {_LENGTH}}}"),
     Refused(
         "a trace with a timestamp of no unit",
         "trace",

@@ -9,6 +9,7 @@ from typing import TypeVar
 from autotuner.errors import InputError
 
 _N = TypeVar("_N", int, float)
+_MOST_LOAD = 1_000_000  # as in a study: requests in flight, or a second
 _MOST = 10**9
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -54,11 +55,15 @@ def zero_or_more(option: str) -> Callable[[str], float]:
 
 
 def several_whole(option: str) -> Callable[[str], list[int]]:
-    return _several(option, "whole numbers from 1 with commas between them, as 1,8,32", whole(option))
+    """Load levels."""
+    rule = f"whole numbers from 1 to {_MOST_LOAD} with commas between them, as 1,8,32"
+    return _several(option, rule, whole(option, most=_MOST_LOAD))
 
 
 def several_above_zero(option: str) -> Callable[[str], list[float]]:
-    return _several(option, "finite numbers above 0 with commas between them, as 0.5,1,2", above_zero(option))
+    """Load levels."""
+    rule = f"finite numbers above 0, to {_MOST_LOAD}, with commas between them, as 0.5,1,2"
+    return _several(option, rule, above_zero(option, most=_MOST_LOAD))
 
 
 def _several(option: str, rule: str, one: Callable[[str], _N]) -> Callable[[str], list[_N]]:

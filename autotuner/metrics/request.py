@@ -11,6 +11,7 @@ from autotuner.metrics.telemetry import Telemetry
 # Nothing makes the tokens of one answer faster (the fastest machines of 2026 take 0.3 ms): what comes faster was held
 # back on its way, in one chunk or in many, and says nothing about the time between tokens.
 FASTEST_S = 2e-4
+_SHARE_OF_SILENCE = 0.5  # of the time that unseen tokens take at the pace of the visible ones; it may have been higher
 
 
 class RequestError(StrEnum):
@@ -42,9 +43,9 @@ class TokensBy(StrEnum):
 
 _COUNTED_BY = {
     TokensBy.USAGE: "by the server's usage",
-    TokensBy.FORCED: "as the length that was forced: the server tells no usage",
-    TokensBy.PROBE: "by the tokens a chunk that a probe found: the server's streams tell no usage",
-    TokensBy.CHUNKS: "by streamed chunks, each taken for a token: the server tells no usage",
+    TokensBy.FORCED: "as the length that was forced: the server tells no count",
+    TokensBy.PROBE: "by the tokens a chunk that a probe found: the server's streams tell no count",
+    TokensBy.CHUNKS: "by streamed chunks, each taken for a token: the server tells no count",
 }
 
 
@@ -86,10 +87,21 @@ class RequestRecord:
 
     @property
     def unseen_tokens(self) -> int:
-        """Tokens of reasoning that were not streamed: the first token seen is then the first visible one."""
+        """Tokens of reasoning that were not streamed: the first token seen is then the first visible one.
+
+        Reasoning that is streamed as any other text is told from it by its chunks, of which there are more than visible
+        tokens, and by its time: what was not seen went by before the first token.
+        """
         if not self.reasoning_tokens or self.first_visible_s != self.first_token_s:
             return 0
-        return min(self.reasoning_tokens, self.output_tokens or 0)
+        visible = (self.output_tokens or 0) - self.reasoning_tokens
+        if visible < 0 or len(self.chunk_s) > visible:
+            return 0
+        if visible > 1 and self.first_token_s is not None and self.last_token_s is not None:
+            gap_s = (self.last_token_s - self.first_token_s) / (visible - 1)
+            if self.first_token_s - self.sent_s < _SHARE_OF_SILENCE * self.reasoning_tokens * gap_s:
+                return 0
+        return self.reasoning_tokens
 
     @property
     def token_gap_s(self) -> float | None:

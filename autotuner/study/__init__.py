@@ -4,7 +4,15 @@ from autotuner.study._paths import absolute_path
 from autotuner.study._space_files import shipped_space_names
 from autotuner.study._yaml import yaml_scalar
 from autotuner.study.dump import dump_study, study_id
-from autotuner.study.loader import LoadedStudy, load_slo, load_slos, load_study, load_study_text, parse_study
+from autotuner.study.loader import (
+    LoadedStudy,
+    load_slo,
+    load_slos,
+    load_study,
+    load_study_text,
+    parse_study,
+    read_workload,
+)
 from autotuner.study.model import Study
 from autotuner.study.origins import Explanation, Origin
 from autotuner.study.quick_slo import read_slos
@@ -25,6 +33,7 @@ __all__ = [
     "load_study_text",
     "parse_study",
     "read_slos",
+    "read_workload",
     "shipped_space_names",
     "study_id",
     "study_schema",

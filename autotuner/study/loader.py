@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from autotuner.study._rules import broken_rules
 from autotuner.study._space_files import included_spaces, with_spaces
 from autotuner.study._validate import validate
 from autotuner.study._yaml import parse_yaml
-from autotuner.study.model import Slo, Study
+from autotuner.study.model import Slo, Study, Workload
 from autotuner.study.origins import LayerKind, Origin, Origins
 from autotuner.study.quick_slo import read_slos
 
@@ -70,6 +70,11 @@ def parse_study(text: str, source: str = "the study") -> Study:
         rule = "a resolved study has its space files merged"
         raise StudyError(f"space.include: {rule}", key="space.include", value=study.space.include, rule=rule)
     return _checked(study)
+
+
+def read_workload(data: Mapping[str, Any]) -> Workload:
+    """A workload by itself. Raises StudyError that tells every problem."""
+    return validate(Workload, data, "workload")
 
 
 def load_slo(path: str | Path) -> Slo:

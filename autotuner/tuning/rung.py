@@ -67,6 +67,7 @@ class RungRunner:
         self._assignment = assignment
         self._levels = levels(study.workload)
         self._objectives = parse_objectives(study.objectives)
+        self._deployment = deployment
         self._cache_reset = _cache_reset(study, deployment)
         self._context = measure_context(
             study,
@@ -116,7 +117,7 @@ class RungRunner:
                 continue
             if not self._runs[point.level]:
                 point = _from_the_start(point, rung)
-            notes = self._empty_caches(server, point.level)
+            notes = (*self._empty_caches(server, point.level), *self._another_model(server))
             try:
                 run = _run_point(driver, point, clock, ends_at, allowed_until)
                 run = dataclasses.replace(run, notes=(*run.notes, *notes))
@@ -144,6 +145,13 @@ class RungRunner:
             return ()
         _LOG.warning("%s: %s: %s", self._assignment.trial_id, level, _CACHE_STAYED)
         return (_CACHE_STAYED,)
+
+    def _another_model(self, server: RunningServer) -> tuple[str, ...]:
+        """What to note where a server that was there before has one model, and not by the study's name."""
+        name = server.served_name
+        if name is None or self._deployment is None or name in (self._deployment.served_name, self._study.model.id):
+            return ()
+        return (f"the server serves {name!r}, which was measured, and not {self._study.model.id!r}",)
 
     def _client(self) -> Client:
         return Client(self._study.hardware.client_cpus, os.getloadavg()[0], os.cpu_count() or 1)

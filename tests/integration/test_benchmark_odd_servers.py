@@ -44,6 +44,7 @@ def errors(result: BenchResult) -> set[RequestError | None]:
     ("mode", "error", "said"),
     [
         ("dead", RequestError.EMPTY, "without any text and without tokens"),
+        ("dead_with_tokens", RequestError.EMPTY, "no text came of the 48 tokens"),
         ("dead_without_usage", RequestError.EMPTY, "without any text and without tokens"),
         ("error_object", RequestError.HTTP_STATUS, "the engine is dead"),
         ("error_in_choice", RequestError.HTTP_STATUS, "the engine is dead"),
@@ -130,6 +131,15 @@ def test_reasoning_that_is_shown_has_a_first_token_of_its_own() -> None:
     assert metrics["ttft_visible_p50_ms"] > metrics["ttft_p50_ms"] + 32 * 5 * 0.9
     assert metrics["tpot_mean_ms"] > 4.9
     assert "began with reasoning" in result.measurement.notes[0]
+
+
+def test_reasoning_that_is_streamed_as_text_is_no_silence() -> None:
+    """The completions API marks no chunk as reasoning."""
+    result = measure("shown_reasoning", "completions", reasoning=32, ttft_ms=20, itl_ms=5)
+    plain = measure("nothing", "completions", ttft_ms=20, itl_ms=5)
+    assert not any("unseen" in note for note in result.measurement.notes)
+    tpot, expected = (found.measurement.metrics["tpot_mean_ms"] for found in (result, plain))
+    assert tpot < 1.5 * expected
 
 
 # ── how long answers are ──────────────────────────────────────────────────────────────────────

@@ -111,6 +111,18 @@ def test_scores_are_a_function_of_the_config(lab: Lab, tmp_path: Path) -> None:
     assert fast.score.score == pytest.approx(75)
 
 
+def test_what_an_endpoint_serves_in_place_of_the_studys_model_is_noted(lab: Lab) -> None:
+    lab.trial(World(served_name="another")).run_rung(0)
+    note = f"the server serves 'another', which was measured, and not {lab.study.model.id!r}"
+    assert {m.notes for m in lab.service.rungs("0001")[0].measurements} == {(note,)}
+
+
+@pytest.mark.parametrize("name", [None, "the study's own"])
+def test_an_endpoint_by_the_studys_name_needs_no_note(lab: Lab, name: str | None) -> None:
+    lab.trial(World(served_name=name and lab.study.model.id)).run_rung(0)
+    assert {m.notes for m in lab.service.rungs("0001")[0].measurements} == {()}
+
+
 def test_each_rung_is_committed_when_it_is_reported(lab: Lab) -> None:
     trial = lab.trial(World())
     report = trial.run_rung(0)

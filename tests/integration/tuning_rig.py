@@ -59,6 +59,7 @@ class World:
     servers: list[SimulatedServer] = field(default_factory=list)
     open_drivers: int = 0
     keeps: str = ""
+    served_name: str | None = None  # as an endpoint tells it
 
     @property
     def rig(self) -> Rig:
@@ -76,7 +77,7 @@ class World:
         failure = self.launch_failures[number] if number < len(self.launch_failures) else None
         if failure is not None:
             raise LaunchError(f"no start: {failure}", failure, log_tail="last words")
-        self.servers.append(SimulatedServer(self, number, _ttft_s(request)))
+        self.servers.append(SimulatedServer(self, number, _ttft_s(request), served_name=self.served_name))
         return self.servers[-1]
 
     def open_driver(self, target: Target, settings: DriverSettings) -> LoadDriver:

@@ -131,6 +131,12 @@ def test_sharegpt(tmp_path: Path, as_lines: bool) -> None:
     assert any("3 of 6 are left out" in text for text in read.told)
 
 
+def test_sharegpt_in_the_words_of_openai(tmp_path: Path) -> None:
+    turns = [{"role": role, "content": text} for role, text in (("system", "s"), ("user", "q"), ("assistant", "a" * 8))]
+    data = read_dataset(str(written(tmp_path, json.dumps({"conversations": turns}))), 0)
+    assert [(shape.content, shape.output_tokens) for shape in data.shapes] == [("q", 2)]
+
+
 def test_mooncake(tmp_path: Path) -> None:
     lines = [
         {"timestamp": 27000, "input_length": 6758, "output_length": 500, "hash_ids": [0, 1]},
@@ -208,6 +214,23 @@ def test_a_form_that_says_too_little_is_refused_with_its_name_and_what_converts_
     assert words[3:] == [str(path), ">", "my file.own.jsonl"]
     assert words[2].startswith(".[] | {") is in_array
     assert all(key in words[2] for key in becomes)
+
+
+def test_records_of_no_known_form_are_told_with_their_keys_and_what_they_should_have(tmp_path: Path) -> None:
+    path = written(tmp_path, json.dumps({"question": "q", "answer": "a"}))
+    error = refusal(lambda: read_dataset(str(path), 0))
+    assert error.message.endswith(
+        "line 1: the keys question, answer: a dataset's records have prompt or messages, and output_tokens"
+    )
+    path = written(tmp_path, json.dumps({"when": 1, "input_tokens": 3}))
+    assert "records have timestamp_s, input_tokens and output_tokens" in refusal(lambda: read_trace(str(path))).message
+
+
+def test_one_record_that_holds_all_is_unwrapped(tmp_path: Path) -> None:
+    path = written(tmp_path, json.dumps({"version": 1, "my data": prompts("a", "b")}))
+    rule = str(refusal(lambda: read_dataset(str(path), 0)).rule)
+    assert rule.startswith("a record a line: jq -c ")
+    assert shlex.split(rule.partition(": ")[2])[2] == '."my data"[]'
 
 
 def test_a_timestamp_of_no_unit_is_asked_for(tmp_path: Path) -> None:

@@ -100,8 +100,20 @@ def test_an_answer_that_was_broken_off(reason: str) -> None:
     assert stream.defect() == ("aborted", f"finish_reason {reason!r} after 1 chunks")
 
 
-@pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "eos_token", "stop_sequence", None])
-def test_an_answer_that_is_whole(reason: str | None) -> None:
+def test_a_map_may_say_that_it_was_broken_off() -> None:
+    stream = StreamReader()
+    stream.feed(event(choices=[{"text": "a", "finish_reason": {"type": "abort", "message": "x"}}]), 0.0)
+    assert stream.defect() == ("aborted", "finish_reason 'abort' after 1 chunks")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        *("stop", "length", "tool_calls", "eos_token", "stop_sequence", None),
+        *("LENGTH", "STOP", "model_length", "COMPLETE", {"type": "length", "length": 16}, {"type": "stop"}),
+    ],
+)
+def test_an_answer_that_is_whole(reason: object) -> None:
     stream = StreamReader()
     stream.feed(event(choices=[{"text": "a", "finish_reason": reason}]), 0.0)
     assert stream.defect() is None
@@ -132,10 +144,22 @@ def test_neither_text_nor_tokens_is_no_answer(data: bytes) -> None:
         assert "engine is dead" in defect[1]
 
 
-def test_tokens_without_text_are_an_answer() -> None:
+SILENT = event(choices=[{"text": "", "finish_reason": "length"}])
+
+
+@pytest.mark.parametrize(("events", "tokens"), [(1, 1), (1, 4), (16, 16)])
+def test_a_few_tokens_without_text_and_those_of_an_event_each_are_an_answer(events: int, tokens: int) -> None:
+    """An end mark makes no text, and up to three bytes wait for the rest of their character."""
     stream = StreamReader()
-    stream.feed(event(choices=[{"text": "", "finish_reason": "length"}], usage={"completion_tokens": 3}), 0.0)
+    stream.feed(SILENT * events + event(choices=[], usage={"completion_tokens": tokens}), 0.0)
     assert stream.defect() is None
+
+
+@pytest.mark.parametrize(("events", "tokens"), [(0, 1), (0, 16), (1, 16)])
+def test_tokens_of_which_nothing_came_are_none_whatever_the_usage_tells(events: int, tokens: int) -> None:
+    stream = StreamReader()
+    stream.feed(SILENT * events + event(choices=[], usage={"completion_tokens": tokens}), 0.0)
+    assert stream.defect() == ("empty", f"no text came of the {tokens} tokens that its usage tells")
 
 
 def test_an_end_without_a_line_end() -> None:

@@ -43,3 +43,23 @@ def test_a_length_is_wrong_when_it_is_another() -> None:
     assert TokenCount(None, None).wrong_length(16) is None
     assert TokenCount(17, "usage").wrong_length(16) == "17 output tokens, 16 were asked for"
     assert TokenCount(10, "chunks").wrong_length(16) == "10 output tokens (counted by chunks), 16 were asked for"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "chunks", "reasoning", "per_chunk"),
+    [(16, 1, None, None), (17, 16, None, None), (40, 1, 30, None), (64, 16, None, 4.0), (100, 64, None, None)],
+    ids=["as asked", "one more", "the rest unseen", "four a chunk", "the limit is not kept"],
+)
+def test_a_count_that_may_be_true_is_believed(
+    tokens: int, chunks: int, reasoning: int | None, per_chunk: float | None
+) -> None:
+    read = stream(chunks, usage=tokens)
+    read.reasoning_tokens = reasoning
+    assert count_tokens(read, None, per_chunk).beyond_belief(read, 16, per_chunk) is None
+
+
+def test_a_count_of_more_than_was_asked_for_and_than_came_is_not() -> None:
+    read = stream(16, usage=10**9)
+    told = count_tokens(read, None, None).beyond_belief(read, 16, None)
+    assert told == "its usage tells 1000000000 output tokens: 16 were asked for, and 16 chunks came"
+    assert TokenCount(64, "chunks").beyond_belief(read, 16, None) is None

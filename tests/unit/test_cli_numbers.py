@@ -112,7 +112,7 @@ def test_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "http://127.0.0.1:1", "--rate", "inf", "--json"]) == 2
     told = json.loads(capsys.readouterr().out)
     assert (told["code"], told["key"], told["value"]) == ("input", "rate", "inf")
-    assert told["rule"] == "finite numbers above 0 with commas between them, as 0.5,1,2"
+    assert told["rule"] == "finite numbers above 0, to 1000000, with commas between them, as 0.5,1,2"
 
 
 def test_an_option_without_its_number_is_named(capsys: pytest.CaptureFixture[str]) -> None:

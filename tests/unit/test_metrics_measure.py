@@ -278,8 +278,10 @@ def test_answers_of_their_own_length_are_told_of() -> None:
 
 def test_unseen_reasoning_is_no_part_of_the_time_between_tokens() -> None:
     """Eleven tokens, six of them reasoned in silence: five visible ones, four gaps of 0.1 s."""
-    seen = replace(request(0, ttft=0.7, gap=0.1, tokens=5), output_tokens=11, reasoning_tokens=6)
-    measured = measure(LEVEL, [PointRun(LEVEL, (seen, replace(seen, sent_s=1.1, index=1)))], CONTEXT)
+    seen = [
+        replace(request(sent, ttft=0.7, gap=0.1, tokens=5), output_tokens=11, reasoning_tokens=6) for sent in (0, 1.1)
+    ]
+    measured = measure(LEVEL, [PointRun(LEVEL, tuple(seen))], CONTEXT)
     assert measured.metrics["tpot_mean_ms"] == pytest.approx(100)
     assert measured.metrics["reasoning_tokens_mean"] == 6
     assert measured.metrics["output_tokens_mean"] == 11
@@ -354,3 +356,37 @@ def test_a_hundred_thousand_requests_are_measured() -> None:
     measurement = measure(LEVEL, [PointRun(LEVEL, records)], CONTEXT)
     assert measurement.requests == 100_000
     assert measurement.metrics["ttft_p99_ms"] == pytest.approx(100)
+
+
+# ── reasoning, seen and unseen ────────────────────────────────────────────────────────────────
+
+
+def reasoned(output: int, reasoning: int, chunks: int, *, ttft: float, stream_s: float) -> RequestRecord:
+    """``chunks`` over ``stream_s`` after ``ttft``; the usage tells of ``reasoning``, no chunk is marked as that."""
+    times = tuple(np.linspace(ttft, ttft + stream_s, chunks))
+    made = request(0, ttft=ttft, tokens=output, reasoning=reasoning)
+    last = ttft + stream_s
+    return replace(made, chunk_s=times, last_token_s=last, end_s=last)
+
+
+@pytest.mark.parametrize(
+    ("record", "unseen"),
+    [
+        (reasoned(64, 32, 32, ttft=0.34, stream_s=0.31), 32),  # silence, then the rest
+        (reasoned(64, 32, 4, ttft=0.34, stream_s=0.30), 32),  # in few chunks
+        (reasoned(64, 32, 64, ttft=0.02, stream_s=0.63), 0),  # streamed as text
+        (reasoned(64, 32, 16, ttft=0.02, stream_s=0.60), 0),  # in few chunks: no time went by that it could fill
+        (reasoned(16, 48, 16, ttft=0.02, stream_s=0.15), 0),  # counted beside the output
+        (reasoned(32, 32, 1, ttft=0.34, stream_s=0.0), 0),
+        (reasoned(33, 32, 1, ttft=0.34, stream_s=0.0), 32),
+    ],
+)
+def test_reasoning_is_unseen_where_chunks_and_time_have_room_for_it(record: RequestRecord, unseen: int) -> None:
+    assert record.unseen_tokens == unseen
+
+
+def test_reasoning_that_is_streamed_as_text_has_the_pace_of_all_tokens() -> None:
+    record = reasoned(64, 32, 64, ttft=0.02, stream_s=0.63)
+    assert record.token_gap_s == pytest.approx(0.01)
+    hidden = reasoned(64, 32, 32, ttft=0.34, stream_s=0.31)
+    assert hidden.token_gap_s == pytest.approx(0.01)

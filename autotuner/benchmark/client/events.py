@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-# How servers say that an answer is whole: OpenAI's, Anthropic's and TGI's words, and vLLM's for an answer that went
-# in circles. Any other word (abort, error, cancelled, content_filter, timeout, …) is an answer that was broken off.
+# How servers say that an answer is whole, in whatever case: the words of OpenAI, Anthropic, TGI, Mistral and Cohere,
+# and vLLM's for an answer that went in circles. Any other word (abort, error, cancelled, content_filter, timeout, …) is
+# an answer that was broken off.
 WHOLE = frozenset(
     (
-        *("stop", "length", "tool_calls", "function_call"),
+        *("stop", "length", "tool_calls", "function_call", "model_length", "complete"),
         *("eos", "eos_token", "stop_sequence", "max_tokens", "end_turn", "tool_use", "repetition"),
     )
 )
@@ -18,6 +19,7 @@ OUT_OF_TOKENS = frozenset(("length", "max_tokens"))  # … and that it was as lo
 
 _GENERATED = frozenset(("logprobs", "tool_calls", "function_call"))  # whose keys are the model's words
 _HEAD_BYTES = 2000
+_HELD_BACK = 3  # tokens of single bytes that wait for the rest of their character
 
 
 @dataclass(slots=True)
@@ -25,14 +27,16 @@ class StreamReader:
     """Fed with the bytes of a response, knows what the answer said so far.
 
     ``chunks`` are the arrival times of events that carried something generated: text, reasoning, a tool call;
-    ``first_visible_s`` is the first one's that carried more than reasoning, and ``reasoned`` whether any carried
-    reasoning. ``ended`` is set by the end marker ``[DONE]``, ``finish`` is the finish reason, ``error`` an error
-    object anywhere in the stream. ``head`` is the start of whatever was said beside choices and usage.
+    ``choices`` counts those that carried nothing too. ``first_visible_s`` is the first one's that carried more than
+    reasoning, and ``reasoned`` whether any carried reasoning. ``ended`` is set by the end marker ``[DONE]``,
+    ``finish`` is the finish reason, ``error`` an error object anywhere in the stream. ``head`` is the start of whatever
+    was said beside choices and usage.
     """
 
     chunks: list[float] = field(default_factory=list)
     first_visible_s: float | None = None
     last_choice_s: float | None = None
+    choices: int = 0
     reasoned: bool = False
     prompt_tokens: int | None = None
     output_tokens: int | None = None
@@ -59,12 +63,18 @@ class StreamReader:
 
     def defect(self) -> tuple[str, str] | None:
         """Why an answer that ended as if all was well is none: a RequestError's value, and its reason."""
-        if self.finish is not None and self.finish not in WHOLE:
+        if self.finish is not None and self.finish.casefold() not in WHOLE:
             return "aborted", f"finish_reason {self.finish!r} after {len(self.chunks)} chunks"
+        if not self.chunks and self.output_tokens and not self._may_be_silent(self.output_tokens):
+            return "empty", f"no text came of the {self.output_tokens} tokens that its usage tells"
         if not self.chunks and not self.output_tokens:
             said = f"; it said {self.head.decode(errors='replace')}" if self.head else ""
             return "empty", f"the stream ended without any text and without tokens in its usage{said}"
         return None
+
+    def _may_be_silent(self, tokens: int) -> bool:
+        """Whether so many tokens that make no text (an end mark, a piece of a character) could have come unseen."""
+        return self.choices > 0 and tokens <= self.choices + _HELD_BACK
 
     def _line(self, line: bytes, now_s: float) -> None:
         if line.startswith(b"data:"):
@@ -128,8 +138,12 @@ class StreamReader:
             self.first_visible_s = now_s
         self.reasoned = self.reasoned or reasoning
         self.last_choice_s = now_s
-        if choice.get("finish_reason"):
-            self.finish = str(choice["finish_reason"])
+        self.choices += 1
+        finish = choice.get("finish_reason")
+        if isinstance(finish, dict):  # SGLang's own form: {"type": "length", "length": 16}
+            finish = finish.get("type")
+        if finish:
+            self.finish = str(finish)
 
 
 def told_error(event: Any) -> str | None:

@@ -125,7 +125,10 @@ class PointRun:
         expected = ticket.output_tokens if self._forced else None
         count = count_tokens(stream, expected, self._office.tokens_per_chunk)
         error, detail = exchange.error, exchange.detail
-        if error is None and expected is not None and (wrong := count.wrong_length(expected)):
+        wrong = count.beyond_belief(stream, ticket.output_tokens, self._office.tokens_per_chunk)
+        if wrong is None and expected is not None:
+            wrong = count.wrong_length(expected)
+        if error is None and wrong is not None:
             error, detail = "wrong_length", wrong
         visible_s = stream.first_visible_s
         return Outcome(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from autotuner.benchmark.client.events import OUT_OF_TOKENS, StreamReader
 
+_OVER = 2.0  # so many times the tokens of a chunk may be, of an answer that is longer than was asked
 ENOUGH = 0.9  # an estimate this near the forced length is not told from it
 
 
@@ -15,6 +16,16 @@ class TokenCount:
 
     tokens: int | None
     by: str | None
+
+    def beyond_belief(self, stream: StreamReader, asked: int, tokens_per_chunk: float | None) -> str | None:
+        """What is wrong with a server's own count that is more than was ``asked`` for, and more than came."""
+        if self.by != "usage" or self.tokens is None:
+            return None
+        seen = self.tokens - (stream.reasoning_tokens or 0)
+        chunks = len(stream.chunks)
+        if seen <= asked or seen <= _OVER * chunks * (tokens_per_chunk or 1.0):
+            return None
+        return f"its usage tells {self.tokens} output tokens: {asked} were asked for, and {chunks} chunks came"
 
     def wrong_length(self, forced: int) -> str | None:
         """What is wrong with the length of an answer that was to have exactly ``forced`` tokens."""

@@ -148,6 +148,8 @@ def _exit_code(results: Sequence[BenchResult]) -> int:
 
 
 def _workload(arguments: argparse.Namespace) -> at.Workload:
+    from autotuner.study import read_workload  # here: --help must not load it
+
     scenario: object = arguments.scenario
     if arguments.dataset:
         scenario = {"dataset": arguments.dataset}
@@ -158,7 +160,7 @@ def _workload(arguments: argparse.Namespace) -> at.Workload:
         load = {"rate": arguments.rate, "arrival": arguments.arrival}
     elif arguments.speed or arguments.trace:
         load = {"speed": arguments.speed or [1.0]}
-    return at.Workload.model_validate(
+    return read_workload(
         {
             "scenario": scenario,
             "load": load,
