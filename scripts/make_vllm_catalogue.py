@@ -165,10 +165,14 @@ def flags() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def fields_of(name: str, group: str, action: argparse.Action) -> dict[str, Any]:
     """One flag's catalogue fields, those that say something."""
     found: dict[str, Any] = {**type_of(name, action)}
-    twins = {f"--no-{text[2:]}" for text in action.option_strings if text.startswith("--")}
-    others = [text.lstrip("-") for text in action.option_strings if text not in twins and text != f"--{name}"]
+    others = [
+        text.lstrip("-") for text in action.option_strings if text != f"--{name}" and not _turns_off(action, text)
+    ]
     if others:
         found["aliases"] = others
+    twins = [text[2:] for text in action.option_strings if text.startswith("--") and _turns_off(action, text)]
+    if own := [twin for twin in twins if twin.removeprefix("no-") not in (name, *others)]:
+        found["also_off"] = own
     if found["type"] in ("int", "float"):
         found |= range_of(name, group, action.dest)
         if reads_letters(action.type):
@@ -183,6 +187,15 @@ def fields_of(name: str, group: str, action: argparse.Action) -> dict[str, Any]:
     if name in RESERVED:
         found["reserved"] = RESERVED[name]
     return found
+
+
+def _turns_off(action: argparse.Action, text: str) -> bool:
+    """Whether a spelling is the twin of a flag (``--no-x``, ``--disable-x`` of ``--enable-x``), told by trying it."""
+    if not isinstance(action, argparse.BooleanOptionalAction):
+        return False
+    given = argparse.Namespace()
+    action(argparse.ArgumentParser(), given, [], text)
+    return getattr(given, action.dest) is False
 
 
 def type_of(name: str, action: argparse.Action) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class Catalogue:
             return former
         other = _versions_with(self.engine, name, self.version)
         if other:
-            return self._nearest(name), f"; {', '.join(other)} has it"
+            return self._nearest(name), f"; {', '.join(other)} {'has' if len(other) == 1 else 'have'} it"
         foreign = ""
         for engine in catalogued_engines():
             theirs = None if engine == self.engine else load_catalogue(engine)
@@ -268,7 +268,7 @@ def _keys(fields: Mapping[str, Any]) -> Keys:
 
 
 def _flag(name: str, fields: Mapping[str, Any]) -> Flag:
-    apart = ("type", "aliases", "choices", "also", "where", "keys", "suffixes")
+    apart = ("type", "aliases", "choices", "also", "where", "keys", "suffixes", "also_off")
     plain = {key: value for key, value in fields.items() if key not in apart}
     return Flag(
         name=name,
@@ -277,6 +277,7 @@ def _flag(name: str, fields: Mapping[str, Any]) -> Flag:
         choices=tuple(str(choice) for choice in fields.get("choices", ())),
         also=tuple(fields.get("also", ())),
         where=Place(fields["where"]),
+        also_off=tuple(fields.get("also_off", ())),
         suffixes=Suffixes(fields["suffixes"]) if "suffixes" in fields else None,
         **plain,
     )

@@ -45,7 +45,9 @@ class Flag:
 
     ``open``: other values than ``choices`` may exist. ``also``: words that a number's place takes, as ``auto``.
     ``suffixes``: whole numbers may be written with letters, as ``8k``. ``glued``: a letter that a value may follow at
-    once, as in ``-O3``. ``former``: a letter that older versions had for it. ``deprecated`` says what to use instead.
+    once, as in ``-O3``. ``former``: a letter that older versions had for it. ``negative``: how its twin is
+    written, where that is not with ``no-``; ``also_off``: what else turns it off. ``deprecated`` says what to use
+    instead.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Flag:
     pattern: str | None = None
     default: Any = None
     negative: str | None = None
+    also_off: tuple[str, ...] = ()
     reserved: str | None = None
     deprecated: str | None = None
     open: bool = False
@@ -75,7 +78,8 @@ class Flag:
         """The names that turn it off."""
         if self.type is not FlagType.FLAG:
             return ()
-        return (*((self.negative,) if self.negative else ()), *(f"no-{name}" for name in (self.name, *self.aliases)))
+        own = (self.negative,) if self.negative else ()
+        return (*own, *self.also_off, *(f"no-{name}" for name in (self.name, *self.aliases)))
 
     def read(self, value: Any) -> Any:
         """``value`` as the server reads it: numbers with letters, and words in any case where a number stands."""

@@ -1,9 +1,9 @@
 """llama.cpp's own HTTP server under llama-server's own flags, from the ``xllamacpp`` wheel.
 
-Stands in where the ``llama-server`` binary is missing: its flags (long, short and ``--no-`` forms) as far as
-the catalogue lists them, its endpoints, and the library's defaults but for `--parallel`, whose automatic value
-is llama-server's. It imports nothing of this package, so that it can be started by path
-without paying for anything but the engine::
+Stands in where the ``llama-server`` binary is missing: its flags (long, short and ``--no-`` forms), its endpoints,
+and the library's defaults but for `--parallel`, whose automatic value is llama-server's. The flags that are set most
+are read here; the others are handed to llama.cpp's own parser, which is in the wheel. It imports nothing of this
+package, so that it can be started by path without paying for anything but the engine::
 
     python -P autotuner/servers/llamacpp_server.py -m model.gguf --port 8080 -c 4096 -np 4
 
@@ -13,7 +13,9 @@ Serves until SIGTERM or SIGINT, then exits with 0. Exit code 2: a bad flag; 1: t
 from __future__ import annotations
 
 import argparse
+import ctypes
 import signal
+import struct
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -98,6 +100,13 @@ _SHORT_SWITCHES = {"cpu-moe": ("-cmoe",)}
 _EXPERTS = r"\.ffn_(up|down|gate|gate_up)_(ch|)exps"  # names of the experts' tensors, as llama-server matches them
 
 
+# llama.cpp's common_params_parse(int, char **, common_params &, llama_example, print_usage), and LLAMA_EXAMPLE_SERVER:
+# common/arg.h and common/common.h of b11549.
+_PARSE = "_Z19common_params_parseiPPcR13common_params13llama_examplePFviS0_E"
+_SERVER = 12
+_FIRST_FIELDS = ("n_predict", "n_ctx", "n_batch", "n_ubatch")  # of common_params
+
+
 def _say(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
@@ -114,7 +123,7 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Every flag, named in the namespace by its long form; unset flags are absent."""
-    parser = _Parser(prog="llama-server", allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser = _Parser(prog="llama-server", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for name, aliases, _, kind in _VALUES:
         parser.add_argument(f"--{name}", *aliases, type=kind, dest=name)
     for name, aliases, choices in _CHOICES:
@@ -181,9 +190,45 @@ def _apply_special(params: Any, flags: dict[str, Any]) -> None:
         params.tensor_buft_overrides = ",".join(places)
 
 
-def make_params(engine: Any, flags: dict[str, Any]) -> Any:
+def parse_the_rest(engine: Any, params: Any, words: Sequence[str]) -> bool:
+    """Lets llama.cpp itself put ``words`` into the parameters; whether it knows them. It says what is wrong."""
+    try:
+        parse = getattr(ctypes.CDLL(engine.xllamacpp.__file__), _PARSE)
+    except (AttributeError, OSError):
+        return _refused(words)  # a wheel that does not show it
+    place = _place_of(params)
+    if place is None:
+        return _refused(words)
+    parse.restype = ctypes.c_bool
+    argv = [word.encode() for word in ("llama-server", *words)]
+    return bool(parse(len(argv), (ctypes.c_char_p * len(argv))(*argv), ctypes.c_void_p(place), _SERVER, None))
+
+
+def _refused(words: Sequence[str]) -> bool:
+    _say(f"error: invalid argument: {words[0]}")
+    return False
+
+
+def _place_of(params: Any) -> int | None:
+    """The address of the common_params that the wheel's object holds, found by marks in its first fields.
+
+    ``None`` where they are not the first, so that this is another common_params than the one that is known here.
+    """
+    kept = [getattr(params, name) for name in _FIRST_FIELDS]
+    marks = [0x5EED0001 + number for number in range(len(_FIRST_FIELDS))]
+    for name, mark in zip(_FIRST_FIELDS, marks, strict=True):
+        setattr(params, name, mark)
+    held = ctypes.string_at(id(params), type(params).__basicsize__)
+    for name, value in zip(_FIRST_FIELDS, kept, strict=True):
+        setattr(params, name, value)
+    begin = object.__basicsize__  # the C++ object follows Python's head
+    found = held.startswith(struct.pack(f"{len(marks)}i", *marks), begin)
+    return id(params) + begin if found else None
+
+
+def make_params(engine: Any, flags: dict[str, Any], params: Any = None) -> Any:
     """``xllamacpp.CommonParams`` as llama-server would fill them from ``flags`` (long name → value)."""
-    params = engine.CommonParams()
+    params = params or engine.CommonParams()
     for name, _, path, _ in _VALUES:
         if path and name in flags:
             _assign(params, path, flags[name])
@@ -199,18 +244,22 @@ def make_params(engine: Any, flags: dict[str, Any]) -> Any:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    flags = vars(build_parser().parse_args(argv))
-    if "model" not in flags:
-        _say("error: --model is required")
-        return 2
+    known, rest = build_parser().parse_known_args(argv)
+    flags = vars(known)
     # Blocked before the engine starts its threads, so that they inherit it and `sigwait` below gets the signal.
     stop_signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals)
 
     import xllamacpp
 
+    params = xllamacpp.CommonParams()
+    if rest and not parse_the_rest(xllamacpp, params, rest):
+        return 2
+    if "model" not in flags:
+        _say("error: --model is required")
+        return 2
     try:
-        server = xllamacpp.Server(make_params(xllamacpp, flags))
+        server = xllamacpp.Server(make_params(xllamacpp, flags, params))
     except (RuntimeError, ValueError) as error:
         _say(f"error: {error}")
         return 1

@@ -48,7 +48,9 @@ NOT_RUN = {
     ".venv/bin/python -m benchmarks.scale": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.chaos --quick": "a benchmark: minutes",
     "scripts/real-vllm-cpu": "downloads vLLM",
-    "python scripts/make_vllm_catalogue.py > autotuner/engines/catalogues/vllm-0.32.0.yaml": "needs vLLM",
+    "python scripts/make_vllm_catalogue.py > autotuner/engines/catalogues/vllm-0.33.0.yaml": "needs vLLM",
+    "llama-server --help | python scripts/make_llamacpp_catalogue.py b11549 - > "
+    "autotuner/engines/catalogues/llamacpp-b11549.yaml": "tests/integration/test_servers_llamacpp.py",
     "autotuner run --engine vllm --model meta-llama/Llama-3.1-8B-Instruct --gpus 8 --slo ttft.p90=300ms "
     "--slo tpot.mean=30ms --scenario 'D(1000,200)' --objective goodput_per_gpu": "needs 8 GPUs and vLLM "
     "(tests/e2e/test_run_without_file.py)",

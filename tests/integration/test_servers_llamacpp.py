@@ -9,14 +9,17 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+import xllamacpp
 
-from autotuner.engines import get_engine, load_catalogue
+from autotuner.engines import Flag, catalogue_versions, get_engine, load_catalogue
 from autotuner.errors import Failure, LaunchError
 from autotuner.servers import LaunchRequest, RunningServer, make_launcher, resolve_argv
+from autotuner.servers.llamacpp_server import make_params, parse_the_rest
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 
@@ -160,23 +163,84 @@ def test_it_ends_cleanly_on_signals(number: signal.Signals, tiny_model: Path) ->
         server.communicate()
 
 
-def test_the_stand_in_takes_every_flag_of_the_catalogue(tiny_model: Path) -> None:
-    """One start with all flags at values that change nothing: none may be unknown."""
+def test_the_catalogue_is_what_its_script_makes_of_the_help(tmp_path: Path) -> None:
+    """llama.cpp's own help text, of the wheel's build."""
+    told = subprocess.run([sys.executable, "-P", str(SERVER), "--help"], capture_output=True, text=True, timeout=60)
+    script = Path(__file__).parents[2] / "scripts" / "make_llamacpp_catalogue.py"
+    newest = catalogue_versions("llamacpp")[-1]
+    made = subprocess.run(
+        [sys.executable, str(script), newest, "-"], input=told.stdout, capture_output=True, text=True, check=True
+    )
+    assert metadata.version("xllamacpp").rpartition(".")[2] == newest.removeprefix("b")
+    kept = resources.files("autotuner.engines").joinpath("catalogues", f"llamacpp-{newest}.yaml")
+    assert made.stdout == kept.read_text(encoding="utf-8")
+
+
+NOT_BUILT = {"rpc"}  # a backend that the wheel was built without
+
+
+def test_the_stand_in_takes_every_flag_of_the_catalogue(tiny_model: Path, tmp_path: Path) -> None:
+    """One start with all flags at values that change nothing: none may be unknown, nor a value of another type."""
+    text = tmp_path / "text"
+    text.write_text("{}", encoding="utf-8")
     samples = {
         "tensor-split": "1",
         "numa": "distribute",
         "chat-template": "chatml",
         "kv-unified-per-slot": 256,
-        "override-tensor": "none=CPU",
+        "samplers": "top_k",
+        "logit-bias": "1+1",
+        "override-kv": "a=int:1",
+        "json-schema": {"type": "object"},
+        **dict.fromkeys(("override-tensor", "spec-draft-override-tensor"), "none=CPU"),
+        **dict.fromkeys(("cpu-range", "cpu-range-batch", "spec-draft-cpu-range"), "0-1"),
+        **dict.fromkeys(("device", "spec-draft-device", "mmproj-device"), "none"),
+        **dict.fromkeys(("lora-scaled", "control-vector-scaled"), "a:1"),
+        **dict.fromkeys(("grammar-file", "json-schema-file", "ui-config-file", "chat-template-file"), str(text)),
+        **dict.fromkeys(("slot-save-path", "media-path"), str(tmp_path)),
     }
-    words = ["--model", str(tiny_model), "--port", "0", "--foo"]
+    words = ["--model", str(tiny_model), "--port", "0"]
     for flag in load_catalogue("llamacpp").flags.values():
-        if flag.reserved is None:
-            value = samples.get(flag.name, 1 if flag.default is None else flag.default)
+        if flag.reserved is None and flag.name not in NOT_BUILT:
+            value = samples.get(flag.name, _any_value(flag))
             words += flag.render(value if flag.type not in ("flag", "switch") else True)
             words += flag.render(False) if flag.type == "flag" else ()
-    ended = subprocess.run([sys.executable, "-P", str(SERVER), *words], capture_output=True, text=True, timeout=60)
-    assert ended.stderr == "error: invalid argument: --foo\n"
+    command = [sys.executable, "-P", str(SERVER), *words, "--foo"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert [line for line in ended.stderr.splitlines() if line.startswith("error")] == [
+        "error: invalid argument: --foo"
+    ]
+
+
+def _any_value(flag: Flag) -> object:
+    if flag.default is not None:
+        return flag.default
+    return {"choice": flag.choices[:1], "list": ([1, 2],), "json": ({},)}.get(flag.type, (1,))[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--foo", "1"], "invalid argument: --foo"),
+        (["--spec-type", "nope"], "unknown speculative type: nope"),
+        (["--draft", "3"], "the argument has been removed"),
+    ],
+)
+def test_what_llama_server_refuses_the_stand_in_refuses(tiny_model: Path, words: list[str], said: str) -> None:
+    command = [sys.executable, "-P", str(SERVER), "--model", str(tiny_model), "--port", "0", *words]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    report = get_engine("llamacpp").diagnose(ended.returncode, ended.stderr)
+    assert (report.failure, ended.returncode) == (Failure.INVALID_CONFIG, 2)
+    assert said in report.message
+
+
+def test_flags_that_llama_cpp_reads_itself_reach_its_parameters() -> None:
+    params = xllamacpp.CommonParams()
+    words = ["--spec-type", "ngram-simple", "--spec-draft-n-max", "7", "--top-k", "3", "--n-predict", "5"]
+    assert parse_the_rest(xllamacpp, params, words)
+    assert (params.sampling.top_k, params.n_predict, params.speculative.draft.n_max) == (3, 5, 7)
+    assert make_params(xllamacpp, {"predict": 9}, params).n_predict == 9
 
 
 def test_the_model_is_the_same_file_every_time(tmp_path: Path, tiny_model: Path) -> None:

@@ -138,6 +138,8 @@ def test_a_text_for_a_number_is_refused_by_the_flag_s_own_rule() -> None:
         ),
         ({"no-enable-prefix-caching": True}, "--no-enable-prefix-caching"),
         ({"no-enable-prefix-caching": False}, "--enable-prefix-caching"),
+        ({"disable-prefix-caching": True}, "--no-enable-prefix-caching"),
+        ({"enable-sliding-window": True}, "--no-disable-sliding-window"),
         ({"sc.method": None}, ""),
     ],
 )

@@ -1,4 +1,4 @@
-"""Speculation that vLLM has not together with other flags: vllm/config/vllm.py of 0.24.0, 0.27.0 and 0.32.0."""
+"""Speculation that vLLM has not together with other flags: vllm/config/vllm.py of the catalogued versions."""
 
 from __future__ import annotations
 
@@ -44,8 +44,17 @@ EAGLE = {"method": "eagle3", "model": "org/eagle", "num_speculative_tokens": 3}
 def test_asynchronous_scheduling_has_no_speculation_by_ngrams(
     args: dict[str, Any], searched: list[tuple[str, object]], expected: list[tuple[str, str, bool]]
 ) -> None:
-    study = Study.model_validate(
-        {"model": {"id": "org/model"}, "workload": {"scenario": "D(8,8)"}, "engine": {"name": "vllm", "args": args}}
-    )
-    found = get_engine("vllm").problems(study, searched)
+    found = get_engine("vllm").problems(study("0.32.0", args), searched)
     assert [(problem.key, problem.nearest, problem.fatal) for problem in found] == expected
+
+
+@pytest.mark.parametrize(("method", "is_refused"), [("ngram", False), ("suffix", True), ("custom_class", True)])
+def test_the_second_model_runner_has_some_of_it(method: str, is_refused: bool) -> None:
+    """Since 0.33: use_v2_model_runner and v1_async_sched_incompat of vllm/config/vllm.py."""
+    args = {"async-scheduling": True, "speculative-config": {"method": method, "num_speculative_tokens": 3}}
+    assert bool(get_engine("vllm").problems(study("0.33.0", args), [])) is is_refused
+
+
+def study(version: str, args: dict[str, Any]) -> Study:
+    engine = {"name": "vllm", "version": version, "args": args}
+    return Study.model_validate({"model": {"id": "org/model"}, "workload": {"scenario": "D(8,8)"}, "engine": engine})

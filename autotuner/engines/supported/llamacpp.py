@@ -56,6 +56,7 @@ _PATTERNS = (
     LogPattern(_BACKEND_MEMORY, Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(r"failed to allocate|unable to allocate", Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(_KERNEL, Failure.CRASH),
+    LogPattern(r"^error while handling argument ", Failure.INVALID_CONFIG),  # common/arg.cpp
     LogPattern(r"^error: (invalid argument|argument |unknown argument|--)", Failure.INVALID_CONFIG),
     LogPattern(r"^error: .*(expected|requires|invalid|unknown|unsupported)", Failure.INVALID_CONFIG),
     LogPattern(r"failed to open GGUF file|invalid magic characters", Failure.INVALID_CONFIG),

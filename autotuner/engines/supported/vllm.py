@@ -1,7 +1,7 @@
 """vLLM's server, ``vllm serve``.
 
 Flags and what they may be together: vllm/engine/arg_utils.py, vllm/config/*.py and vllm/entrypoints/cli/serve.py of
-the catalogued versions (0.24.0, 0.27.0, 0.32.0). On one node a server starts its workers itself (``mp``). On
+the catalogued versions (0.24.0, 0.27.0, 0.32.0, 0.33.0). On one node a server starts its workers itself (``mp``). On
 several, each node runs ``vllm serve`` with its ``--node-rank``, all but the first without HTTP (``--headless``).
 """
 
@@ -158,6 +158,7 @@ _PRESETS: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
 # Methods that vllm/config/vllm.py refuses with it; without the flag it turns it off for them.
 _ASYNC, _SPECULATION = "async-scheduling", "speculative-config"
 _NOT_AT_ONCE = frozenset({"ngram", "medusa", "mlp_speculator", "suffix", "custom_class"})
+_NOT_AT_ONCE_SINCE_0_33 = frozenset({"suffix", "custom_class"})  # what the second model runner does not have
 
 _OFFLINE = QuantValue(offline=True)
 
@@ -349,7 +350,9 @@ def _speculation_problems(study: Study, searched: Sequence[tuple[str, object]]) 
             given[spelling.flag.name].append((key, whole))
     at_once, speculation = given[_ASYNC], given[_SPECULATION]
     on = [(key, value) for key, value in at_once if value is True]
-    refused = [(key, value) for key, value in speculation if _method(value) in _NOT_AT_ONCE]
+    is_newer = version_key(catalogue.version) >= version_key("0.33")
+    methods = _NOT_AT_ONCE_SINCE_0_33 if is_newer else _NOT_AT_ONCE
+    refused = [(key, value) for key, value in speculation if _method(value) in methods]
     if not on or not refused:
         return
     rule = f"{_ASYNC} has no speculation by {', '.join(sorted({str(_method(value)) for _, value in refused}))}"
