@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import os
 import signal
 import struct
 import sys
@@ -265,8 +266,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     _say(f"main: server is listening on {server.listening_address}")
     signal.sigwait(stop_signals)
-    del server  # ends its threads and closes its sockets
-    return 0
+    # Without the library's own end, which waits for ever where its loop has not yet begun: the kernel frees all.
+    os._exit(0)
 
 
 if __name__ == "__main__":
