@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODEL := models/tiny.gguf
 
-.PHONY: demo test check model install format clean
+.PHONY: demo test check benchmarks model install format clean
 
 install: $(VENV)/.installed
 
@@ -30,6 +30,9 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+benchmarks: install
+	$(BIN)/python -m benchmarks
 
 format: install
 	$(BIN)/ruff format .

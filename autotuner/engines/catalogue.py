@@ -74,8 +74,8 @@ class Catalogue:
         if spelling is None:
             nearest, hint = self._stands_for(name)
             return Problem(key, value, f"no flag of {judged_by}{hint}", nearest)
-        flag, read = spelling.flag, spelling.whole(value)
-        broken = spelling.broken_rule(value) or flag.broken_rule(read)
+        flag, read = spelling.flag, value if spelling.takes_as_given else spelling.whole(value)
+        broken = (spelling.broken_rule(value) if spelling.glued else None) or flag.broken_rule(read)
         if broken is not None:
             in_name = spelling.glued is not None and read is not None and broken.nearest is not None
             nearest = f"{flag.glued}{broken.nearest}" if in_name and value is True else broken.nearest

@@ -164,18 +164,20 @@ class Flag:
         kind = "a whole number" if self.type is FlagType.INT else "a number"
         words = f", or {', '.join(self.also)}" if self.also else ""
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        nearest = nearest_in_range(value, self.min, self.max, whole=self.type is FlagType.INT)
         if not is_number or (self.type is FlagType.INT and not isinstance(value, int)):
             if self.suffixes is None:
-                return BrokenRule(kind + words, nearest)
+                return BrokenRule(kind + words, self._nearest_number(value))
             meant = meant_integer(value, self.suffixes) if isinstance(value, str) else None
-            return BrokenRule(f"{kind}, also as {self.suffixes.examples}{words}", meant or nearest)
+            return BrokenRule(f"{kind}, also as {self.suffixes.examples}{words}", meant or self._nearest_number(value))
         assert isinstance(value, int | float)
         if self.min is not None and not value >= self.min:
-            return BrokenRule(f"{kind}, at least {self.min:g}{words}", nearest)
+            return BrokenRule(f"{kind}, at least {self.min:g}{words}", self._nearest_number(value))
         if self.max is not None and not value <= self.max:
-            return BrokenRule(f"{kind}, at most {self.max:g}{words}", nearest)
+            return BrokenRule(f"{kind}, at most {self.max:g}{words}", self._nearest_number(value))
         return None
+
+    def _nearest_number(self, value: object) -> str | None:
+        return nearest_in_range(value, self.min, self.max, whole=self.type is FlagType.INT)
 
 
 def _plain(word: str) -> str:

@@ -188,7 +188,7 @@ def canonical(catalogue: Catalogue, values: Mapping[str, Any]) -> dict[str, Any]
         if spelling is None:
             raise _error(name, value, "unknown", None)
         if not spelling.path:
-            found[spelling.flag.name] = spelling.read(value)
+            found[spelling.flag.name] = value if spelling.takes_as_given else spelling.read(value)
         elif value is not None:
             put_key(maps.setdefault(spelling.flag.name, {}), spelling, name, value)
     for name, parts in maps.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from autotuner.engines.flag import BrokenRule, Flag
@@ -37,10 +38,15 @@ class Spelling:
             return BrokenRule(f"true: the value of {self.flag.name} stands in the name", "true")
         return None
 
+    @cached_property
+    def takes_as_given(self) -> bool:
+        """Whether the server takes every value as it is: asked first, for flags are read by the ten thousand."""
+        return not self.path and not self.is_negative and self.glued is None and self.flag.suffixes is None
+
     def read(self, value: Any) -> Any:
         """The value of the flag itself, or of the key that ``path`` leads to; ``None`` leaves it out."""
-        if value is None:
-            return None
+        if value is None or self.takes_as_given:
+            return value
         if self.glued is not None:
             return self.glued
         if self.path:
@@ -52,7 +58,7 @@ class Spelling:
     def whole(self, value: Any) -> Any:
         """The value of the flag: the map around a key."""
         found = self.read(value)
-        if found is not None:
+        if self.path and found is not None:
             for key in reversed(self.keys):
                 found = {key: found}
         return found
