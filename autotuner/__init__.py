@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autotuner.api.benching import bench
+    from autotuner.api.cataloguing import CataloguedEngine, engine_catalogues
     from autotuner.api.check_report import CheckReport
     from autotuner.api.checking import check, load_study
     from autotuner.api.comparing import compare
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from autotuner.study.slo_doubts import doubtful_limits
 
 _HOMES = {
+    "CataloguedEngine": "autotuner.api.cataloguing",
     "CheckReport": "autotuner.api.check_report",
     "Explanation": "autotuner.study.origins",
     "Fetched": "autotuner.api.fetching",
@@ -47,6 +49,7 @@ _HOMES = {
     "compare": "autotuner.api.comparing",
     "doctor": "autotuner.api.diagnosing",
     "doubtful_limits": "autotuner.study.slo_doubts",
+    "engine_catalogues": "autotuner.api.cataloguing",
     "explain": "autotuner.api.explaining",
     "fetch": "autotuner.api.fetching",
     "import_study": "autotuner.api.importing",
@@ -65,6 +68,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CataloguedEngine",
     "CheckReport",
     "Explanation",
     "Fetched",
@@ -79,6 +83,7 @@ __all__ = [
     "compare",
     "doctor",
     "doubtful_limits",
+    "engine_catalogues",
     "explain",
     "fetch",
     "import_study",

@@ -126,6 +126,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def package(self) -> str:
+        """Its distribution on the package index, whose versions are its own (or end with the number of a build)."""
+        ...
+
+    @property
     def model_format(self) -> ModelFormat: ...
 
     @property

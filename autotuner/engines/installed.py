@@ -44,7 +44,12 @@ def engines_to_ask(study: Study) -> tuple[str, ...]:
 
 def catalogued_for(engine: str, version: str) -> str:
     """The catalogued version that an installed one is judged by: the newest that is not newer, else the oldest."""
-    return nearest_version(_as_catalogued(engine, version), catalogue_versions(engine))
+    return nearest_version(as_catalogued(engine, version), catalogue_versions(engine))
+
+
+def has_catalogue(engine: str, version: str) -> bool:
+    """Whether that very version has one."""
+    return as_catalogued(engine, version) in catalogue_versions(engine)
 
 
 def with_version(study: Study, engine: str, version: str) -> Study:
@@ -70,7 +75,7 @@ def installed_problems(study: Study, engine: str, answer: EngineAnswer) -> list[
     A version that is catalogued is judged by its catalogue alone: not every flag is in every help text.
     """
     version = catalogued_for(engine, answer.version)
-    if version == _as_catalogued(engine, answer.version):
+    if has_catalogue(engine, answer.version):
         return []
     told = Problem(
         "engine.version",
@@ -114,12 +119,14 @@ def _spellings(flag: Flag) -> Iterable[str]:
     return {_plain(name) for name in (flag.name, flag.negative, *flag.aliases) if name is not None}
 
 
-def _as_catalogued(engine: str, version: str) -> str:
+def as_catalogued(engine: str, version: str) -> str:
     """A version in the words of the catalogue: without what marks a build of it, as in 0.32.0+cpu."""
     public = version.partition("+")[0]
     if all(_BUILD.fullmatch(known) for known in catalogue_versions(engine)):
-        build = re.search(r"\d+$", public)
-        return f"b{build.group()}" if build else public
+        numbers = [
+            int(number) for number in re.findall(r"\d+", public)
+        ]  # xllamacpp's are YEAR.MONTH.BUILD, and .1 after it
+        return f"b{max(numbers)}" if numbers else public
     return public
 
 

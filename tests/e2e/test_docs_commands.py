@@ -49,6 +49,7 @@ NOT_RUN = {
     ".venv/bin/python -m benchmarks.chaos --quick": "a benchmark: minutes",
     "scripts/real-vllm-cpu": "downloads vLLM",
     "python scripts/make_vllm_catalogue.py > autotuner/engines/catalogues/vllm-0.33.0.yaml": "needs vLLM",
+    "autotuner engines --index": "asks the package index (tests/integration/test_api_cataloguing.py)",
     "llama-server --help | python scripts/make_llamacpp_catalogue.py b11549 - > "
     "autotuner/engines/catalogues/llamacpp-b11549.yaml": "tests/integration/test_servers_llamacpp.py",
     "autotuner run --engine vllm --model meta-llama/Llama-3.1-8B-Instruct --gpus 8 --slo ttft.p90=300ms "

@@ -5,6 +5,7 @@ from autotuner.cli.commands import (
     check,
     compare,
     doctor,
+    engines,
     export,
     fetch,
     import_,
@@ -34,6 +35,7 @@ COMMANDS = (
     export,
     bench,
     doctor,
+    engines,
     labels,
     reap,
 )

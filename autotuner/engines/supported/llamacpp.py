@@ -110,6 +110,7 @@ class LlamaCpp:
 
     name = "llamacpp"
     command = ("llama-server",)
+    package = "xllamacpp"
     model_format = ModelFormat.GGUF
     gpus_text = "tp * pp"
 

@@ -235,6 +235,7 @@ class SgLang:
 
     name = "sglang"
     command = ("python3", *_MODULE)
+    package = "sglang"
     model_format = ModelFormat.HUB
     gpus_text = "tp * pp"
 

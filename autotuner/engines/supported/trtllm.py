@@ -136,6 +136,7 @@ class TensorRtLlm:
 
     name = "trtllm"
     command = ("trtllm-serve",)
+    package = "tensorrt-llm"
     model_format = ModelFormat.HUB
     gpus_text = "tp * pp * cp"
 

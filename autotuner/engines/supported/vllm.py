@@ -230,6 +230,7 @@ class Vllm:
 
     name = "vllm"
     command = ("vllm", "serve")
+    package = "vllm"
     model_format = ModelFormat.HUB
     gpus_text = "tp * pp * dp * cp"
 
