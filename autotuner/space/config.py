@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -22,9 +23,9 @@ class Config:
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Canonical JSON: equal for equal Configs, whatever their order."""
+        """Canonical JSON: equal for equal Configs, whatever their order. Made once: they are compared by the million."""
         return json.dumps(dict(self.values), sort_keys=True, separators=(",", ":"))
 
     def __hash__(self) -> int:

@@ -123,7 +123,7 @@ def test_proposals_are_valid_and_new_in_an_endless_space(algorithm: str) -> None
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_a_finite_wholeis_proposed_once_and_then_exhausted(algorithm: str) -> None:
+def test_a_finite_space_is_proposed_once_and_then_exhausted(algorithm: str) -> None:
     proposer, space = make(algorithm)
     every = set(space.grid())
     configs = propose_and_tell(proposer, 1000, outcomes("throughput"))
@@ -134,7 +134,7 @@ def test_a_finite_wholeis_proposed_once_and_then_exhausted(algorithm: str) -> No
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_a_wholeof_several_engines_is_proposed_once_and_then_exhausted(algorithm: str) -> None:
+def test_a_space_of_several_engines_is_proposed_once_and_then_exhausted(algorithm: str) -> None:
     proposer, space = make(algorithm, ENGINES, engine=["vllm", "sglang"])
     configs = propose_and_tell(proposer, 1000, outcomes("throughput"))
     # vllm: tp · dp ≤ 4 and a flag of two values where tp < 4; sglang: tp % dp == 0 and a flag of three values
@@ -234,7 +234,7 @@ def test_several_objectives(algorithm: str, names: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALL)
-def test_a_wholewithout_parameters_has_one_config(algorithm: str) -> None:
+def test_a_space_without_parameters_has_one_config(algorithm: str) -> None:
     proposer, _ = make(algorithm, {})
     assert proposer.propose("0001") == Config()
     assert proposer.propose("0002") is None
