@@ -25,7 +25,7 @@ class Config:
 
     @cached_property
     def key(self) -> str:
-        """Canonical JSON: equal for equal Configs, whatever their order. Made once: they are compared by the million."""
+        """Canonical JSON: equal for equal Configs, whatever their order. Made once: they are compared very often."""
         return json.dumps(dict(self.values), sort_keys=True, separators=(",", ":"))
 
     def __hash__(self) -> int:
