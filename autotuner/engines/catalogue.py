@@ -236,7 +236,12 @@ def _versions_with(engine: str, name: str, except_version: str) -> list[str]:
 def _read(engine: str, version: str) -> Catalogue:
     document = _read_yaml("catalogues", f"{engine}-{version}.yaml")
     where = document.get("where", Place.CLI)  # of flags that don't say
-    flags = {name: _flag(name, {"where": where, **fields}) for name, fields in document["flags"].items()}
+    flexible = document.get("flexible", False)
+    flags = {}
+    for name, fields in document["flags"].items():
+        # vLLM reads letters behind numbers in the JSON of every map that it makes an object of.
+        more = {"suffixes": Suffixes.SMALL_AND_CAPITAL} if flexible and "keys" in fields else {}
+        flags[name] = _flag(name, {"where": where, **more, **fields})
     said = _read_yaml("synonyms", f"{engine}.yaml")
     synonyms = {concept: one["flag"] if isinstance(one, dict) else one for concept, one in said.items()}
     for concept, normalised in _NORMALISED.items():
@@ -251,7 +256,7 @@ def _read(engine: str, version: str) -> Catalogue:
         source=document.get("source", ""),
         synonyms=synonyms,
         differences={concept: one["but"] for concept, one in said.items() if isinstance(one, dict)},
-        flexible=document.get("flexible", False),
+        flexible=flexible,
         keys={name: _keys(fields) for name, fields in document["flags"].items() if "keys" in fields},
     )
 

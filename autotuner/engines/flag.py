@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from autotuner.engines.human_integers import Suffixes, meant_integer, read_integer
+from autotuner.engines.human_integers import Suffixes, meant_integer, read_integer, with_plain_numbers
 from autotuner.nearest import nearest_in_range, nearest_word
 
 
@@ -44,10 +44,10 @@ class Flag:
     """One flag of a server. ``reserved`` says why a study may not set it, ``None`` where it may.
 
     ``open``: other values than ``choices`` may exist. ``also``: words that a number's place takes, as ``auto``.
-    ``suffixes``: whole numbers may be written with letters, as ``8k``. ``glued``: a letter that a value may follow at
-    once, as in ``-O3``. ``former``: a letter that older versions had for it. ``negative``: how its twin is
-    written, where that is not with ``no-``; ``also_off``: what else turns it off. ``deprecated`` says what to use
-    instead.
+    ``suffixes``: whole numbers may be written with letters, as ``8k``, those in JSON too. ``glued``: a letter that a
+    value may follow at once, as in ``-O3``. ``former``: a letter that older versions had for it. ``negative``: how its
+    twin is written, where that is not with ``no-``; ``also_off``: what else turns it off. ``deprecated`` says what to
+    use instead.
     """
 
     name: str
@@ -85,6 +85,8 @@ class Flag:
         """``value`` as the server reads it: numbers with letters, and words in any case where a number stands."""
         if self.suffixes is None or not isinstance(value, str):
             return value
+        if self.type is FlagType.JSON:
+            return with_plain_numbers(value, self.suffixes)
         word = value.strip().lower()
         if word in self.also:
             return word

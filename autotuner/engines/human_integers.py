@@ -29,6 +29,8 @@ _FACTORS: Mapping[Suffixes, Mapping[str, int]] = {
         **{f"{letter.upper()}i": factor for letter, factor in _BINARY.items()},
     },
 }
+_QUOTED = re.compile(r'("(?:[^"\\]|\\.)*")')
+_IN_JSON = re.compile(r"\b\d+(?:\.\d+)?[A-Za-z]+\b")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z]*)")
 
 
@@ -42,6 +44,21 @@ def read_integer(text: str, suffixes: Suffixes) -> int | None:
     if "." not in found[1]:
         return int(found[1]) * factor
     return int(float(found[1]) * factor) if factor in _DECIMAL.values() else None
+
+
+def with_plain_numbers(text: str, suffixes: Suffixes) -> str:
+    """JSON whose numbers may have letters (``{"cpu_bytes_to_use": 80m}``) as JSON; what stands in quotes stays.
+
+    As _expand_json_human_readable_numbers of vllm/engine/arg_utils.py.
+    """
+
+    def plain(found: re.Match[str]) -> str:
+        number = read_integer(found[0], suffixes)
+        return found[0] if number is None else str(number)
+
+    parts = _QUOTED.split(text)
+    parts[::2] = [_IN_JSON.sub(plain, part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def meant_integer(text: str, suffixes: Suffixes) -> str | None:

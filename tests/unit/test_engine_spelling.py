@@ -83,6 +83,30 @@ def test_every_catalogue_has_the_flags_that_take_letters(engine: str) -> None:
         assert catalogue.flexible == (engine == "vllm")
 
 
+@pytest.mark.parametrize("version", catalogue_versions("vllm"))
+def test_numbers_in_json_take_letters_too(version: str) -> None:
+    flag = load_catalogue("vllm", version).flags["compilation-config"]
+    text = r'{"compile_sizes": [1k, 2K], "on": true, "path": "8k, \" 8k", "mode": 1.5M}'
+    wanted = r'{"compile_sizes": [1000, 2048], "on": true, "path": "8k, \" 8k", "mode": 1.5M}'
+    assert flag.read(text) == wanted
+    args = {"compilation-config": '{"compile_sizes": [1k]}'}
+    given = study("vllm", engine={"name": "vllm", "version": version, "args": args})
+    assert not [problem for problem in study_problems(given, build_space(given)) if problem.fatal]
+    assert '{"compile_sizes": [1000]}' in words(given).replace("{{", "{").replace("}}", "}")
+
+
+def test_the_flags_that_take_letters_are_each_version_s_own() -> None:
+    # human_readable_int_args of vllm/engine/arg_utils.py in each version
+    taking = {
+        version: {name for name, flag in load_catalogue("vllm", version).flags.items() if flag.read("8k") == 8000}
+        for version in catalogue_versions("vllm")
+    }
+    least = {"max-model-len", "max-num-batched-tokens", "kv-cache-memory-bytes", "safetensors-prefetch-block-size"}
+    assert taking["0.24.0"] == least
+    assert taking["0.27.0"] == least | {"max-num-scheduled-tokens"}
+    assert taking["0.32.0"] == least | {"max-num-scheduled-tokens", "max-num-queued-tokens"}
+
+
 def test_values_are_judged_and_given_as_they_are_read() -> None:
     given = with_args({"max-model-len": "8K"}, parameters={"max-num-batched-tokens": ["8k", "16k"]})
     space = build_space(given)
