@@ -15,8 +15,7 @@ from ray.exceptions import AuthenticationError
 from autotuner.errors import InfrastructureError
 
 _ASKED_S = 5.0
-_OF_A_CLUSTER = "/ray.rpc.NodeInfoGcsService/GetClusterId"
-_OF_A_CLIENTS_SERVER = "/ray.rpc.RayletDriver/ClusterInfo"  # ray:// addresses
+_QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # of the control store
 _MODE, _TOKEN, _TOKEN_FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _RULE = (
     f"the token that the cluster was started with, in {_TOKEN} or in a file that {_TOKEN_FILE} names, and {_MODE}=token"
@@ -29,12 +28,11 @@ def check_token(address: str, host_and_port: str, *, is_found: bool = False) -> 
     ``address`` is what the user gave. Ray sends a token to a cluster that it has found by itself (``is_found``)
     unless that is forbidden, to any other only by RAY_AUTH_MODE=token.
     """
-    method = _OF_A_CLIENTS_SERVER if address.startswith("ray://") else _OF_A_CLUSTER
     sent = _token() if _sends(is_found) else None
     metadata = [("authorization", f"Bearer {sent}")] if sent else []
     with grpc.insecure_channel(host_and_port, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            channel.unary_unary(method)(b"", timeout=_ASKED_S, metadata=metadata)
+            channel.unary_unary(_QUESTION)(b"", timeout=_ASKED_S, metadata=metadata)
         except grpc.RpcError as error:
             if error.code() is grpc.StatusCode.UNAUTHENTICATED:
                 raise refusal(f"the Ray cluster at {address}", address, is_found=is_found) from error

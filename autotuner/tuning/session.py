@@ -15,7 +15,7 @@ from ray._private import services
 from ray.exceptions import AuthenticationError
 from ray.job_config import JobConfig
 
-from autotuner.errors import InfrastructureError
+from autotuner.errors import InfrastructureError, InputError
 from autotuner.servers.gpus_here import gpus_here
 from autotuner.servers.node_label import ACCELERATOR_LABEL
 from autotuner.study.hardware_profiles import profile_of_device
@@ -27,7 +27,8 @@ STUDY_METADATA = "autotuner_study"  # by these, others who wait for what a study
 FOLDER_METADATA = "autotuner_folder"
 _CONNECT_S = 10.0
 _AUTO = "auto"
-_HOST_AND_PORT = re.compile(r"(?:ray://)?(?P<host>.+):(?P<port>\d+)")
+_HOST_AND_PORT = re.compile(r"(?P<host>.+):(?P<port>\d+)")
+_RAYS_CLIENT = "ray://"
 _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -48,7 +49,8 @@ def ray_session(address: str | None, study: str = "", folder: str = "") -> Itera
     """Connects to ``address``, else to ``RAY_ADDRESS`` (as in a Ray job), else starts Ray here, for this machine alone.
 
     ``study`` and its output ``folder`` are what other users of the cluster can know of this one.
-    Raises InfrastructureError when the cluster does not answer, or does not take the token that is here.
+    Raises InfrastructureError when the cluster does not answer, or does not take the token that is here, and InputError
+    for an address of Ray's client.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -84,6 +86,10 @@ def _started_here() -> Iterator[None]:
 @contextmanager
 def _joined(address: str, known: Mapping[str, str]) -> Iterator[None]:
     """``known``: what other users of the cluster can know of this job."""
+    if address.startswith(_RAYS_CLIENT):
+        rule = "HOST:PORT of the cluster's control store (6379 unless told otherwise), auto, or a Ray job"
+        message = f"{address}: Ray's client does not see a cluster's nodes, on which trials are placed; give {rule}"
+        raise InputError(message, key="address", value=address, rule=rule)
     read_settings_anew()
     with _told(f"the Ray cluster at {address}", address):
         found = _HOST_AND_PORT.fullmatch(_found_by_ray() if address == _AUTO else address)

@@ -17,7 +17,7 @@ import pytest
 from ray._private.state import state as gcs_state
 from ray.core.generated.gcs_pb2 import ActorTableData
 
-from autotuner.errors import InfrastructureError
+from autotuner.errors import InfrastructureError, InputError
 from autotuner.tuning.ray_jobs import RayJobs
 from autotuner.tuning.session import ray_session
 from benchmarks.scale_study import run_empty_trials
@@ -74,6 +74,13 @@ def test_it_listens_on_the_loopback_interface_alone(shared: LocalCluster) -> Non
     addresses = {socket.laddr.ip for socket in sockets}
     assert len(sockets) > 10
     assert {ip for ip in addresses if not ipaddress.ip_address(ip.removeprefix("::ffff:")).is_loopback} == set()
+
+
+def test_the_address_of_rays_client_is_refused_with_what_to_give() -> None:
+    address = "ray://127.0.0.1:10001"
+    with pytest.raises(InputError, match="HOST:PORT of the cluster's control store") as caught, ray_session(address):
+        pass
+    assert (caught.value.key, caught.value.value) == ("address", address)
 
 
 def test_its_folder_is_its_users_alone_and_each_node_has_one_of_its_own(shared: LocalCluster) -> None:

@@ -19,9 +19,7 @@ def add_study(parser: argparse.ArgumentParser, optional: bool = False) -> None:
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--address", help="Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: Ray is started on this machine)"
-    )
+    parser.add_argument("--address", help="Ray cluster: auto or HOST:PORT (default: Ray is started on this machine)")
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
