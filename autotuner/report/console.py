@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autotuner.report.champion import champion, champion_name
+from autotuner.report.champion import champion_name
 from autotuner.report.measured import Table as MeasuredTable
 from autotuner.report.measured import measured_table, slo_table
 from autotuner.report.summary_facts import config_rows, facts
@@ -24,7 +24,7 @@ def print_summary(results: StudyResults, console: Console | None = None) -> None
     out.print(Text(found.headline, style=_STYLES[found.tone]))
     for line in found.details:
         out.print(Text(line))
-    if champion(results) is not None:
+    if config_rows(results):
         out.print()
         out.print(_pair_table(results))
     for table in (measured_table(results), slo_table(results)):

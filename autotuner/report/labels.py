@@ -21,6 +21,12 @@ def metric_label(results: StudyResults, column: str) -> str:
     return label if any(t.gpus for t in results.trial_records) else label.replace("per GPU", "per server replica")
 
 
+def metric_unit(column: str) -> str:
+    """``ms``, ``requests/s``; empty for a metric that has none, or is not known."""
+    metric = find_metric(column)
+    return metric.unit.replace("/GPU", "") if metric else ""
+
+
 def short_label(results: StudyResults, column: str) -> str:
     """As ``metric_label``, for the head of a column."""
     return _SHORT.get(column) or metric_label(results, column)

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autotuner.engines.in_effect import InEffect, setting_in_effect
-from autotuner.metrics.registry import find_metric
 from autotuner.report.champion import champion, champion_name
 from autotuner.report.evidence import Evidence, find_evidence
-from autotuner.report.labels import metric_label
+from autotuner.report.labels import metric_label, metric_unit
 from autotuner.report.measured import is_kept_throughout, kept_up_to
 from autotuner.report.spending import GPU_TIME, WALL_CLOCK, lives_text, resource
 from autotuner.report.text import duration, number, value_text
@@ -68,7 +67,7 @@ def _champion_facts(results: StudyResults) -> Iterator[Fact]:
     if best is None:
         return
     yield Fact(f"{champion_name(results).capitalize()} trial", best.trial_id, f"scored at: {best.scope or '–'}")
-    label, unit = metric_label(results, results.objective.column), _unit(results)
+    label, unit = metric_label(results, results.objective.column), metric_unit(results.objective.column)
     against = ""
     if default is not None and default.value is not None and default.trial_id != best.trial_id:
         where = f" ({default.scope})" if default.scope != best.scope else ""
@@ -139,8 +138,3 @@ def time_parts(results: StudyResults) -> tuple[TimePart, ...]:
 
 def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _unit(results: StudyResults) -> str:
-    metric = find_metric(results.objective.column)
-    return metric.unit.replace("/GPU", "") if metric else ""

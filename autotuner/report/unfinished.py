@@ -1,4 +1,7 @@
-"""What is to be said of a study in which no trial came to its end, though some measured a part of their load."""
+"""What is to be said of a study that its budget ended: how far it came, and what budget would have been enough.
+
+Either no trial came to its end, though some measured a part of their load; or some did, and others never began.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from collections.abc import Iterator
 from autotuner.benchmark.list_plan import full_requests, levels, requests_after
 from autotuner.errors import AutotunerError
 from autotuner.report.text import duration, number, violations_text
-from autotuner.results.records import RungRecord, TrialRecord, TrialState
+from autotuner.results.records import Phase, RungRecord, TrialRecord, TrialState
 from autotuner.results.result import StudyResults
 from autotuner.results.scope import scope_text
 from autotuner.scoring.select import select_closest
+from autotuner.tuning.budget import STUDYS_END
+from autotuner.tuning.study_cost import most_launches
 
 _MOST_TOLD = 3
 
@@ -75,3 +80,52 @@ def _enough(results: StudyResults, trial_s: float, gpus: int) -> str:
         f"confirmation rounds, one after another, about {duration(total_s)}"
         f"{': give at least ' + ' and '.join(asked) if asked else ''}."
     )
+
+
+def left_out_lines(results: StudyResults) -> Iterator[str]:
+    """Of a study that its budget ended after some trials: what was never tried, and what would have been enough."""
+    if not results.is_cut_by_budget or cut_trials(results):
+        return
+    explored = [t for t in results.trial_records if t.phase.explores and t.is_counted and t.state.is_terminal]
+    cut = sum(map(_is_cut, explored))
+    planned = results.study.search.trials
+    not_begun = max(0, planned - len(explored))
+    left = [f"{n} {'was' if n == 1 else 'were'} {what}" for n, what in ((cut, "cut"), (not_begun, "not begun")) if n]
+    if left:
+        told = " and ".join(left)
+        yield f"Of {planned} trials {told}: the study ended before ({results.stop_reason})."
+    to_go = _confirmations_to_go(results, searched=bool(left))
+    yield from _enough_for_all(results, cut + not_begun, to_go)
+
+
+def _is_cut(trial: TrialRecord) -> bool:
+    """Whether the study's end was its end, and neither a trial scheduler nor its own time."""
+    return trial.state is TrialState.STOPPED and STUDYS_END in trial.message
+
+
+def _confirmations_to_go(results: StudyResults, *, searched: bool) -> int:
+    """At most; none where the search has ended with the default as its best."""
+    best, default = results.best, results.baseline
+    if not searched and (best is None or default is None or best.trial_id == default.trial_id):
+        return 0
+    ended = sum(t.phase is Phase.CONFIRM and t.state.is_terminal for t in results.trial_records)
+    return max(0, most_launches(results.study, None).confirming - ended)
+
+
+def _enough_for_all(results: StudyResults, searched: int, confirming: int) -> Iterator[str]:
+    """By the pace so far, which counts what ran side by side as that."""
+    ended = [t for t in results.all_records if t.state.is_terminal and not _is_cut(t)]
+    account, budget, to_go = results.account, results.study.budget, searched + confirming
+    began_at = account.lives[-1].began_at if account.lives else 0.0
+    here = sum((t.ended_at or 0.0) >= began_at for t in ended)
+    asked = []
+    if budget.wall_clock_h is not None and here and account.last_wall_clock_s:
+        asked.append(("wall_clock_h", account.last_wall_clock_s * (1 + to_go / here)))
+    if budget.gpu_hours is not None and ended and account.gpu_s:
+        asked.append(("gpu_hours", account.gpu_s * (1 + to_go / len(ended))))
+    if not asked or not to_go:
+        return
+    needs = " and ".join(f"budget.{key}: {number(seconds / 3600)}" for key, seconds in asked)
+    trials = [f"{searched} more trial{'s' if searched > 1 else ''}"] if searched else []
+    trials += [f"up to {confirming} confirmations"] if confirming else []
+    yield f"At the pace so far {' and '.join(trials)} would have needed about {needs} in all."

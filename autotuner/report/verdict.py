@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from autotuner.metrics.load_level import LoadLevel
-from autotuner.report.labels import metric_label
+from autotuner.report.labels import metric_label, metric_unit
 from autotuner.report.text import number, percent
-from autotuner.report.unfinished import cut_trials, unfinished_lines
+from autotuner.report.unfinished import cut_trials, left_out_lines, unfinished_lines
 from autotuner.results.improvement import Improvement
 from autotuner.results.points import TrialPoint
 from autotuner.results.records import Phase, StudyStatus, TrialRecord, TrialState
@@ -37,6 +37,7 @@ class Verdict:
 def verdict(results: StudyResults) -> Verdict:
     """The study's verdict; of one that did not come to its end, the verdict so far."""
     found = _verdict(results)
+    found = replace(found, details=(*found.details, *left_out_lines(results)))
     if results.status is not StudyStatus.INTERRUPTED:
         return found
     ended = sum(t.state.is_terminal and t.phase.explores for t in results.trial_records)
@@ -51,6 +52,10 @@ def _verdict(results: StudyResults) -> Verdict:
     if not best.slo_met and results.study.search.select == "slo_met":
         return _no_slo_met(results, best)
     where = _where(results, best)
+    if _nothing_else_was_tried(results, best):
+        return Verdict(
+            Tone.NEUTRAL, f"{_only(results)}: nothing was compared with it.", (_measured(results, best), *where)
+        )
     if results.baseline is not None and best.trial_id == results.baseline.trial_id:
         return Verdict(Tone.NEUTRAL, "Nothing that was tried beats the default: keep it.", where)
     gain = gain_text(improvement)
@@ -145,8 +150,33 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
+def _nothing_else_was_tried(results: StudyResults, point: TrialPoint) -> bool:
+    """Whether there is the default alone: no other Config was measured, or failed by itself."""
+    others = [t for t in results.trial_records if t.phase.explores and t.trial_id != point.trial_id]
+    is_default = results.baseline is not None and point.trial_id == results.baseline.trial_id
+    return is_default and not any(
+        results.rung_records.get(t.trial_id) or (t.failure is not None and t.failure.blames_config) for t in others
+    )
+
+
+def _only(results: StudyResults) -> str:
+    what = "the running server" if results.study.launcher.kind == "endpoint" else "the default"
+    return f"Only {what} was measured"
+
+
+def _measured(results: StudyResults, point: TrialPoint) -> str:
+    column = results.objective.column
+    unit = metric_unit(column)
+    met = ", within the SLOs" if point.slo_met and results.study.slo.terms() else ""
+    figure = f"{number(point.value)}{f' {unit}' if unit else ''}"
+    return f"{metric_label(results, column)} ({point.scope}): {figure}{met}."
+
+
 def _no_slo_met(results: StudyResults, best: TrialPoint) -> Verdict:
     closest = results.closest or best
+    if _nothing_else_was_tried(results, closest):
+        headline = f"{_only(results)}, and it does not meet the SLOs{_at(closest)}."
+        return Verdict(Tone.BAD, headline, tuple(_violations(results, closest)))
     return Verdict(
         Tone.BAD,
         f"No Config meets the SLOs. Trial {closest.trial_id} came closest{_at(closest)}.",
@@ -165,6 +195,8 @@ def _nothing_feasible(results: StudyResults) -> Verdict:
     if closest is None:
         return Verdict(Tone.BAD, "No Config is feasible: no trial came to its end.", tuple(_failures(results)))
     details = (*_violations(results, closest), *((closest.reason,) if closest.reason else ()))
+    if _nothing_else_was_tried(results, closest):
+        return Verdict(Tone.BAD, f"{_only(results)}, and it is not feasible{_at(closest)}.", details)
     return Verdict(Tone.BAD, f"No Config is feasible. Trial {closest.trial_id} came closest{_at(closest)}.", details)
 
 

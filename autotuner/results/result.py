@@ -78,6 +78,11 @@ class StudyResults:
         """What took time: the checks of nodes as well."""
         return (*self.trial_records, *self.node_checks)
 
+    @property
+    def is_cut_by_budget(self) -> bool:
+        """Whether it ended with something yet to be done, for which its budget had no room."""
+        return self.status is StudyStatus.COMPLETED and self.stop_reason.startswith("budget:")
+
     @cached_property
     def account(self) -> Account:
         """What was spent, in each life of the study and in all."""

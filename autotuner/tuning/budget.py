@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from autotuner.study.model import Study
 
+STUDYS_END = "the study's wall clock"  # in the message of a trial that it cut
+
 
 @dataclass(frozen=True)
 class Spent:

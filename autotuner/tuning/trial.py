@@ -16,6 +16,7 @@ from autotuner.scoring import Score, parse_objectives, score_rung
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.assignment import Assignment, RungReport
+from autotuner.tuning.budget import STUDYS_END
 from autotuner.tuning.capacity import need_of
 from autotuner.tuning.launch import Live, Place, TrialLaunch
 from autotuner.tuning.rig import Rig
@@ -191,7 +192,7 @@ class TrialRun:
             spent_s = self._rig.clock.monotonic_s() - self._reserved_at
             found.append(_Deadline(self._study.timeouts.trial_s - spent_s, "the trial's time (timeouts.trial_s)"))
         if self._ends_at is not None:
-            found.append(_Deadline(self._ends_at - self._rig.clock.epoch_s(), "the study's wall clock"))
+            found.append(_Deadline(self._ends_at - self._rig.clock.epoch_s(), STUDYS_END))
         return min(found, key=lambda deadline: deadline.left_s)
 
     # ── report ────────────────────────────────────────────────────────────────────────────────

@@ -380,6 +380,89 @@ def test_failures_alone_are_no_matter_of_budgets() -> None:
     assert found.details == ("Trial 0000: CRASH: it broke",)
 
 
+# ── the default alone, and what a budget left out ─────────────────────────────────────────────
+
+
+def the_default_alone(first: float, **keys: Any) -> Known:
+    """60 s for the default of four trials, on 2 GPUs."""
+    known = Known({"objective": "ttft_p90", "slo": SLO, **keys})
+    known.trial("0000", ttft(first, 110), ttft(first, 300), config={}, ended_at=61.0, gpus=2, seconds=60)
+    return known
+
+
+def printed(known: Known, *lives: LifeRecord, width: int = 200) -> str:
+    out = io.StringIO()
+    print_summary(known.results(*lives), Console(width=width, file=out))
+    return out.getvalue()
+
+
+def test_a_budget_that_ended_after_the_default_tells_what_it_left_out_and_what_it_lacked() -> None:
+    budget = {"wall_clock_h": 0.02, "gpu_hours": 1}
+    known = the_default_alone(150, search={"trials": 4, "confirm": 1}, budget=budget)
+    known.stop_reason = "budget: wall_clock_h"
+    life = LifeRecord(1, 0.0, 72.0, 72.0, 0.0, 0.0)
+    found = verdict(known.results(life))
+    assert found.headline == (
+        "Only the default was measured, and it does not meet the SLOs (mean of concurrency 1 and 2, in the search)."
+    )
+    assert found.details[-2:] == (
+        "Of 4 trials 3 were not begun: the study ended before (budget: wall_clock_h).",
+        # six trials of 72 s, and of 120 GPU-seconds
+        "At the pace so far 3 more trials and up to 2 confirmations would have needed about budget.wall_clock_h: 0.12 "
+        "and budget.gpu_hours: 0.2 in all.",
+    )
+    told = printed(known, life)
+    assert found.details[-1] in told
+    assert "closest  default" not in told
+    assert found.details[-1] in render_report(known.results(life))
+
+
+def test_trials_that_the_budget_cut_are_told_and_those_that_ended_by_themselves_are_not() -> None:
+    known = the_default_alone(50, search={"trials": 4, "confirm": 1}, budget={"wall_clock_h": 0.02})
+    known.stop_reason = "budget: wall_clock_h"
+    stopped: dict[str, Any] = {"state": TrialState.STOPPED, "ended_at": 70.0}
+    known.trial("0001", ttft(60, 70), **stopped, message="the study's wall clock was spent before this rung ended")
+    known.trial("0002", ttft(160, 170), **stopped)
+    own = "the trial's time (timeouts.trial_s) was spent before this rung ended"
+    known.trial("0003", ttft(160, 170), **stopped, message=own)
+    told = verdict(known.results()).details
+    assert "Of 4 trials 1 was cut: the study ended before (budget: wall_clock_h)." in told
+
+
+def test_nothing_was_left_out_of_a_study_that_came_to_its_end() -> None:
+    known = the_default_alone(50, search={"trials": 4, "confirm": 1}, budget={"wall_clock_h": 0.02})
+    known.trial("0001", ttft(60, 70), ttft(60, 70))
+    known.stop_reason = "the space has no further Config"
+    assert not [line for line in verdict(known.results()).details if "not begun" in line or "would have" in line]
+
+
+def test_the_default_alone_beats_nothing() -> None:
+    known = Known({"objective": "ttft_p90", "slo": SLO, "search": {"trials": 1, "confirm": 0}})
+    known.trial("0000", ttft(50, 60), ttft(50, 70), config={})
+    found = verdict(known.results())
+    assert found.headline == "Only the default was measured: nothing was compared with it."
+    assert found.details == ("Time to first token, p90 (mean of concurrency 1 and 2): 60 ms, within the SLOs.",)
+    told = printed(known)
+    assert "best  default" not in told
+    assert "beats" not in told
+
+
+def test_of_an_endpoint_the_server_is_named() -> None:
+    launcher = {"kind": "endpoint", "url": "http://127.0.0.1:1"}
+    known = Known({"objective": "ttft_p90", "launcher": launcher, "space": {}, "search": {"trials": 1}})
+    known.trial("0000", ttft(50, 60), ttft(50, 70), config={})
+    found = verdict(known.results())
+    assert found.headline == "Only the running server was measured: nothing was compared with it."
+    assert found.details == ("Time to first token, p90 (mean of concurrency 1 and 2): 60 ms.",)
+
+
+def test_a_default_beside_configs_that_failed_is_not_alone() -> None:
+    known = Known({"objective": "ttft_p90", "search": {"trials": 2, "confirm": 0}})
+    known.trial("0000", ttft(50, 60), ttft(50, 70))
+    known.trial("0001", state=TrialState.FAILED, failure=Failure.CRASH)
+    assert verdict(known.results()).headline == "Nothing that was tried beats the default: keep it."
+
+
 # ── what was spent ────────────────────────────────────────────────────────────────────────────
 
 
