@@ -17,7 +17,9 @@ import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 
-from autotuner.results.records import FailureRecord, TrialEnd, TrialRecord, Usage
+from autotuner.metrics.request import PointRun
+from autotuner.results.records import FailureRecord, RungRecord, TrialEnd, TrialRecord, Usage
+from autotuner.results.waits import Wait
 from autotuner.scoring import Score, parse_objective
 from autotuner.space.config import Config
 from autotuner.tuning.assignment import RungReport
@@ -30,7 +32,7 @@ from autotuner.tuning.ray_searcher import ConductorSearcher
 from autotuner.tuning.rig import SystemClock
 from autotuner.tuning.rules import Rules
 from autotuner.tuning.session import ray_session
-from autotuner.tuning.study_run import StudyRun
+from autotuner.tuning.study_run import StudyRun, StudyStore
 from autotuner.tuning.trainable import ASSIGNMENT, REPORT, SCORE
 from autotuner.tuning.trial_schedulers import StudyTrialScheduler
 from benchmarks.raylets import NodeKind, raylets
@@ -88,7 +90,7 @@ class _Listed:
 
 
 class _NoStore:
-    """Nothing is stored: only time is looked at."""
+    """A StudyStore that stores nothing: only time is looked at."""
 
     def hand_out(self, record: TrialRecord) -> None: ...
 
@@ -101,11 +103,37 @@ class _NoStore:
     def take_back(self, trial_id: str, held_s: float) -> Usage:
         return Usage(reserved_s=held_s)
 
+    def add_quarantine(self, node: str, reason: str) -> None: ...
+
+    def waits(self) -> Sequence[Wait]:
+        return ()
+
+    def set_wait(self, trial_id: str, wait: Wait | None) -> None: ...
+
+    def begin_trial(self, record: TrialRecord) -> TrialRecord:
+        return record
+
+    def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
+        return trial_id
+
+    def launched(self, trial_id: str, launch_id: str, startup_s: float, engine_version: str) -> None: ...
+
+    def rungs(self, trial_id: str) -> Sequence[RungRecord]:
+        return ()
+
+    def runs(self, trial_id: str) -> Sequence[tuple[int, PointRun]]:
+        return ()
+
+    def add_rung(self, record: RungRecord) -> None: ...
+
     def end_trial(self, end: TrialEnd) -> None: ...
 
     def note_failure(self, record: FailureRecord) -> None: ...
 
-    def add_quarantine(self, node: str, reason: str) -> None: ...
+    def set_usage(self, trial_id: str, usage: Usage, node: str) -> None: ...
+
+    def append_log(self, trial_id: str, name: str, offset: int, data: bytes) -> int:
+        return offset + len(data)
 
 
 def add_real_ratios(rows: Sequence[Row], trials: Sequence[VirtualTrial], gpus: Sequence[int]) -> list[Row]:
@@ -135,7 +163,7 @@ def _ours(trials: Sequence[VirtualTrial]) -> None:
     configs = [Config({"gpus": trial.gpus, "length_s": trial.length_s, "n": n}) for n, trial in enumerate(trials)]
     rules = Rules(len(configs), 1, 0, (parse_objective("throughput"),), configs[0], None, "score")
     conductor = Conductor(rules, _Listed(configs[1:]), Budget(), (), _need_of)
-    store: Any = _NoStore()
+    store: StudyStore = _NoStore()  # by its type, so that a new method of the product's is missed here at once
     run = StudyRun(conductor, store, [], SystemClock(), _need_of, Spent(), lambda: None, Cluster())
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000"
     _fit(
