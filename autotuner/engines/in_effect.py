@@ -35,11 +35,14 @@ def setting_in_effect(study: Study, config: Config, name: str) -> InEffect | Non
         value = spelling.read(value)
     if value is None and name not in config.values and own is not None:
         value = _set_by_study(own, name, spelling)
-    if value is not None:
-        return InEffect(value, str(value) if flag is None else flag.as_word(value))
-    if flag is None or flag.default is None or (spelling is not None and spelling.path):
+    is_built_in = value is None and flag is not None and spelling is not None and not spelling.path
+    if is_built_in and flag is not None:
+        value = flag.default
+    if value is None:
         return None
-    return InEffect(flag.default, flag.as_word(flag.default), is_built_in=True)
+    if spelling is not None and spelling.is_negative:
+        value = spelling.read(value)  # in the sense of the name that is asked for
+    return InEffect(value, str(value) if flag is None else flag.as_word(value), is_built_in)
 
 
 def _spelling_of(study: Study, config: Config, name: str) -> tuple[Spelling | None, Study | None]:

@@ -307,6 +307,21 @@ def test_rules_hold_for_a_flag_that_is_searched_under_another_name() -> None:
     assert [dict(config.values) for config in build_space(parallel).grid()] == [{"no-kv-unified": False}]
 
 
+def test_a_setting_is_told_in_the_sense_of_its_name() -> None:
+    name = "no-enable-log-deltas"
+    given = with_args({"no-async-scheduling": True}, parameters={name: [True, False]})
+    told = [
+        setting_in_effect(given, config, name) for config in (Config({name: True}), Config({name: False}), Config())
+    ]
+    assert [(one.value, one.is_built_in) for one in told if one is not None] == [
+        (True, False),
+        (False, False),
+        (False, True),  # the server's own default is to log them
+    ]
+    fixed = [setting_in_effect(given, Config(), other) for other in ("async-scheduling", "no-async-scheduling")]
+    assert [one.value for one in fixed if one is not None] == [False, True]
+
+
 # ── versions ──
 
 
