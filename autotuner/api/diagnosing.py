@@ -10,12 +10,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from autotuner.engines import engine_names, get_engine
 from autotuner.errors import InfrastructureError
 from autotuner.servers import accelerator_name, find_leftovers
 from autotuner.servers.docker.client import runtimes as daemon_runtimes
+
+if TYPE_CHECKING:
+    from autotuner.tuning.placement_policy import Node
 
 State = Literal["ok", "absent", "broken"]
 
@@ -24,10 +27,11 @@ _PACKAGES = {
     "ray": ("ray", "", "runs the trials"),
     "optuna": ("optuna", "", "searchers tpe, nsga2"),
     "cmaes": ("cmaes", "cmaes", "searcher cmaes"),
-    "hyperopt": ("hyperopt", "hyperopt", "searcher hyperopt"),
+    "hyperopt": ("hyperopt", "", "searcher hyperopt"),
     "torch": ("torch", "gp", "searcher gp"),
     "xllamacpp": ("xllamacpp", "llamacpp", "llama.cpp server without a llama-server binary"),
-    "pynvml": ("nvidia-ml-py", "nvml", "GPU memory, power and energy"),
+    "huggingface_hub": ("huggingface_hub", "", "weights fetched before start-up is timed"),
+    "pynvml": ("nvidia-ml-py", "", "empty GPUs before a launch; GPU memory, power and energy"),
     "openpyxl": ("openpyxl", "xlsx", "report --format xlsx"),
 }
 
@@ -118,12 +122,22 @@ def _has_package(python: str, package: str) -> bool:
 
 
 def _cluster(address: str) -> Iterator[Finding]:
-    from autotuner.tuning.session import node_resources, ray_session
+    from autotuner.tuning.cluster import Cluster
+    from autotuner.tuning.session import ray_session
 
     try:
         with ray_session(address):
-            for number, node in enumerate(node_resources()):
-                told = f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU"
-                yield Finding(f"node {number}", "ok", told)
+            cluster = Cluster()
+            for node in cluster.nodes():
+                yield Finding(f"node {cluster.name_of(node.node_id)}", "ok", _node_text(node))
     except InfrastructureError as error:
         yield Finding("cluster", "broken", error.message)
+
+
+def _node_text(node: Node) -> str:
+    """What a node has, of which type, and what of it is free."""
+    told = f"{node.free_cpus:g} of {node.cpus:g} CPU free"
+    if node.gpus:
+        of_type = f"of {node.accelerator}" if node.accelerator else "of a type that no label tells (autotuner labels)"
+        told += f", {node.free_gpus} of {node.gpus} GPU free, {of_type}"
+    return told if node.open else f"{told}; drained: it gets no new trials"

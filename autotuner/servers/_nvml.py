@@ -1,4 +1,4 @@
-"""NVIDIA's management library, where nvidia-ml-py (extra ``nvml``) and a driver are."""
+"""NVIDIA's management library, where nvidia-ml-py and a driver are."""
 
 from __future__ import annotations
 

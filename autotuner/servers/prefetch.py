@@ -83,7 +83,7 @@ def prefetch_problem(study: Study) -> Problem | None:
     wanted = [study.model.id, *study.model.variants.values(), *_adapters(study)]
     if not _is_on(study, study.engine.names) or importlib.util.find_spec(_PACKAGE) or not any(map(_is_of_hub, wanted)):
         return None
-    rule = "weights are fetched by each server itself, within timeouts.start_s: pip install 'autotuner-llm[hub]'"
+    rule = "weights are fetched by each server itself, within timeouts.start_s: pip install huggingface_hub"
     return Problem("model.prefetch", True, f"{_PACKAGE} is not installed, so {rule}", fatal=False)
 
 

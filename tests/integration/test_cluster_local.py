@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -126,6 +127,17 @@ def test_commands_tell_a_missing_token(shared: LocalCluster) -> None:
             assert (document["code"], document["key"], document["value"]) == ("infrastructure", "address", address)
             assert "RAY_AUTH_MODE=token" in document["rule"]
         assert "asks for a token, and there is none here" in " ".join((told.stdout + told.stderr).split())
+
+
+def test_doctor_names_hosts_and_gpu_types(shared: LocalCluster) -> None:
+    asked = [*AUTOTUNER, "doctor", "--address", shared.address, "--json"]
+    environment = {**shared.environment, **shared.exports}
+    told = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    found = {f["part"]: f["detail"] for f in json.loads(told.stdout)["findings"] if f["part"].startswith("node ")}
+    assert len(found) == 3
+    assert all(part.startswith(f"node {socket.gethostname()}/") for part in found)
+    assert sum("2 of 2 GPU free, of H100-80GB" in detail for detail in found.values()) == 1
+    assert sum("1 of 1 GPU free, of L40S-48GB" in detail for detail in found.values()) == 1
 
 
 def refused(cluster: LocalCluster) -> str:

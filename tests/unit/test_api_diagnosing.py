@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autotuner.api.diagnosing import Finding, doctor
+from autotuner.api.diagnosing import Finding, _node_text, doctor
+from autotuner.tuning.placement_policy import Node
 
 
 @pytest.fixture
@@ -52,3 +53,22 @@ def test_an_engine_that_is_a_package_is_looked_for_in_the_python_on_the_path(
     (programs / "packages" / "sglang").mkdir(parents=True)
     (programs / "packages" / "sglang" / "__init__.py").write_text("raise SystemExit('must not be imported')\n")
     assert found()["sglang"].state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (Node("a", "", 0, 8.0, 0, 6.5), "6.5 of 8 CPU free"),
+        (Node("a", "H100-80GB", 8, 64.0, 3, 64.0), "64 of 64 CPU free, 3 of 8 GPU free, of H100-80GB"),
+        (
+            Node("a", "L4-24GB", 1, 8.0, 1, 8.0, open=False),
+            "8 of 8 CPU free, 1 of 1 GPU free, of L4-24GB; drained: it gets no new trials",
+        ),
+        (
+            Node("a", "", 2, 8.0, 2, 8.0),
+            "8 of 8 CPU free, 2 of 2 GPU free, of a type that no label tells (autotuner labels)",
+        ),
+    ],
+)
+def test_what_a_node_of_a_cluster_has(node: Node, told: str) -> None:
+    assert _node_text(node) == told

@@ -36,4 +36,4 @@ def test_a_missing_package_is_told_with_its_extra(monkeypatch: pytest.MonkeyPatc
     found = energy_problem(study("energy_j_per_token"), gpus=1)
     assert found is not None
     assert not found.fatal
-    assert "autotuner-llm[nvml]" in found.rule
+    assert "pip install nvidia-ml-py" in found.rule

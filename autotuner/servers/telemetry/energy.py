@@ -17,6 +17,6 @@ def energy_problem(study: Study, gpus: float) -> Problem | None:
     if not gpus:
         return Problem("objective", _OBJECTIVE, "is metered on the GPUs that a trial holds: this one holds none")
     if find_spec("pynvml") is None:
-        rule = "is metered through nvidia-ml-py, which is not installed here: pip install 'autotuner-llm[nvml]'"
+        rule = "is metered through nvidia-ml-py, which is not installed here: pip install nvidia-ml-py"
         return Problem("objective", _OBJECTIVE, rule, fatal=False)
     return None

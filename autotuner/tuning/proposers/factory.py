@@ -9,8 +9,8 @@ from autotuner.study.model import Study
 from autotuner.tuning.proposers.listed import GridProposer, RandomProposer
 from autotuner.tuning.proposers.proposer import Proposer
 
-# algorithm → the package it needs; each has the extra of the algorithm's name
-_PACKAGES = {"cmaes": "cmaes", "gp": "torch", "hyperopt": "hyperopt"}
+# algorithm → the package it needs beside the requirements; each has the extra of the algorithm's name
+_PACKAGES = {"cmaes": "cmaes", "gp": "torch"}
 
 
 def require_searcher(study: Study) -> None:

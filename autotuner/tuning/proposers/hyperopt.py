@@ -7,7 +7,6 @@ import math
 import random
 from typing import Any
 
-from autotuner.extras import require
 from autotuner.scoring import Direction, parse_objective
 from autotuner.space import Choice, FloatRange, IntRange, Parameter, SearchSpace
 from autotuner.space.config import Config
@@ -30,7 +29,9 @@ class HyperOptProposer:
     learns = True
 
     def __init__(self, space: SearchSpace, study: Study) -> None:
-        self._hyperopt = require("hyperopt", "hyperopt", "search.algorithm: hyperopt")
+        import hyperopt  # here: it takes a second
+
+        self._hyperopt = hyperopt
         logging.getLogger("hyperopt").setLevel(logging.ERROR)
         hp = self._hyperopt.hp
         self._space = space
