@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,28 +76,31 @@ class _Judge:
         around = [p for p in space.parameters if p.name in _SURROUNDINGS]
         cases = itertools.product(*(_values(parameter) for parameter in around))
         self._around = [dict(zip((p.name for p in around), case, strict=True)) for case in cases]
-        self._alive = [case for case in self._around if self._broken(case) is None]
+        self._alive = [case for case in self._around if _first_broken(self._rules, case) is None]
 
     def judged(self, parameter: Parameter, value: Any) -> LeftOut | None:
         """``None`` where no rule forbids the value by itself."""
         name = parameter.name
         cases = self._around if name in _SURROUNDINGS else self._alive
         cases = [case for case in cases if case.get(name, value) == value and _may_be_there(parameter, case)]
-        broken = [(case, self._broken({**case, name: value}, name)) for case in cases]
+        rules = [rule for rule in self._rules if name in {p.name for p in rule.parameters}]
+        if not isinstance(parameter, Choice):
+            rules = [rule for rule in rules if rule.reason]  # the study's own constraints may well cut its ranges
+        broken = [(case, _first_broken(rules, {**case, name: value})) for case in cases]
         forbidden = [(case, rule) for case, rule in broken if rule is not None]
         if not forbidden:
             return None
-        rules = tuple({rule.text: rule for _, rule in forbidden}.values())
-        reason = "; ".join(dict.fromkeys(rule.reason or f"{rule.key} is {rule.text!r}" for rule in rules))
+        told = tuple({rule.text: rule for _, rule in forbidden}.values())
+        reason = "; ".join(dict.fromkeys(rule.reason or f"{rule.key} is {rule.text!r}" for rule in told))
         if len(forbidden) == len(cases):
-            return LeftOut(name, value, reason, rules)
+            return LeftOut(name, value, reason, told)
         where = tuple(" ".join(str(v) for n, v in case.items() if n != name) for case, _ in forbidden)
-        return LeftOut(name, value, reason, rules, where)
+        return LeftOut(name, value, reason, told, where)
 
-    def _broken(self, values: Mapping[str, Any], name: str | None = None) -> Rule | None:
-        """The first rule (about ``name``) that never holds with these values."""
-        about = (rule for rule in self._rules if name is None or name in {p.name for p in rule.parameters})
-        return next((rule for rule in about if _never_holds(rule, values)), None)
+
+def _first_broken(rules: Iterable[Rule], values: Mapping[str, Any]) -> Rule | None:
+    """The first that never holds with these values."""
+    return next((rule for rule in rules if _never_holds(rule, values)), None)
 
 
 def _may_be_there(parameter: Parameter, case: Mapping[str, Any]) -> bool:

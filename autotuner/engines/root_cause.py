@@ -122,9 +122,7 @@ class _Reader:
         elif said and not text[0].isspace() and self._is_exception(process, said):
             self._found(process, said)
         elif said.startswith('File "'):
-            process.in_traceback = (
-                True  # SGLang says that one begins where it says the time, on a line that is no error
-            )
+            process.in_traceback = True  # SGLang begins one on a line that is no error
         elif process.in_traceback and said:
             process.source = process.source if said.startswith(("^", "~")) else said
         elif process.wants_more and said and process.chain is not None:

@@ -90,6 +90,15 @@ def test_flags_reach_the_engine(start: Start) -> None:
             assert b"llamacpp" in answer.read()
 
 
+@pytest.mark.parametrize(("flags", "speculates"), [({}, False), ({"spec-type": "ngram-simple"}, True)])
+def test_flags_that_llama_cpp_reads_itself_reach_the_engine(
+    start: Start, flags: dict[str, Any], speculates: bool
+) -> None:
+    with start(flags) as server:
+        assert {slot["speculative"] for slot in ask(server, "/slots")} == {speculates}
+        assert ask(server, "/v1/completions", {"prompt": "abcabcabc", "max_tokens": 9})["usage"]["completion_tokens"]
+
+
 def test_the_prompt_cache_is_on_by_default(start: Start) -> None:
     with start({"parallel": 1}) as server:
         body = {"prompt": list(range(3, 200)), "max_tokens": 1}

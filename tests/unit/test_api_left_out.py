@@ -57,6 +57,17 @@ def test_ends_of_ranges_are_named() -> None:
     assert found.startswith("131072: an end of its range: ")
 
 
+def test_what_the_study_cuts_itself_is_named_value_by_value_and_no_end_of_a_range() -> None:
+    space = {
+        "parallelism": {"tp": [4, 8]},
+        "parameters": {"max-num-seqs": {"int": [8, 64]}, "max-num-batched-tokens": [16, 512]},
+        "constraints": ["max_num_seqs >= 32", "max_num_batched_tokens >= 128"],
+    }
+    report = checked(space=space)
+    (cut,) = [text for text in report.warnings if text.startswith("space.")]
+    assert cut == "space.parameters.max-num-batched-tokens: 16: space.constraints.1 is 'max_num_batched_tokens >= 128'"
+
+
 def test_values_of_presets_and_gpu_types_are_named() -> None:
     preset = checked(space={"parallelism": {"preset": ["single-gpu", "large-model-tp"]}})
     assert told(preset, "space.parallelism.preset") == ["'tp 1': weights of 61 GiB must fit into a GPU of 22.5 GiB"]
