@@ -6,6 +6,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 # Words that mean the same to people, of which a server knows one or the other. The first of a group that is known is
 # meant, so that what says most stands first.
@@ -44,6 +45,13 @@ def nearest_word(word: object, known: Iterable[str], cutoff: float = 0.5) -> str
             return plain[one]
     found = difflib.get_close_matches(wanted, list(plain)[::-1], n=1, cutoff=cutoff)
     return plain[found[0]] if found else None
+
+
+def nearest_value(value: object, known: Sequence[Any]) -> Any:
+    """The known value that is nearest, a word or a number: the first where nothing tells, ``None`` of none."""
+    words = {str(one): one for one in known}
+    nearest = nearest_word(str(value), words)
+    return words[nearest] if nearest is not None else next(iter(known), None)
 
 
 def nearest_of(number: float, known: Sequence[float]) -> float:

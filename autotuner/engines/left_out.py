@@ -10,6 +10,7 @@ from typing import Any
 
 from autotuner.engines.problem import Problem
 from autotuner.engines.settings import ACCELERATOR, ENGINE
+from autotuner.nearest import nearest_value
 from autotuner.space import Choice, IntRange, Rule, SearchSpace
 from autotuner.space.model_rules import KEY as MODEL
 from autotuner.space.parallelism import PARALLELISM_NAMES
@@ -59,7 +60,7 @@ def left_out_problems(study: Study, space: SearchSpace) -> Iterator[Problem]:
         key, value = _written(study, one)
         where = f"on {', '.join(one.where)}: " if one.where else ""
         where += "" if isinstance(space[one.parameter], Choice) else "an end of its range: "
-        nearest = str(fine[0]) if fine and not one.where else None
+        nearest = str(nearest_value(one.value, fine)) if fine and not one.where else None
         yield Problem(key, value, where + one.reason, nearest, _is_the_engines(study, one))
 
 

@@ -73,10 +73,11 @@ def _others(study: Study, engine: str) -> Iterator[tuple[str | None, str, str]]:
     taken = {identifier(split_prefix(name)[1]) for name in study.space.parameters}
     for given in _spelled(study, engine, "space.parameters", study.space.parameters):
         spelling, (prefix, name) = given.spelling, split_prefix(given.name)
-        if spelling.path or spelling.glued is not None or spelling.flag.reserved is not None:
+        if spelling.glued is not None or spelling.flag.reserved is not None:
             continue
         own = identifier(given.name if several else name)
-        for other in map(identifier, (spelling.flag.name, *spelling.flag.aliases)):
+        inside = "".join(f".{key}" for key in spelling.path)
+        for other in (identifier(flag + inside) for flag in (spelling.flag.name, *spelling.flag.aliases)):
             if other not in taken and other not in NORMALISED:
                 yield prefix, other, f"(not {own})" if spelling.is_negative else own
 

@@ -303,6 +303,8 @@ def test_rules_hold_for_a_flag_that_is_searched_under_another_name() -> None:
         {}, "llamacpp", parameters={"b": [32, 64], "ub": [32, 64]}, constraints=["ubatch_size <= batch_size"]
     )
     assert len(list(build_space(given).grid())) == 3
+    keys = with_args({}, parameters={"cc.mode": [0, 3]}, constraints=["compilation_config.mode == 3"])
+    assert [dict(config.values) for config in build_space(keys).grid()] == [{"cc.mode": 3}]
     parallel = with_args({}, "llamacpp", parameters={"no-kv-unified": [True, False]}, constraints=["kv_unified"])
     assert [dict(config.values) for config in build_space(parallel).grid()] == [{"no-kv-unified": False}]
 

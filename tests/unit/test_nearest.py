@@ -8,7 +8,7 @@ import pytest
 
 from autotuner.engines import get_engine, load_catalogue
 from autotuner.errors import StudyError
-from autotuner.nearest import nearest_in_range, nearest_word
+from autotuner.nearest import nearest_in_range, nearest_value, nearest_word
 from autotuner.study._validate import validate
 from autotuner.study.model import Study
 from tests.engine_studies import study
@@ -37,6 +37,20 @@ def test_words_by_meaning_then_by_spelling_and_numbers_by_size(
     word: str, known: tuple[str, ...], nearest: str | None
 ) -> None:
     assert nearest_word(word, known) == nearest
+
+
+@pytest.mark.parametrize(
+    ("value", "known", "nearest"),
+    [
+        (3, [1, 2, 8], 2),
+        (6, [1, 2, 8], 8),
+        ("fp16", ["auto", "float16"], "float16"),
+        (True, ["x", "y"], "x"),
+        (1, [], None),
+    ],
+)
+def test_values_of_any_kind(value: Any, known: list[Any], nearest: Any) -> None:
+    assert nearest_value(value, known) == nearest
 
 
 @pytest.mark.parametrize(
