@@ -12,7 +12,7 @@ _NO_MEMORY = Failure.OUT_OF_MEMORY_AT_START
 # c10/cuda/CUDAFunctions.cpp; NVML).
 _DRIVER = (
     r"No CUDA GPUs are available|[Nn]o (CUDA|ROCm)-capable device|driver version is insuff|driver is a stub library|"
-    r"[Ff]ound no NVIDIA driver|Unexpected error from \w+GetDeviceCount|NVML: |NVMLError|initialize NVML|"
+    r"[Ff]ound no NVIDIA driver|Unexpected error from \w+GetDeviceCount|NVMLError|Failed to initialize NVML: |"
     r"Driver/library version mismatch"
 )
 _DEVICE = (
@@ -24,7 +24,7 @@ _DEVICE = (
 )
 # What the node's installation lacks: shared libraries, CUDA's tools, a compiler for kernels that are built at a start.
 _INSTALLATION = (
-    r"\.so[\d.]*: cannot open shared object file|libcuda\.so cannot found|libcuda\.so not found|"
+    r"(Error: |shared libraries: )\S+\.so[\d.]*: cannot open shared object file|libcuda\.so (cannot|not) found|"
     r"[Cc]ould not find nvcc|nvcc.?: (command )?not found|No such file or directory:? .*\bnvcc\b|"
     r"\bCUDA_HOME (environment variable is not set|is not set)|Failed to find (C|CUDA) compiler|"
     r"Ninja is required to load|No such file or directory:? '?(ninja|gcc|g\+\+|cc|c\+\+|ptxas|ld)\b"

@@ -71,6 +71,7 @@ NODE = (
     "RuntimeError: Failed to find C compiler. Please specify via CC environment variable",
     "ImportError: libcuda.so.1: cannot open shared object file: No such file or directory",
     "AssertionError: libcuda.so cannot found!",
+    "llama-server: error while loading shared libraries: libcudart.so.12: cannot open shared object file: No such file",
 )
 
 
@@ -80,6 +81,21 @@ def test_what_the_node_lacks_is_no_fault_of_a_config(engine: str, said: str) -> 
     report = get_engine(engine).diagnose(1, LOGS[engine].format(said=said))
     assert report.failure is INFRASTRUCTURE
     assert said in report.message
+
+
+LACKS_NOTHING = (
+    "2026-10-02 09:11:03.1: W tsl/dso_loader.cc:64] Could not load library 'libnvinfer.so.7'; "
+    "dlerror: libnvinfer.so.7: cannot open shared object file: No such file or directory",
+    "/opt/torch/cuda/__init__.py:129: UserWarning: Can't initialize NVML\n  warnings.warn(\"Can't initialize NVML\")",
+)
+
+
+@pytest.mark.parametrize("engine", sorted(LOGS))
+@pytest.mark.parametrize("said", LACKS_NOTHING)
+def test_what_a_library_did_without_is_no_reason(engine: str, said: str) -> None:
+    log = f"{said}\n{LOGS[engine].format(said='KeyError: 4')}"
+    report = get_engine(engine).diagnose(1, log)
+    assert (report.failure, report.message) == (CRASH, "the server ended with exit code 1: KeyError: 4")
 
 
 @pytest.mark.parametrize("said", [*NODE, "CUDA error: unknown error"])
