@@ -14,14 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ray._private import ray_constants
-from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # of C
 
 from autotuner.servers._lock_file import lock_folder
+from autotuner.tuning.ray_token import AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_FILE, read_settings_anew
 
-_ALLOWS_CLUSTERS = (
-    ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
-)  # read when Ray is imported: set for the processes it starts
-_MODE, _TOKEN, _TOKEN_FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _LONGEST_SOCKET_BYTES = 107
 _A_SOCKET_OF_RAYS = "/session_2026-11-30_06-07-37_739786_4194304/sockets/plasma_store"
 
@@ -29,10 +25,10 @@ _A_SOCKET_OF_RAYS = "/session_2026-11-30_06-07-37_739786_4194304/sockets/plasma_
 @contextmanager
 def loopback_kept() -> Iterator[None]:
     """Within it Ray takes 127.0.0.1 as it is, and a Ray that is started has that address."""
-    before = ray_constants.ENABLE_RAY_CLUSTER
+    before = ray_constants.ENABLE_RAY_CLUSTER  # of the variable, which is read when Ray is imported
     ray_constants.ENABLE_RAY_CLUSTER = False
     try:
-        with _environment({_ALLOWS_CLUSTERS: "0"}):
+        with _environment({ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}):  # for the processes that it starts
             yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = before
@@ -42,12 +38,12 @@ def loopback_kept() -> Iterator[None]:
 def own_token() -> Iterator[None]:
     """A token for the Ray that is started within, which its processes inherit; none where the caller has named a token,
     or wants none (RAY_AUTH_MODE=disabled). Ray's own would lie in the home folder, for all to read."""
-    is_settled = os.environ.get(_MODE, "token").lower() != "token" or os.environ.keys() & {_TOKEN, _TOKEN_FILE}
-    if is_settled:
+    is_unwanted = os.environ.get(AUTH_MODE, "token").lower() != "token"
+    if is_unwanted or os.environ.get(AUTH_TOKEN) or os.environ.get(AUTH_TOKEN_FILE):
         yield
         return
     try:
-        with _environment({_MODE: "token", _TOKEN: secrets.token_hex(32)}):
+        with _environment({AUTH_MODE: "token", AUTH_TOKEN: secrets.token_hex(32)}):
             read_settings_anew()
             yield
     finally:
@@ -64,12 +60,6 @@ def own_folder() -> Path | None:
     folder = lock_folder("ray")
     is_short = len(os.fsencode(f"{folder}{_A_SOCKET_OF_RAYS}")) <= _LONGEST_SOCKET_BYTES
     return folder if is_short else lock_folder("ray", Path("/tmp"))  # noqa: S108  # nobody else's folder is taken
-
-
-def read_settings_anew() -> None:
-    """Has Ray's core read its variables and the token, which it does once, again."""
-    Config.initialize("")
-    AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobSubmissionClient
 
 from autotuner.errors import InfrastructureError, InputError
-from autotuner.tuning.ray_token import refusal
+from autotuner.tuning.ray_token import read_settings_anew, refusal
 
 # Of a job's runtime_env: what its Python is made of.
 _KEPT = ("py_modules", "pip", "uv", "conda", "py_executable", "image_uri")
@@ -47,6 +47,7 @@ class RayJobs:
 
     def __init__(self, address: str | None) -> None:
         self._address = address
+        read_settings_anew()
         with self._told():
             self._client = JobSubmissionClient(address)
 

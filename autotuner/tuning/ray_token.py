@@ -9,17 +9,24 @@ import os
 from pathlib import Path
 
 import grpc
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # of C
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # of C
 from ray.exceptions import AuthenticationError
 
 from autotuner.errors import InfrastructureError
 
+AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _ASKED_S = 5.0
 _QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"  # of the control store
-_MODE, _TOKEN, _TOKEN_FILE = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 _RULE = (
-    f"the token that the cluster was started with, in {_TOKEN} or in a file that {_TOKEN_FILE} names, and {_MODE}=token"
+    f"the token that the cluster was started with, in {AUTH_TOKEN} or in a file that {AUTH_TOKEN_FILE} names, "
+    f"and {AUTH_MODE}=token"
 )
+
+
+def read_settings_anew() -> None:
+    """Has Ray's core read its variables and the token, which it does once, again."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def check_token(address: str, host_and_port: str, *, is_found: bool = False) -> None:
@@ -44,10 +51,8 @@ def refusal(who: str, address: str | None, *, is_found: bool = False) -> Infrast
     if token is None:
         told = f"{who} asks for a token, and there is none here; looked for in {_places()}"
     elif not _sends(is_found):
-        mode = os.environ.get(_MODE)
-        told = (
-            f"{who} asks for a token, and none was sent: {_MODE} is {mode or 'not set'}; with token, {source} is sent"
-        )
+        mode = os.environ.get(AUTH_MODE) or "not set"
+        told = f"{who} asks for a token, and none was sent: {AUTH_MODE} is {mode}; with token, {source} is sent"
     else:
         told = f"{who} does not take the token of {source}: it was started with another"
     return InfrastructureError(told, key="address", value=address, rule=_RULE)
@@ -55,37 +60,36 @@ def refusal(who: str, address: str | None, *, is_found: bool = False) -> Infrast
 
 def no_token_here(address: str | None) -> InfrastructureError:
     """The error to raise where this machine's own settings ask for a token that is not there."""
-    told = f"{_MODE}=token, and there is no token here; looked for in {_places()}"
+    told = f"{AUTH_MODE}=token, and there is no token here; looked for in {_places()}"
     return InfrastructureError(told, key="address", value=address, rule=_RULE)
 
 
 def _sends(is_found: bool) -> bool:
-    return os.environ.get(_MODE, "token" if is_found else "").lower() == "token"
+    return os.environ.get(AUTH_MODE, "token" if is_found else "").lower() == "token"
 
 
 def _token() -> str | None:
-    """What Ray would send from here; it caches what it has read."""
-    loader = AuthenticationTokenLoader.instance()
-    loader.reset_cache()
+    """What Ray would send from here."""
+    read_settings_anew()
     try:
-        return loader.get_raw_token(ignore_auth_mode=True) or None
+        return AuthenticationTokenLoader.instance().get_raw_token(ignore_auth_mode=True) or None
     except AuthenticationError:  # a file that can't be read
         return None
 
 
 def _source() -> str:
-    if os.environ.get(_TOKEN):
-        return _TOKEN
-    return os.environ.get(_TOKEN_FILE) or str(_usual_file())
+    if os.environ.get(AUTH_TOKEN):
+        return AUTH_TOKEN
+    return os.environ.get(AUTH_TOKEN_FILE) or str(_usual_file())
 
 
 def _places() -> str:
     """Where Ray looks, in its order, and what was there."""
-    named = os.environ.get(_TOKEN_FILE)
+    named = os.environ.get(AUTH_TOKEN_FILE)
     if named:
-        return f"{_TOKEN} (not set) and {named} ({_state(Path(named))}), which {_TOKEN_FILE} names"
+        return f"{AUTH_TOKEN} (not set) and {named} ({_state(Path(named))}), which {AUTH_TOKEN_FILE} names"
     usual = _usual_file()
-    return f"{_TOKEN} (not set), {_TOKEN_FILE} (not set) and {usual} ({_state(usual)})"
+    return f"{AUTH_TOKEN} (not set), {AUTH_TOKEN_FILE} (not set) and {usual} ({_state(usual)})"
 
 
 def _state(file: Path) -> str:

@@ -20,8 +20,8 @@ from autotuner.servers.gpus_here import gpus_here
 from autotuner.servers.node_label import ACCELERATOR_LABEL
 from autotuner.study.hardware_profiles import profile_of_device
 from autotuner.tuning.lasting_folder import lasting_working_folder
-from autotuner.tuning.own_ray import loopback_kept, own_folder, own_token, read_settings_anew
-from autotuner.tuning.ray_token import check_token, no_token_here
+from autotuner.tuning.own_ray import loopback_kept, own_folder, own_token
+from autotuner.tuning.ray_token import check_token, no_token_here, read_settings_anew
 
 STUDY_METADATA = "autotuner_study"  # by these, others who wait for what a study holds are told of it
 FOLDER_METADATA = "autotuner_folder"

@@ -159,7 +159,7 @@ def test_a_study_runs_on_it_each_server_with_its_gpus_and_each_trials_process_wi
     local.up("--cpus", "32", "8xH100-80GB")
     started = local.processes()
     let_in(monkeypatch, local)
-    with Watching() as seen:
+    with Watching(local) as seen:
         out = run_empty_trials(tmp_path, 2, local.address)
     assert [row["state"] for row in rows(out.path, "SELECT state FROM trials")] == ["completed"] * 2
     assert seen.servers == {",".join(map(str, range(8)))}
@@ -179,9 +179,10 @@ def actor_names(address: str) -> set[str]:
 
 
 class Watching:
-    """Which GPUs the environment of a study's processes names, from time to time."""
+    """Which GPUs the environment of the processes of a study on ``cluster`` names, from time to time."""
 
-    def __init__(self) -> None:
+    def __init__(self, cluster: LocalCluster) -> None:
+        self._cluster = cluster
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.servers: set[str] = set()
@@ -197,7 +198,7 @@ class Watching:
 
     def _watch(self) -> None:
         while not self._over.wait(0.3):
-            for process in psutil.process_iter():
+            for process in self._cluster.processes():
                 with contextlib.suppress(psutil.Error):
                     self._look(process)
 
