@@ -198,7 +198,12 @@ def nearest_version(version: str, known: tuple[str, ...]) -> str:
 
 
 def meant_version(version: str, known: tuple[str, ...]) -> str:
-    """The known version whose numbers are nearest, the first ones first: 0.27 is 0.27.0, 0.31 is nearer to 0.32.0."""
+    """The known version whose numbers are nearest, the first ones first: 0.27 is 0.27.0, 0.31 is nearer to 0.32.0.
+
+    ``known``: oldest first. What is newer than all is the newest.
+    """
+    if version_key(version) > version_key(known[-1]):
+        return known[-1]
     return min(known, key=lambda candidate: _distances(version, candidate))
 
 

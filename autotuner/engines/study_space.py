@@ -41,9 +41,10 @@ def build_space(study: Study, more: Iterable[Constraint] = ()) -> SearchSpace:
     ``quant.gemm`` … and, in a study of one engine, its flags. Raises SpaceError, and StudyError where the study sets a
     flag twice.
     """
+    reader = _Reader(study)
     if problems := [StudyProblem(p.key, p.value, p.rule, p.nearest) for p in flags_given_twice(study)]:
         raise study_error(problems)
-    space = _Reader(study).read(tuple(more))
+    space = reader.read(tuple(more))
     space.sample(random.Random(0))  # noqa: S311
     return space
 
@@ -59,6 +60,7 @@ class _Reader:
         self._study = study
         self._engines = {name: get_engine(name) for name in study.engine.names}
         self._several = len(self._engines) > 1
+        self._names = names_in_expressions(study)
 
     def read(self, more: tuple[Constraint, ...]) -> SearchSpace:
         section = self._study.space
@@ -88,9 +90,8 @@ class _Reader:
         return flag if prefix in self._engines and not self._several else name
 
     def _conditions(self, parameters: Mapping[str, Any]) -> dict[str, str]:
-        others = names_in_expressions(self._study)
         conditions = {
-            self._own_name(name): Expression.parse(text, f"space.conditions.{name}").renamed(others) if others else text
+            self._own_name(name): Expression.parse(text, f"space.conditions.{name}").renamed(self._names)
             for name, text in self._study.space.conditions.items()
         }
         for name in parameters:
@@ -113,7 +114,7 @@ class _Reader:
 
     def _in_own_words(self, constraint: Constraint) -> Constraint:
         """``gpus`` spelled out, the GPUs of one server, and flags called as the parameters that search them."""
-        names = names_in_expressions(self._study)
+        names = dict(self._names)
         if _GPUS in constraint.text:
             texts = [
                 f"({engine.gpus_text})" if not self._several else f"({ENGINE} == '{name}') * ({engine.gpus_text})"
@@ -130,9 +131,10 @@ class _Reader:
         searched = {identifier(name) for name in parameters}
         for name, engine in self._engines.items():
             version = load_catalogue(name, study_of(self._study, name).engine.version).version
+            written = names_in_rules(self._study, name)
             for rule in (*engine.rules(version), *variant_rules(engine, self._study)):
                 expression = Expression.parse(rule.text, "space")
-                names = {_GPUS: f"({engine.gpus_text})", **names_in_rules(self._study, name)}
+                names = {_GPUS: f"({engine.gpus_text})", **written}
                 if self._several:
                     own = (n for n in expression.names if n not in searched and n not in names and is_flag(n))
                     names |= {n: f"{name}.{n}" for n in own if n not in PARALLELISM_NAMES}

@@ -324,6 +324,12 @@ def test_a_setting_is_told_in_the_sense_of_its_name() -> None:
     assert [one.value for one in fixed if one is not None] == [False, True]
 
 
+def test_an_engine_that_is_none_is_told_before_its_flags() -> None:
+    with pytest.raises(StudyError, match=r"engine\.name: 'vlm'") as caught:
+        build_space(with_args({"max-num-seqs": 1}, "vlm", parameters={"max-model-len": ["8k"]}))
+    assert caught.value.nearest == "vllm"
+
+
 # ── versions ──
 
 
@@ -337,6 +343,7 @@ def test_a_setting_is_told_in_the_sense_of_its_name() -> None:
         ("1.2", ("1.0.0", "1.2.1"), "1.2.1"),
         ("11548", ("b9000", "b11549"), "b11549"),
         ("newest", ("0.24.0", "0.27.0"), "0.24.0"),
+        ("9", ("0.24.0", "0.27.0"), "0.27.0"),
     ],
 )
 def test_the_version_that_is_meant_is_the_nearest_by_its_numbers(
