@@ -10,7 +10,7 @@ from typing import Any
 from autotuner.errors import Failure
 from autotuner.metrics import LoadKind, LoadLevel, Measurement
 from autotuner.results import Phase, RungRecord, StudyResults, StudyStatus, TrialRecord, TrialState, Usage
-from autotuner.results.records import Hold, LifeRecord
+from autotuner.results.records import Hold, LifeRecord, PointFailure
 from autotuner.scoring import parse_objectives, score_rung
 from autotuner.study.model import Study
 from tests.tuning_parts import study as make_study
@@ -46,24 +46,38 @@ class Known:
         phase: Phase | None = None,
         seconds: float = 100.0,
         notes: tuple[str, ...] = (),
+        lacks: Mapping[float, Failure] | None = None,
         **more: Any,
     ) -> None:
-        """A trial that has ended; confirmations have a ``-c`` in their id, 0000 is the default."""
+        """A trial that has ended; confirmations have a ``-c`` in their id, 0000 is the default.
+
+        ``lacks``: load levels without a measurement in any rung, and why.
+        """
         chosen = phase or (Phase.CONFIRM if "-c" in trial_id else Phase.SEARCH if trial_id > "0000" else Phase.BASELINE)
         usage = Usage(seconds, seconds / 10, seconds / 2)
         values = {"cpus": 2, "message": "it broke" if failure else "", "usage": usage, **more}
         self.trials.append(TrialRecord(trial_id, chosen, config or {}, 1.0, state, failure, **values))
         self.rungs[trial_id] = tuple(
-            self._rung(trial_id, number, figures, usage, notes) for number, figures in enumerate(rungs)
+            self._rung(trial_id, number, figures, usage, notes, lacks or {}) for number, figures in enumerate(rungs)
         )
 
-    def _rung(self, trial_id: str, number: int, figures: Figures, usage: Usage, notes: tuple[str, ...]) -> RungRecord:
+    def _rung(
+        self,
+        trial_id: str,
+        number: int,
+        figures: Figures,
+        usage: Usage,
+        notes: tuple[str, ...],
+        lacks: Mapping[float, Failure],
+    ) -> RungRecord:
         study = self.study
         measurements = tuple(
             Measurement(concurrency(level), 20, 0, values, notes=notes) for level, values in figures.items()
         )
-        score = score_rung(measurements, [], study.slo, parse_objectives(study.objectives), study.search.select)
-        return RungRecord(trial_id, number, f"{trial_id}-l1", score, measurements, 2.0, usage)
+        failed = [concurrency(level) for level in lacks]
+        score = score_rung(measurements, failed, study.slo, parse_objectives(study.objectives), study.search.select)
+        failures = tuple(PointFailure(str(concurrency(level)), why, "too late") for level, why in lacks.items())
+        return RungRecord(trial_id, number, f"{trial_id}-l1", score, measurements, 2.0, usage, failures=failures)
 
     def results(self, *lives: LifeRecord) -> StudyResults:
         return StudyResults(

@@ -13,7 +13,7 @@ from autotuner.report.summary_facts import config_rows, facts
 from autotuner.report.verdict import Tone, verdict
 from autotuner.results.result import StudyResults
 
-_WHOLE = ("SLO", "limit", "load point", "Config", "margin")  # columns that are read at a glance
+_WHOLE = ("SLO", "limit", "load point", "Config", "value")  # columns that are read at a glance
 _STYLES = {Tone.GOOD: "bold green", Tone.NEUTRAL: "bold yellow", Tone.BAD: "bold red"}
 
 

@@ -9,7 +9,7 @@ _SHORT = {
     "ttft_p90_ms": "TTFT p90 (ms)",
     "tpot_mean_ms": "TPOT mean (ms)",
     "output_tokens_per_s": "output tokens/s",
-    "goodput_per_s": "goodput (requests/s)",
+    "goodput_per_s": "goodput (req/s)",
     "cost_per_mtok": "cost per million tokens",
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.report.evidence import BothEvidence, Evidence, find_evidence
@@ -46,24 +45,30 @@ def measured_table(results: StudyResults) -> Table | None:
     if found is None:
         return None
     wanted = dict.fromkeys((results.objective.column, *_METRICS))
-    columns = [c for c in wanted if any(s.metric(level, c) is not None for s in found.sides for level in found.levels)]
+    columns = [c for c in wanted if any(s.values(level, c) for s in found.sides for level in found.levels)]
+    some_lack = any(side.measured(level) < len(side.runs) for side in found.sides for level in found.levels)
     rows = tuple(
-        (str(level), side.who, *(number(side.metric(level, column)) for column in columns))
+        (
+            str(level),
+            side.who,
+            *([f"{side.measured(level)} of {len(side.runs)}"] if some_lack else []),
+            *(_mean_text(side, level, column) for column in columns),
+        )
         for level in found.levels
         for side in found.sides
     )
-    heads = ("load point", "Config", *(short_label(results, c) for c in columns))
+    counted = ["rounds" if found.rounds > 1 else "measured"] if some_lack else []
+    heads = ("load point", "Config", *counted, *(short_label(results, c) for c in columns))
     return Table("Measured", found.source, heads, rows, tuple(_notes(found)))
 
 
 def slo_table(results: StudyResults) -> Table | None:
-    """A row an SLO and load level; ``None`` where the study has none, or nothing was measured."""
+    """A row an SLO, load level and Config; ``None`` where the study has none, or nothing was measured."""
     found = find_evidence(results)
     if found is None or not results.study.slo.terms():
         return None
-    heads = ("SLO", "limit", "load point", *(head for side in found.sides for head in (side.who, "margin")))
     rows = (*_term_rows(results, found), *_kept_rows(found))
-    return Table("SLOs", found.source, heads, rows)
+    return Table("SLOs", found.source, ("SLO", "limit", "load point", "Config", "value", "margin"), rows)
 
 
 def kept_up_to(side: Evidence) -> str:
@@ -74,11 +79,44 @@ def kept_up_to(side: Evidence) -> str:
 
 def is_kept_throughout(side: Evidence) -> bool:
     """Whether more load than was measured might be kept as well."""
-    return bool(side.levels) and side.kept_up_to() == side.levels[-1]
+    return bool(side.judged_levels) and side.kept_up_to() == side.judged_levels[-1]
+
+
+def _mean_text(side: Evidence, level: LoadLevel, column: str) -> str:
+    """The mean of the runs that have it, ``42 (1 of 2)`` where some measured the load level without it."""
+    having, measured = len(side.values(level, column)), side.measured(level)
+    told = number(side.metric(level, column))
+    return told if having in (0, measured) else f"{told} ({having} of {measured})"
 
 
 def _notes(found: BothEvidence) -> Iterator[str]:
-    """What was noted of the answers, once for all the levels and sides that it holds for."""
+    """What load levels lack, and what was noted of the answers."""
+    told = [*_gap_notes(found), *_infeasible_notes(found), *_answer_notes(found)]
+    yield from told[:_MOST_NOTES]
+    if len(told) > _MOST_NOTES:
+        yield f"{len(told) - _MOST_NOTES} more in measurements.csv"
+
+
+def _gap_notes(found: BothEvidence) -> Iterator[str]:
+    for side in found.sides:
+        for gap in side.gaps:
+            yield f"{side.who}, {gap.level}, not measured in trial {gap.trial_id}: {gap.failure}: {gap.message}"
+
+
+def _infeasible_notes(found: BothEvidence) -> Iterator[str]:
+    """Why load points count as infeasible that are over no SLO."""
+    told = {
+        f"{side.who}, {point.level}: infeasible: {point.reason}": None
+        for side in found.sides
+        for level in found.levels
+        for point in side.points(level)
+        if not point.feasible and not point.violations
+    }
+    yield from told
+
+
+def _answer_notes(found: BothEvidence) -> Iterator[str]:
+    """Once for all the levels and sides that a note holds for."""
     noted: dict[str, dict[str, list[LoadLevel]]] = {}
     for side in found.sides:
         for run in side.runs:
@@ -87,11 +125,9 @@ def _notes(found: BothEvidence) -> Iterator[str]:
                     levels = noted.setdefault(note, {}).setdefault(side.who, [])
                     if measurement.level not in levels:
                         levels.append(measurement.level)
-    for note, sides in islice(noted.items(), _MOST_NOTES):
+    for note, sides in noted.items():
         where = "; ".join(f"{who}, {levels_text(levels)}" for who, levels in sides.items())
         yield f"{where}: {note}"
-    if len(noted) > _MOST_NOTES:
-        yield f"{len(noted) - _MOST_NOTES} more in measurements.csv"
 
 
 def _limits(results: StudyResults, found: BothEvidence) -> Iterator[_Limit]:
@@ -105,29 +141,45 @@ def _limits(results: StudyResults, found: BothEvidence) -> Iterator[_Limit]:
 def _term_rows(results: StudyResults, found: BothEvidence) -> Iterator[tuple[str, ...]]:
     for limit in _limits(results, found):
         for level in found.levels:
-            cells = (cell for side in found.sides for cell in _value_and_margin(side, level, limit))
-            yield (limit.label, f"{number(limit.limit)} {limit.unit}", str(level), *cells)
+            for side in found.sides:
+                cells = _value_and_margin(side, level, limit)
+                yield (limit.label, f"{number(limit.limit)} {limit.unit}", str(level), side.who, *cells)
 
 
 def _value_and_margin(side: Evidence, level: LoadLevel, limit: _Limit) -> tuple[str, str]:
-    value = side.metric(level, limit.column)
+    value, having = side.metric(level, limit.column), len(side.values(level, limit.column))
     if value is None:
-        return "–", "not measured"
+        return "–", "no value" if side.measured(level) else "not measured"
     told = value * limit.factor
-    if not limit.limit:
-        return number(told), "kept" if told <= 0 else "over"
-    share = percent(told / limit.limit).lstrip("+−")
-    return number(told), f"{share} {'over' if told > limit.limit else 'below'}"
+    if limit.limit:
+        share = percent(told / limit.limit).lstrip("+−")
+        margin = f"{share} {'over' if told > limit.limit else 'below'}"
+    else:
+        margin = "kept" if told <= 0 else "over"
+    return number(told), margin if having == len(side.runs) else f"{margin}, {having} of {len(side.runs)} rounds"
 
 
 def _kept_rows(found: BothEvidence) -> Iterator[tuple[str, ...]]:
     for level in found.levels:
-        cells = (cell for side in found.sides for cell in (_kept(side, level), ""))
-        yield ("all of them", "", str(level), *cells)
+        for side in found.sides:
+            yield ("all of them", "", str(level), side.who, *_kept(side, level))
 
 
-def _kept(side: Evidence, level: LoadLevel) -> str:
-    kept, runs = side.kept(level), len(side.runs)
-    if runs > 1 and 0 < kept < runs:
-        return f"kept in {kept} of {runs} rounds"
-    return "kept" if kept else "missed"
+def _kept(side: Evidence, level: LoadLevel) -> tuple[str, str]:
+    """``kept``, ``missed``, and of which runs: only those are counted in which it is known."""
+    kept, judged, runs = side.kept(level), side.judged(level), len(side.runs)
+    if not judged:
+        return "–", "not measured"
+    told = "kept" if kept else _how_not_kept(side, level)
+    measured = "" if judged == runs else f"{judged} of {runs} rounds measured"
+    if 0 < kept < judged:
+        return told, f"in {kept} of {measured or f'{runs} rounds'}"
+    return told, measured
+
+
+def _how_not_kept(side: Evidence, level: LoadLevel) -> str:
+    """``infeasible``: given up, or without answers that count, whatever those before it took."""
+    points = side.points(level)
+    if not points:
+        return "failed"
+    return "missed" if any(point.violations for point in points) else "infeasible"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autotuner.engines.in_effect import InEffect, setting_in_effect
 from autotuner.report.champion import champion, champion_name
-from autotuner.report.evidence import Evidence, find_evidence
+from autotuner.report.evidence import BothEvidence, Evidence, find_evidence
 from autotuner.report.labels import metric_label, metric_unit
 from autotuner.report.measured import is_kept_throughout, kept_up_to
 from autotuner.report.spending import GPU_TIME, WALL_CLOCK, lives_text, resource
@@ -15,6 +15,7 @@ from autotuner.report.text import duration, number, value_text
 from autotuner.report.time_spent import time_spent
 from autotuner.results.points import TrialPoint
 from autotuner.results.result import StudyResults
+from autotuner.results.scope import levels_text
 from autotuner.space.config import Config
 
 BUILT_IN = " (built in)"  # the server's own default, that no Config and no study has set
@@ -88,14 +89,17 @@ def _kept_facts(results: StudyResults) -> Iterator[Fact]:
     found = find_evidence(results)
     if found is None or not results.study.slo.terms():
         return
-    notes = [f"{found.best.who}{_and_maybe_more(found.best)}"]
+    notes = [f"{found.best.who}{_what_it_rests_on(found.best, found)}"]
     if found.default is not None:
-        notes.append(f"default: {kept_up_to(found.default)}{_and_maybe_more(found.default)}")
+        notes.append(f"default: {kept_up_to(found.default)}{_what_it_rests_on(found.default, found)}")
     yield Fact("Load up to which one server keeps the SLOs", kept_up_to(found.best), "; ".join(notes))
 
 
-def _and_maybe_more(side: Evidence) -> str:
-    return ", the highest measured" if is_kept_throughout(side) else ""
+def _what_it_rests_on(side: Evidence, found: BothEvidence) -> str:
+    """Whether more load might be kept as well, and which lower levels nothing is known of."""
+    highest = ", the highest measured" if is_kept_throughout(side) else ""
+    skipped = side.skipped(found.levels)
+    return f"{highest}, {levels_text(skipped)} not measured" if skipped else highest
 
 
 def config_rows(results: StudyResults) -> tuple[PairRow, ...]:

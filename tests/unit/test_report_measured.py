@@ -155,15 +155,21 @@ def test_of_many_notes_the_first_stand_and_the_rest_are_counted() -> None:
 def test_each_slo_is_told_with_its_margin_at_each_level() -> None:
     table = slo_table(confirmed().results())
     assert table is not None
-    assert table.columns == ("SLO", "limit", "load point", "best", "margin", "default", "margin")
+    assert table.columns == ("SLO", "limit", "load point", "Config", "value", "margin")
     plain = [tuple(cell.replace("\N{NO-BREAK SPACE}", " ") for cell in row) for row in table.rows]
     assert plain == [
-        ("TTFT p90", "100 ms", "concurrency 1", "42", "58 % below", "85", "15 % below"),
-        ("TTFT p90", "100 ms", "concurrency 2", "80", "20 % below", "165", "65 % over"),
-        ("TPOT mean", "20 ms", "concurrency 1", "10", "50 % below", "10", "50 % below"),
-        ("TPOT mean", "20 ms", "concurrency 2", "10", "50 % below", "10", "50 % below"),
-        ("all of them", "", "concurrency 1", "kept", "", "kept", ""),
-        ("all of them", "", "concurrency 2", "kept", "", "missed", ""),
+        ("TTFT p90", "100 ms", "concurrency 1", "best", "42", "58 % below"),
+        ("TTFT p90", "100 ms", "concurrency 1", "default", "85", "15 % below"),
+        ("TTFT p90", "100 ms", "concurrency 2", "best", "80", "20 % below"),
+        ("TTFT p90", "100 ms", "concurrency 2", "default", "165", "65 % over"),
+        ("TPOT mean", "20 ms", "concurrency 1", "best", "10", "50 % below"),
+        ("TPOT mean", "20 ms", "concurrency 1", "default", "10", "50 % below"),
+        ("TPOT mean", "20 ms", "concurrency 2", "best", "10", "50 % below"),
+        ("TPOT mean", "20 ms", "concurrency 2", "default", "10", "50 % below"),
+        ("all of them", "", "concurrency 1", "best", "kept", ""),
+        ("all of them", "", "concurrency 1", "default", "kept", ""),
+        ("all of them", "", "concurrency 2", "best", "kept", ""),
+        ("all of them", "", "concurrency 2", "default", "missed", ""),
     ]
 
 
@@ -202,7 +208,102 @@ def test_an_slo_that_one_round_breaks_is_not_called_kept() -> None:
     known.trial("0001-c2", ttft(44, 101))
     table = slo_table(known.results())
     assert table is not None
-    assert table.rows[-1][3] == "kept in 1 of 2 rounds"
+    assert table.rows[-2][3:] == ("best", "kept", "in 1 of 2 rounds")
+
+
+# ── what was not measured ─────────────────────────────────────────────────────────────────────
+
+
+def spoiled() -> Known:
+    """Round 2 of the best lacks level 1, both rounds of the default level 2, through no fault of theirs."""
+    known = Known({"objective": "throughput", "slo": SLO, "search": {"confirm": 2}})
+    late = Failure.CLIENT_SATURATED
+    known.trial("0000", ttft(90, 110, output_tokens_per_s=5))
+    known.trial("0001", ttft(20, 30, output_tokens_per_s=9))
+    known.trial("0001-c1", ttft(40, 60, output_tokens_per_s=9))
+    known.trial("0001-c2", {2: ttft(0, 80, output_tokens_per_s=9)[2]}, lacks={1: late})
+    for number in (1, 2):
+        known.trial(f"0000-c{number}", {1: ttft(150, 0, output_tokens_per_s=5)[1]}, lacks={2: late})
+    return known
+
+
+def test_the_mean_is_of_the_rounds_that_measured_it_and_says_of_how_many() -> None:
+    table = measured_table(spoiled().results())
+    assert table is not None
+    assert table.columns[:5] == ("load point", "Config", "rounds", "output tokens/s", "TTFT p90 (ms)")
+    assert [row[:5] for row in table.rows] == [
+        ("concurrency 1", "best", "1 of 2", "9", "40"),
+        ("concurrency 1", "default", "2 of 2", "5", "150"),
+        ("concurrency 2", "best", "2 of 2", "9", "70"),
+        ("concurrency 2", "default", "0 of 2", "–", "–"),
+    ]
+    assert table.notes == (
+        "best, concurrency 1, not measured in trial 0001-c2: CLIENT_SATURATED: too late",
+        "default, concurrency 2, not measured in trial 0000-c1: CLIENT_SATURATED: too late",
+        "default, concurrency 2, not measured in trial 0000-c2: CLIENT_SATURATED: too late",
+    )
+
+
+def test_a_metric_that_one_round_lacks_says_so_beside_its_mean() -> None:
+    known = confirmed()
+    known.trials = [trial for trial in known.trials if trial.trial_id != "0001-c2"]
+    known.trial("0001-c2", {1: {"ttft_p90_ms": 44.0}, 2: {"ttft_p90_ms": 100.0}})
+    table = measured_table(known.results())
+    assert table is not None
+    assert table.columns[2:4] == ("TTFT p90 (ms)", "TPOT mean (ms)")
+    assert table.rows[0][2:4] == ("42", "10 (1 of 2)")
+    slos = slo_table(known.results())
+    assert slos is not None
+    assert slos.rows[4][-1].endswith("below, 1 of 2 rounds")
+
+
+def test_what_was_not_measured_is_neither_kept_nor_missed() -> None:
+    table = slo_table(spoiled().results())
+    assert table is not None
+    told = {(row[0], row[2], row[3]): row[4:] for row in table.rows}
+    assert told["all of them", "concurrency 1", "best"] == ("kept", "1 of 2 rounds measured")
+    assert told["all of them", "concurrency 1", "default"] == ("missed", "")
+    assert told["all of them", "concurrency 2", "best"] == ("kept", "")
+    assert told["all of them", "concurrency 2", "default"] == ("–", "not measured")
+    assert told["TTFT p90", "concurrency 2", "default"] == ("–", "not measured")
+    assert told["TTFT p90", "concurrency 1", "best"][1].endswith("below, 1 of 2 rounds")
+
+
+def test_levels_that_were_not_measured_are_skipped_and_named() -> None:
+    known = spoiled()
+    label = "Load up to which one server keeps the SLOs"
+    assert fact(known, label) == ("concurrency 2", "best, the highest measured; default: none measured")
+    known.trials = [trial for trial in known.trials if trial.trial_id != "0001-c1"]
+    known.trial("0001-c1", {2: ttft(0, 60, output_tokens_per_s=9)[2]}, lacks={1: Failure.INFRASTRUCTURE})
+    note = "best, the highest measured, concurrency 1 not measured; default: none measured"
+    assert fact(known, label) == ("concurrency 2", note)
+    table = slo_table(known.results())
+    assert table is not None
+    assert ("all of them", "", "concurrency 1", "best", "–", "not measured") in table.rows
+
+
+def test_a_load_that_a_config_itself_fails_is_not_skipped() -> None:
+    known = Known({"objective": "throughput", "slo": SLO, "search": {"confirm": 0}})
+    known.trial("0000", ttft(50, 60, output_tokens_per_s=5))
+    known.trial("0001", {2: ttft(0, 60, output_tokens_per_s=9)[2]}, lacks={1: Failure.HANG})
+    table = slo_table(known.results())
+    assert table is not None
+    assert ("all of them", "", "concurrency 1", "best", "failed", "") in table.rows
+    assert fact(known, "Load up to which one server keeps the SLOs")[0] == "none measured"
+
+
+def test_an_slo_without_a_value_is_no_load_that_was_not_measured() -> None:
+    known = Known({"objective": "ttft_p90", "slo": SLO, "search": {"confirm": 0}})
+    known.trial("0000", {1: {"ttft_p90_ms": 44.0}, 2: {"ttft_p90_ms": 50.0}})
+    table = slo_table(known.results())
+    assert table is not None
+    assert ("TPOT mean", "20 ms", "concurrency 1", "closest", "–", "no value") in table.rows
+    assert ("all of them", "", "concurrency 1", "closest", "infeasible", "") in table.rows
+    measured = measured_table(known.results())
+    assert measured is not None
+    assert measured.notes[0] == (
+        "closest, concurrency 1: infeasible: tpot_mean_ms has no value, so that its SLO can't be said to hold"
+    )
 
 
 def test_errors_are_told_where_there_are_any() -> None:
@@ -212,7 +313,7 @@ def test_errors_are_told_where_there_are_any() -> None:
     table = slo_table(known.results())
     assert table is not None
     rows = [row for row in table.rows if row[0] == "error rate"]
-    assert [(row[1], row[3], row[5]) for row in rows] == [("5 %", "2", "0")] * 2
+    assert [(row[1], row[3], row[4]) for row in rows] == [("5 %", "best", "2"), ("5 %", "default", "0")] * 2
 
 
 def test_a_study_without_slos_has_no_such_table() -> None:
