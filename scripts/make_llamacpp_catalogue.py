@@ -296,11 +296,14 @@ def _notes(name: str, text: str) -> dict[str, Any]:
 
 
 def merged(texts: Iterable[str]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
-    """Section → flags, each of the first text that has it."""
+    """Section → flags, each of the first text that has it. Ends the program for a text that names none."""
     sections: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     known: set[str] = set()
-    for text in texts:
-        for told in read(text):
+    for number, text in enumerate(texts, start=1):
+        all_told = list(read(text))
+        if not all_told:
+            raise SystemExit(f"text {number} names no flags: neither a README nor the output of llama-server --help")
+        for told in all_told:
             if known.isdisjoint(told.options):
                 known.update(told.options)
                 sections.setdefault(told.section, []).append(fields_of(told))

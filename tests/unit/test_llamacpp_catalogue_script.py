@@ -6,6 +6,8 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "make_llamacpp_catalogue.py"))
 
 HELP = """----- common params -----
@@ -90,3 +92,9 @@ def test_both_forms_say_the_same() -> None:
 def test_what_only_one_text_has_is_taken_from_it() -> None:
     assert list(flags(HELP, README)) == [*EXPECTED, "only-here"]
     assert list(SCRIPT["merged"]([HELP])) == ["common params", "example-specific params"]
+
+
+@pytest.mark.parametrize("text", ["", "llama-server: command not found\n", "# A README without a table\n"])
+def test_a_text_that_names_no_flags_makes_no_catalogue(text: str) -> None:
+    with pytest.raises(SystemExit, match="text 2 names no flags"):
+        flags(HELP, text)
