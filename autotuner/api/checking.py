@@ -140,13 +140,24 @@ def _ranks(study: Study, config: Config) -> tuple[Rank, ...]:
 
 def _refuse(found: Iterable[Problem | None]) -> list[Problem]:
     """Raises StudyError for the fatal ones; hands back the others."""
-    # One line for a flag that is wrong in each of its values.
-    known = {(problem.key, problem.rule): problem for problem in reversed([p for p in found if p is not None])}
-    problems = list(known.values())[::-1]
+    problems = _by_rule(problem for problem in found if problem is not None)
     fatal = [problem for problem in problems if problem.fatal]
     if fatal:
         raise study_error([StudyProblem(one.key, one.value, one.rule, one.nearest) for one in fatal])
     return problems
+
+
+def _by_rule(problems: Iterable[Problem]) -> list[Problem]:
+    """One for a flag that is wrong in several of its values, with all of these."""
+    found: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        found.setdefault((problem.key, problem.rule), []).append(problem)
+    return [_of_all(alike) for alike in found.values()]
+
+
+def _of_all(alike: list[Problem]) -> Problem:
+    values = list({repr(problem.value): problem.value for problem in alike}.values())
+    return alike[0] if len(values) == 1 else replace(alike[0], value=values)
 
 
 def _text(problem: Problem) -> str:

@@ -149,7 +149,7 @@ def _written(study: Study, one: LeftOut) -> tuple[str, Any]:
         ("parallelism", PARALLELISM_NAMES, ""),
         ("quantization", QUANTIZATION_NAMES, PREFIX),
     ):
-        if name in names:
+        if name in names and name not in study.space.parameters:
             own = name.removeprefix(prefix)
             if getattr(getattr(study.space, section), own) is not None:
                 return f"space.{section}.{own}", value

@@ -68,7 +68,8 @@ def narrowed(study: Study, space: SearchSpace, values: Mapping[str, Any]) -> Stu
         | {name: values[name] for name in PARALLELISM_NAMES if name in values},
         "quantization": section.quantization.model_dump(mode="python", exclude_none=True)
         | {name.removeprefix(PREFIX): values[name] for name in QUANTIZATION_NAMES if name in values},
-        "parameters": {
+        "parameters": {name: said for name, said in section.parameters.items() if name in {*NORMALISED} - {*values}}
+        | {
             name: {"choices": {_label(space, name, value): value}}
             for name, value in values.items()
             if name not in NORMALISED

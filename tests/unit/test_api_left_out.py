@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
+import yaml
 
 from autotuner.api.check_report import CheckReport
 from autotuner.api.checking import check
@@ -28,7 +30,7 @@ def told(report: CheckReport, key: str) -> list[str]:
 @pytest.mark.parametrize(
     ("space", "lost"),
     [
-        ({"parallelism": {"tp": [1, 2, 4, 8]}, "parameters": MEMORY}, [1]),
+        ({"parallelism": {"tp": [1, 2, 4, 8]}, "parameters": MEMORY}, [1, 2]),
         ({"parallelism": {"tp": [2, 4]}}, [2]),
         ({"parallelism": {"tp": [2, 4], "pp": [1, 2]}}, []),
         ({"parallelism": {"tp": [1, 2, 4]}, "quantization": {"gemm": ["auto", "fp8"]}}, [1, 2]),
@@ -37,8 +39,15 @@ def told(report: CheckReport, key: str) -> list[str]:
 )
 def test_degrees_that_memory_or_heads_rule_out_are_named(space: dict[str, Any], lost: list[int]) -> None:
     found = told(checked(space=space), "space.parallelism.tp")
-    assert [int(text.partition(":")[0]) for text in found] == lost
+    values = [yaml.safe_load(text.partition(": ")[0]) for text in found]
+    assert [one for value in values for one in (value if isinstance(value, list) else [value])] == lost
     assert all("GiB" in text or "heads" in text for text in found)
+
+
+def test_degrees_among_the_parameters_are_the_defaults_too() -> None:
+    report = checked(space={"parameters": {"tp": [1, 2, 4, 8], "max-num-seqs": [64, 128]}})
+    assert told(report, "space.parameters.tp") == ["[1, 2]: weights of 61 GiB must fit into a GPU of 22.5 GiB"]
+    assert ("--tensor-parallel-size", "4") in itertools.pairwise(report.argv[0])
 
 
 def test_values_that_only_several_rules_together_rule_out_are_named() -> None:
@@ -70,7 +79,9 @@ def test_what_the_study_cuts_itself_is_named_value_by_value_and_no_end_of_a_rang
 
 def test_values_of_presets_and_gpu_types_are_named() -> None:
     preset = checked(space={"parallelism": {"preset": ["single-gpu", "large-model-tp"]}})
-    assert told(preset, "space.parallelism.preset") == ["'tp 1': weights of 61 GiB must fit into a GPU of 22.5 GiB"]
+    assert told(preset, "space.parallelism.preset") == [
+        "['tp 1', 'tp 2']: weights of 61 GiB must fit into a GPU of 22.5 GiB"
+    ]
     both = {"accelerators": ["L4-24GB", "H200-141GB"]}
     report = checked(hardware=both, space={"parallelism": {"tp": [1]}})
     assert told(report, "hardware.accelerators") == ["'L4-24GB': weights of 61 GiB must fit into a GPU of 22.5 GiB"]
