@@ -89,9 +89,14 @@ class PlanCost:
         how = "one trial after another" if self.at_a_time in (None, 1) else f"{self.at_a_time} trials at a time"
         is_cut = self.study.budget.wall_clock_h is not None and most.wall_s >= self.study.budget.wall_clock_h * 3600
         told = [f"{_hours(most.wall_s)} h" + ("" if is_cut else f", {how}")]
-        told += [f"{_hours(most.gpu_s)} GPU-hours"] if most.gpu_s else []
+        told += [f"{_hours(most.gpu_s)} GPU-hours{self._beyond_budget()}"] if most.gpu_s else []
         told += [f"{money:,.2f} at these prices"] if money is not None else []
         return f"{'; '.join(told)} (every wait to its time-out)"
+
+    def _beyond_budget(self) -> str:
+        hours = self.study.budget.gpu_hours
+        is_over = hours is not None and self.most.gpu_s > hours * 3600
+        return ", with the starts and rungs that run when the budget's are spent" if is_over else ""
 
 
 def _in_hours(spent: Spent) -> dict[str, float]:

@@ -86,8 +86,9 @@ def _load_s(study: Study, measured: Sequence[LoadLevel]) -> float:
 def most_spent(study: Study, gpus: float, configs: int | None, at_a_time: int | None = None) -> Spent:
     """Every wait to its end, on ``gpus`` a trial; a budget cuts it. Repeats after failures come on top.
 
-    ``configs``: how many there are, ``None`` where that is endless; ``at_a_time``: trials, ``None`` where not known:
-    the wall clock is then that of one after another.
+    The wall clock cuts a rung. GPU-hours do not: of each trial that runs when they are spent, a start and a rung at
+    most are yet to come. ``configs``: how many there are, ``None`` where that is endless; ``at_a_time``: trials,
+    ``None`` where not known: the wall clock is then that of one after another, GPU-hours those of all at once.
     """
     launches, limits = most_launches(study, configs), study.timeouts
     start_s = 0.0 if study.launcher.kind == "endpoint" else limits.start_s
@@ -101,7 +102,10 @@ def most_spent(study: Study, gpus: float, configs: int | None, at_a_time: int | 
     if budget.wall_clock_h is not None:
         wall_s = min(wall_s, budget.wall_clock_h * 3600)
         gpu_s = gpu_s if at_a_time is None else min(gpu_s, wall_s * at_a_time * gpus)
-    return Spent(wall_s, gpu_s if budget.gpu_hours is None else min(gpu_s, budget.gpu_hours * 3600))
+    if budget.gpu_hours is not None:
+        at_once = min(launches.searched, at_a_time or launches.searched)
+        gpu_s = min(gpu_s, budget.gpu_hours * 3600 + at_once * round_s * gpus)
+    return Spent(wall_s, gpu_s)
 
 
 def _least_start_s(study: Study) -> float:

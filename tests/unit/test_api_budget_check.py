@@ -160,7 +160,27 @@ def test_the_plan_says_types_prices_budget_and_the_most() -> None:
 def test_a_budget_cuts_the_most() -> None:
     told = rows(budget={"gpu_hours": 3, "wall_clock_h": 2})
     assert told["budget"] == "3 GPU-hours and 2 h of wall clock"
-    assert told["at most"].startswith("2 h; 3 GPU-hours; 6.00 at these prices")
+    # Four trials at once may each be at a start of 600 s and a rung of 300 s on 2 GPUs when 3 GPU-hours are spent.
+    beyond = "with the starts and rungs that run when the budget's are spent"
+    assert told["at most"].startswith(f"2 h; 5 GPU-hours, {beyond}; 10.00 at these prices")
+
+
+@pytest.mark.parametrize(
+    ("gpu_hours", "at_a_time", "trial_s", "gpu_s"),
+    [
+        (1.0, 1, None, 3600 + 900 * 2),
+        (1.0, 2, None, 3600 + 2 * 900 * 2),
+        (0.5, 2, 700, 1800 + 2 * 700 * 2),
+        (9.0, 2, None, 4 * 1500 * 2),
+    ],
+)
+def test_what_runs_when_gpu_hours_are_spent_is_in_the_most(
+    gpu_hours: float, at_a_time: int, trial_s: float | None, gpu_s: float
+) -> None:
+    search = {"trials": 4, "confirm": 0, "max_concurrent_trials": at_a_time}
+    report = asked(timeouts={**LIMITS, "trial_s": trial_s}, search=search, budget={"gpu_hours": gpu_hours})
+    assert report.cost.most.gpu_s == gpu_s
+    assert report.cost.as_dict()["most"]["gpu_hours"] == gpu_s / 3600
 
 
 def test_fewer_configs_than_trials_and_a_limit_of_a_trial_cut_it_too() -> None:
