@@ -38,7 +38,7 @@ class RunningTrial:
 
 @dataclass
 class Progress:
-    """Events in, figures out. ``clock`` gives seconds of any origin."""
+    """Events in, figures out. ``clock`` gives seconds of any origin; this life began at ``_began_s``."""
 
     clock: Callable[[], float]
     study: StudyStarted | None = None
@@ -48,6 +48,7 @@ class Progress:
     message: str = ""
     waits: tuple[Wait, ...] = ()
     _began_s: float = 0.0
+    _told_s: float = 0.0
     _gpu_s: float = 0.0  # of trials that have ended, here and in earlier lives
     _cpu_s: float = 0.0
     _counted: int = 0
@@ -88,9 +89,13 @@ class Progress:
 
     @property
     def elapsed_s(self) -> float:
-        """The wall clock of this life of the study."""
-        if self._final is not None:
-            return self._final.last_wall_clock_s
+        """The wall clock of the study, over all its lives as its account has them. It never goes back."""
+        self._told_s = max(self._told_s, self.account.wall_clock_s)
+        return self._told_s
+
+    @property
+    def _life_s(self) -> float:
+        """The wall clock of this life."""
         return 0.0 if self.study is None else self.clock() - self._began_s
 
     @property
@@ -105,7 +110,7 @@ class Progress:
         *ended, last = before.lives or (LifeSpent(1, 0.0, 0.0, 0.0, 0.0),)
         here = replace(
             last,
-            wall_clock_s=self.elapsed_s,
+            wall_clock_s=self._life_s,
             gpu_s=last.gpu_s + gpu_s - before.gpu_s,
             cpu_s=last.cpu_s + cpu_s - before.cpu_s,
         )
@@ -121,11 +126,11 @@ class Progress:
         """Seconds to go at the pace so far, at most what the budget leaves; ``None`` while nothing is known."""
         if self.study is None:
             return None
-        budget = None if self.study.wall_clock_s is None else max(0.0, self.study.wall_clock_s - self.elapsed_s)
+        budget = None if self.study.wall_clock_s is None else max(0.0, self.study.wall_clock_s - self._life_s)
         searched = max(0, self.study.trials - self.trials_ended)
         confirmed = max(0, 2 * self.study.confirm - self.confirmations_ended)
         here = sum(self.ended.values()) + self.confirmations_ended
-        paced = left_s(self.elapsed_s, here, searched + confirmed, budget)
+        paced = left_s(self._life_s, here, searched + confirmed, budget)
         return budget if paced is None else paced
 
     def _give_back(self, event: TrialEnded | TrialRepeated) -> None:

@@ -1,7 +1,8 @@
 """Rows that tell what a study spends: its lives, and what each trial reserves.
 
 A trial's ``reserved_s`` grows while it holds what it reserves, whether or not its process lives to tell of it: the
-driver notes when it handed it out and when it got it back, and that it still lives.
+driver notes when it handed it out and when it got it back, and that it still lives. A life that was killed ends at the
+last that is known of it, a note of its driver or of a trial: for its wall clock, and for what its trials held.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ def end_life(connection: sa.Connection, study_id: str, at: float) -> None:
 
 
 def note_alive(connection: sa.Connection, study_id: str, now: float) -> None:
-    connection.execute(
-        _LIVES.update().where(_LIVES.c.study_id == study_id, _LIVES.c.ended_at.is_(None)).values(seen_at=now)
-    )
+    is_open = sa.and_(_LIVES.c.study_id == study_id, _LIVES.c.ended_at.is_(None), _LIVES.c.seen_at < now)
+    connection.execute(_LIVES.update().where(is_open).values(seen_at=now))
 
 
 def take_hold(connection: sa.Connection, study_id: str, trial_id: str, at: float, size: Hold) -> None:
     """The trial holds ``size`` from now on."""
+    note_alive(connection, study_id, at)
     reserved_s = connection.execute(_of(sa.select(_TRIALS.c.reserved_s), _TRIALS, study_id, trial_id)).scalar_one()
     connection.execute(_of(_HOLDS.delete(), _HOLDS, study_id, trial_id))
     row = {"study_id": study_id, "trial_id": trial_id, "gpus": size.gpus, "cpus": size.cpus}
@@ -67,6 +68,7 @@ def hold_again(connection: sa.Connection, study_id: str, trial_id: str, since: f
 
 def let_go(connection: sa.Connection, study_id: str, trial_id: str, at: float, held_s: float | None = None) -> None:
     """The trial holds nothing from ``at`` on; ``held_s``: for how long it did, where that was measured."""
+    note_alive(connection, study_id, at)
     columns = (_HOLDS.c.held_since, _HOLDS.c.held_before_s, _TRIALS.c.reserved_s)
     query = sa.select(*columns).where(_HOLDS.c.study_id == _TRIALS.c.study_id, _HOLDS.c.trial_id == _TRIALS.c.trial_id)
     row = connection.execute(_of(query, _TRIALS, study_id, trial_id)).first()
@@ -84,7 +86,22 @@ def read_lives(connection: sa.Connection, study_id: str) -> list[LifeRecord]:
         return []
     query = sa.select(_LIVES).where(_LIVES.c.study_id == study_id).order_by(_LIVES.c.life)
     rows = connection.execute(query).mappings().all()
-    return [LifeRecord(**{name: row[name] for name in LifeRecord.__dataclass_fields__}) for row in rows]
+    lives = [LifeRecord(**{name: row[name] for name in LifeRecord.__dataclass_fields__}) for row in rows]
+    if lives and lives[-1].ended_at is None:
+        lives[-1] = replace(lives[-1], seen_at=max(lives[-1].seen_at, _trials_seen_at(connection, study_id)))
+    return lives
+
+
+def _trials_seen_at(connection: sa.Connection, study_id: str) -> float:
+    """The last that trials told by themselves while they held something; 0 without any."""
+    if not sa.inspect(connection).has_table(_HOLDS.name):
+        return 0.0
+    told = _HOLDS.c.held_since + _TRIALS.c.reserved_s - _HOLDS.c.held_before_s
+    joined = _HOLDS.join(
+        _TRIALS, sa.and_(_HOLDS.c.study_id == _TRIALS.c.study_id, _HOLDS.c.trial_id == _TRIALS.c.trial_id)
+    )
+    query = sa.select(sa.func.max(told)).select_from(joined)
+    return connection.execute(query.where(_HOLDS.c.study_id == study_id)).scalar() or 0.0
 
 
 def read_holds(connection: sa.Connection, study_id: str) -> dict[str, Any]:

@@ -49,10 +49,21 @@ class Account:
         }
 
 
-def make_account(lives: Sequence[LifeRecord], trials: Sequence[TrialRecord], *, now: float | None = None) -> Account:
-    """``now``: epoch seconds up to which the last life is counted, where its driver lives; else as far as is known."""
+def make_account(
+    lives: Sequence[LifeRecord],
+    trials: Sequence[TrialRecord],
+    *,
+    now: float | None = None,
+    begins_at: float | None = None,
+) -> Account:
+    """``now``: epoch seconds up to which the last life is counted, where its driver lives; else as far as is known.
+
+    ``begins_at``: when a life began that has left no trace yet, and is to be the last one.
+    """
     gpu_s = math.fsum(trial.gpu_seconds for trial in trials)
     cpu_s = math.fsum(trial.cpu_seconds for trial in trials)
+    if begins_at is not None:
+        lives = [*lives, LifeRecord(len(lives) + 1, begins_at, begins_at, None, gpu_s, cpu_s)]
     spent_by_then = [(life.gpu_s_before, life.cpu_s_before) for life in lives] + [(gpu_s, cpu_s)]
     found = []
     for life, (before, after) in zip(lives, pairwise(spent_by_then), strict=True):

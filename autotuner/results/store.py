@@ -153,7 +153,7 @@ class Store:
 
     def account(self, *, now: float | None = None) -> Account:
         """What the study has spent: up to ``now`` where its driver lives, else for as long as it is known to have."""
-        return make_account(self.lives(), self.trials(now=now), now=now)
+        return make_account(self.lives(), self.trials(now=now), now=now, begins_at=self._begins_at)
 
     def take_hold(self, trial_id: str, size: Hold, *, now: float) -> None:
         """The trial holds what it reserves from ``now`` on."""

@@ -208,6 +208,32 @@ def test_what_was_held_when_a_driver_was_killed_counts_in_its_life(diary: Diary)
     assert (told.gpu_s, told.wall_clock_s, told.last_wall_clock_s) == (held + 80, 120, 30)
 
 
+def test_a_killed_life_and_what_its_trials_held_end_at_the_same_time(diary: Diary) -> None:
+    """Its driver last said at 62 s that it lives, a trial ended a rung at 84 s, another was handed out at 70 s."""
+    busy(diary)
+    diary.store.note_alive(now=BEGAN + 62)
+    diary.rung("0003", 1, 84, score(200), reserved_s=24)
+    diary.driver(DEAD)
+    killed = diary.progress(500).account
+    assert (killed.wall_clock_s, killed.gpu_s) == (84, 2 * 60 + 4 * 24 + 1 * 14)
+    assert killed.cpu_s == 4 * (60 + 24 + 14)
+    diary.store.open_study("", STUDY_ID, "t", now=BEGAN + 1000)
+    assert diary.store.lives()[0].ended_at == BEGAN + 84
+    before = diary.store.account(now=BEGAN + 1003)  # as the new life tells it, before it has left a trace
+    assert [(life.life, life.wall_clock_s, life.gpu_s) for life in before.lives] == [(1, 84, killed.gpu_s), (2, 3, 0)]
+    diary.store.note_alive(now=BEGAN + 1004)
+    assert [life.wall_clock_s for life in diary.store.account(now=BEGAN + 1005).lives] == [84, 5]
+
+
+def test_the_end_of_a_trial_is_a_sign_of_its_drivers_life(diary: Diary) -> None:
+    diary.begin()
+    diary.trial("0000", 5)
+    diary.end("0000", 12, TrialState.COMPLETED, reserved_s=7)
+    diary.driver(DEAD)
+    killed = diary.progress(500).account
+    assert (killed.wall_clock_s, killed.cpu_s) == (12, 4 * 7)
+
+
 def test_a_study_that_is_interrupted_counts_what_ran_until_then(diary: Diary) -> None:
     busy(diary)
     diary.store.end_study(StudyStatus.INTERRUPTED, "interrupted", now=BEGAN + 100)
@@ -272,7 +298,8 @@ def test_a_study_whose_driver_was_killed_is_dead_and_has_no_time_left(diary: Dia
     told = diary.progress(500)
     assert (told.standing, told.left_s) == (Standing.DRIVER_DEAD, None)
     assert told.last_activity_at == BEGAN + 80
-    assert told.account.gpu_s == 2 * 60 + 4 * 20  # what is stored: nobody knows when the trials ended
+    # The last that is known is the end of a rung, at 80 s: for its trial, for the other one, and for the wall clock.
+    assert (told.account.gpu_s, told.account.wall_clock_s) == (2 * 60 + 4 * 20 + 1 * 10, 80)
 
 
 def test_a_driver_on_another_host_is_not_judged(diary: Diary) -> None:

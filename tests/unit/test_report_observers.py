@@ -16,6 +16,7 @@ from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.report import TensorBoardObserver, make_progress
 from autotuner.report.progress import Progress
 from autotuner.report.terminal import LineProgress, LiveProgress, _head
+from autotuner.results.account import Account, LifeSpent
 from autotuner.results.records import Phase, TrialState
 from autotuner.results.waits import Holder, Wait
 from autotuner.scoring.score import Score
@@ -206,6 +207,30 @@ def test_time_left_follows_the_pace_and_the_budget() -> None:
     assert progress.left_s == 150
     clock.now += 800
     assert progress.left_s == 100
+
+
+def test_the_clock_of_the_lines_is_that_of_all_lives_and_never_goes_back() -> None:
+    """A life of 10 s was killed; the one that goes on has run for 2 s when it begins to tell."""
+    clock, out = Clock(), io.StringIO()
+    lines = LineProgress(out, clock)
+    past = LifeSpent(1, 0.0, 10.0, 0.0, 20.0)
+    lines.on_event(started(account=Account((past, LifeSpent(2, 500.0, 2.0, 0.0, 0.0)), 0.0, 20.0)))
+    clock.now += 72
+    lines.on_event(TrialStarted("0000", Phase.BASELINE, CONFIG))
+    lines.on_event(StudyEnded("all trials done", Account((past, LifeSpent(2, 500.0, 74.0, 0.0, 0.0)), 0.0, 20.0)))
+    stamps = [line[1:13].strip() for line in out.getvalue().splitlines()]
+    assert stamps == ["12 s", "1 min 24 s", "1 min 24 s"]
+    assert "wall clock 1 min 14 s (this life; all 2 lives 1 min 24 s)" in out.getvalue()
+
+
+def test_an_end_of_which_the_store_knows_less_turns_no_clock_back() -> None:
+    clock, out = Clock(), io.StringIO()
+    lines = LineProgress(out, clock)
+    lines.on_event(started(account=Account((LifeSpent(1, 0.0, 60.0, 0.0, 0.0), LifeSpent(2, 90.0, 1.0, 0.0, 0.0)))))
+    clock.now += 4
+    lines.on_event(PhaseStarted(Phase.CONFIRM, "again"))
+    lines.on_event(StudyEnded("all trials done", Account((LifeSpent(1, 0.0, 60.0, 0.0, 0.0),))))
+    assert [line[1:13].strip() for line in out.getvalue().splitlines()] == ["1 min 01 s", "1 min 05 s", "1 min 05 s"]
 
 
 def test_a_wait_is_told_once_and_its_end_too() -> None:
