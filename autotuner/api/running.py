@@ -14,6 +14,7 @@ from autotuner.errors import AutotunerError
 from autotuner.results import OutputFolder, open_folder, resume_folder
 from autotuner.study import study_id
 from autotuner.study.model import Study
+from autotuner.tuning.interrupts import sigint_heard
 
 if TYPE_CHECKING:
     from autotuner.tuning.events import Observer
@@ -35,6 +36,18 @@ def run(
     trial.
     """
     folder = OutputFolder(Path(out) if out is not None else Path("studies") / study.name)
+    with sigint_heard():
+        return _begin(study, folder, address, progress, observers, checked)
+
+
+def _begin(
+    study: Study,
+    folder: OutputFolder,
+    address: str | None,
+    progress: bool,
+    observers: Sequence[Observer],
+    checked: Callable[[CheckReport], None] | None,
+) -> Result:
     report = check(study, starts_here=address is None)
     study = report.study
     with open_folder(folder, study):
@@ -56,7 +69,7 @@ def resume(
 ) -> Result:
     """Goes on with a study after any death: ended rungs are taken from its store, never measured again."""
     folder = OutputFolder(Path(path))
-    with resume_folder(folder) as study:
+    with sigint_heard(), resume_folder(folder) as study:
         check(study, starts_here=address is None, begins=False, models=folder.known_models())
         return _run(study, folder, address, progress, observers)
 

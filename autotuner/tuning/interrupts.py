@@ -9,6 +9,21 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+@contextmanager
+def sigint_heard() -> Iterator[None]:
+    """SIGINT interrupts this process, though it may have begun with SIGINT ignored, as a background job of a shell
+    without job control does. Does nothing off the main thread."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 class Interrupts:
     """``exit_code`` is 128 + the first signal's number, ``None`` while none came."""
 
@@ -36,6 +51,25 @@ class Interrupts:
             raise KeyboardInterrupt from None
 
     @contextmanager
+    def hear(self) -> Iterator[None]:
+        """Notes SIGINT, and interrupts; does nothing off the main thread.
+
+        To be entered before ``ray.init()``, which may swallow the interrupt.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._on_sigint)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _on_sigint(self, number: int, frame: FrameType | None) -> None:
+        self.note(number)
+        signal.default_int_handler(number, frame)
+
+    @contextmanager
     def watch(self, *, at_once: bool = False) -> Iterator[None]:
         """Turns SIGTERM into what Ray Tune understands (SIGINT); does nothing off the main thread.
 
@@ -46,17 +80,13 @@ class Interrupts:
             yield
             return
 
-        def on_sigint(number: int, frame: FrameType | None) -> None:
-            self.note(number)
-            signal.default_int_handler(number, frame)
-
         def on_sigterm(number: int, _: FrameType | None) -> None:
             self.note(number)
             if at_once:
                 raise KeyboardInterrupt
             signal.raise_signal(signal.SIGINT)
 
-        before = signal.signal(signal.SIGINT, on_sigint), signal.signal(signal.SIGTERM, on_sigterm)
+        before = signal.signal(signal.SIGINT, self._on_sigint), signal.signal(signal.SIGTERM, on_sigterm)
         try:
             yield
         finally:

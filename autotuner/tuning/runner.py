@@ -86,7 +86,8 @@ def run_study(
     stop_reason = ""
     watch = interrupts.watch(at_once=own_job_id() is not None)  # Ray gives a job that is stopped 3 s
     session = ray_session(address, study.name, str(folder.path))
-    with contextlib.suppress(KeyboardInterrupt), interrupts.take_exit(), session, watch:
+    with contextlib.suppress(KeyboardInterrupt), interrupts.hear(), interrupts.take_exit(), session, watch:
+        interrupts.heed()  # what came while Ray started
         stop_reason = _run_on_ray(study, study_id, folder, observers, interrupts)
     if not stop_reason:
         interrupts.note(signal.SIGINT)

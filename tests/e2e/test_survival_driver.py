@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -109,11 +110,35 @@ def test_a_study_is_completed_over_every_kind_of_death_of_its_driver(
     nothing_left_behind(out)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@contextmanager
+def sigint(handler: signal.Handlers) -> Iterator[None]:
+    """Processes that are started meanwhile begin with it. A shell without job control has its background jobs ignore
+    SIGINT."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "inherited"),
+    [
+        (signal.SIGINT, 130, signal.SIG_DFL),
+        (signal.SIGINT, 130, signal.SIG_IGN),
+        (signal.SIGTERM, 143, signal.SIG_DFL),
+    ],
+)
 def test_a_study_that_is_interrupted_while_ray_starts_ends_as_any_other(
-    number: int, code: int, workplace: Workplace, tmp_path: Path, nothing_left_behind: Callable[..., None]
+    number: int,
+    code: int,
+    inherited: signal.Handlers,
+    workplace: Workplace,
+    tmp_path: Path,
+    nothing_left_behind: Callable[..., None],
 ) -> None:
-    process = workplace.start("run", workplace.study_file(tmp_path), "--out", tmp_path / "out")
+    with sigint(inherited):
+        process = workplace.start("run", workplace.study_file(tmp_path), "--out", tmp_path / "out")
     wait_until(lambda: any(found.name() == "raylet" for found in workplace.look()), "Ray's daemon")
     os.kill(process.pid, number)
     assert workplace.finish(process)[0] == code

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from autotuner.tuning.interrupts import Interrupts
+from autotuner.tuning.interrupts import Interrupts, sigint_heard
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -63,3 +65,41 @@ def test_off_the_main_thread_nothing_is_watched() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_a_signal_that_ray_swallowed_while_it_started_is_heeded() -> None:
+    interrupts = Interrupts()
+    with interrupts.hear():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with interrupts.watch(), pytest.raises(KeyboardInterrupt):
+            interrupts.heed()
+    assert interrupts.exit_code == 130
+
+
+_IGNORING = """
+import signal, sys
+from autotuner.tuning.interrupts import sigint_heard
+assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+try:
+    with sigint_heard():
+        signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    signal.raise_signal(signal.SIGINT)
+    sys.exit(7)
+"""
+
+
+def test_a_process_that_began_with_sigint_ignored_hears_it_meanwhile() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        done = subprocess.run([sys.executable, "-c", _IGNORING], timeout=60, check=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.returncode == 7, "interrupted, and ignored again after it"
+
+
+def test_who_has_a_handler_of_their_own_keeps_it() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with sigint_heard():
+        assert signal.getsignal(signal.SIGINT) is before
