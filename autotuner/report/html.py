@@ -86,7 +86,7 @@ def render_report(results: StudyResults, *, note: str = "") -> str:
     drawn = {s.key: s.figure for s in sections if s.figure is not None}
     return environment.get_template("report.html.j2").render(
         study=results.study,
-        status=results.status.value,
+        status=results.standing.value,
         stop_reason=results.stop_reason,
         note=note,
         verdict=verdict(results),

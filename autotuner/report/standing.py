@@ -13,7 +13,8 @@ from autotuner.report.spending import lives_text, spent_text
 from autotuner.report.text import config_text, duration, number, violations_text
 from autotuner.report.waiting import wait_text
 from autotuner.results.driver import Driver, DriverState
-from autotuner.results.progress import Doing, RunningTrial, Standing, StudyProgress
+from autotuner.results.progress import Doing, RunningTrial, StudyProgress
+from autotuner.results.standing import Standing
 from autotuner.scoring.score import Score
 
 _MOST_RUNNING = 40

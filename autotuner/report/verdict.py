@@ -12,11 +12,13 @@ from autotuner.report.text import number, percent
 from autotuner.report.unfinished import cut_trials, left_out_lines, unfinished_lines
 from autotuner.results.improvement import Improvement
 from autotuner.results.points import TrialPoint
-from autotuner.results.records import Phase, StudyStatus, TrialRecord, TrialState
+from autotuner.results.records import Phase, TrialRecord, TrialState
 from autotuner.results.result import StudyResults
+from autotuner.results.standing import Standing
 from autotuner.scoring.score import Violation
 
 _MOST_FAILURES = 5
+_STANDS = {Standing.INTERRUPTED: "Interrupted", Standing.DRIVER_DEAD: "Its driver died", Standing.RUNNING: "Running,"}
 
 
 class Tone(StrEnum):
@@ -38,10 +40,11 @@ def verdict(results: StudyResults) -> Verdict:
     """The study's verdict; of one that did not come to its end, the verdict so far."""
     found = _verdict(results)
     found = replace(found, details=(*found.details, *left_out_lines(results)))
-    if results.status is not StudyStatus.INTERRUPTED:
+    if results.standing is Standing.COMPLETED:
         return found
+    stands = _STANDS.get(results.standing, "Not ended")
     ended = sum(t.state.is_terminal and t.phase.explores for t in results.trial_records)
-    so_far = f"Interrupted after {ended} of {results.study.search.trials} trials. So far: {found.headline}"
+    so_far = f"{stands} after {ended} of {results.study.search.trials} trials. So far: {found.headline}"
     return Verdict(Tone.NEUTRAL, so_far, found.details)
 
 

@@ -37,7 +37,7 @@ def _row(results: StudyResults) -> dict[str, Any]:
         "path": str(results.path),
         "engine": ", ".join(results.study.engine.names),
         "model": results.study.model.id,
-        "status": results.status.value,
+        "status": results.standing.value,
         "objective": results.objective.name,
         "best_trial": best and best.trial_id,
         "best_value": best and best.value,

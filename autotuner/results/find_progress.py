@@ -15,18 +15,18 @@ from autotuner.results.fetched import FetchedCopy, fetched_copy
 from autotuner.results.folder import OutputFolder
 from autotuner.results.pace import left_s
 from autotuner.results.points import final_scores
-from autotuner.results.progress import Doing, RunningTrial, Standing, StudyProgress
+from autotuner.results.progress import Doing, RunningTrial, StudyProgress
 from autotuner.results.records import (
     FailureRecord,
     Phase,
     QuarantineRecord,
     RungRecord,
     StudyRecord,
-    StudyStatus,
     TrialRecord,
     TrialState,
 )
 from autotuner.results.scope import scope_text
+from autotuner.results.standing import Standing, find_standing
 from autotuner.results.store import Store
 from autotuner.results.summary import not_counted
 from autotuner.results.trial_logs import last_written_at
@@ -135,25 +135,8 @@ class _Found:
         return scope_text(best.level, [p.level for p in self.stored.rungs[best.trial_id][-1].score.points])
 
     def _standing(self) -> Standing:
-        if self.fetched is not None and not self.fetched.is_whole and self._is_open:
-            return Standing.COPY
-        if self.stored.record is None:
-            return Standing.STARTING if self._driver_lives else Standing.NOT_BEGUN
-        if self.stored.record.status is not StudyStatus.RUNNING:
-            return Standing(self.stored.record.status.value)
-        return {
-            DriverState.ALIVE: Standing.RUNNING,
-            DriverState.DEAD: Standing.DRIVER_DEAD,
-            DriverState.UNKNOWN: Standing.UNKNOWN,
-        }[self.driver.state]
-
-    @property
-    def _is_open(self) -> bool:
-        return self.stored.record is None or self.stored.record.status is StudyStatus.RUNNING
-
-    @property
-    def _driver_lives(self) -> bool:
-        return self.driver.state is DriverState.ALIVE
+        record = self.stored.record
+        return find_standing(record and record.status, self.driver.state, self.fetched)
 
     @property
     def _life_began(self) -> float:

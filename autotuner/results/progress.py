@@ -12,33 +12,10 @@ from autotuner.results.account import Account
 from autotuner.results.driver import Driver
 from autotuner.results.fetched import FetchedCopy
 from autotuner.results.records import Phase, QuarantineRecord, TrialState
+from autotuner.results.standing import Standing
 from autotuner.results.waits import Wait
 from autotuner.scoring import Grade, Score
 from autotuner.scoring.select import Choice
-
-
-class Standing(StrEnum):
-    """How a study stands.
-
-    NOT_BEGUN ──▶ STARTING ──▶ RUNNING ──▶ COMPLETED or INTERRUPTED
-                                       └─▶ DRIVER_DEAD: killed; ``resume`` goes on
-    UNKNOWN: not ended, and its driver ran on a host that can't be asked from here.
-    COPY: fetched from a cluster while its job ran; whether that goes on is not known here.
-    """
-
-    NOT_BEGUN = "not_begun"
-    STARTING = "starting"
-    RUNNING = "running"
-    UNKNOWN = "unknown"
-    COPY = "copy"
-    DRIVER_DEAD = "driver_dead"
-    COMPLETED = "completed"
-    INTERRUPTED = "interrupted"
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether something may still come, so that watching makes sense."""
-        return self in (Standing.STARTING, Standing.RUNNING, Standing.UNKNOWN)
 
 
 class Doing(StrEnum):

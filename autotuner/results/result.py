@@ -17,6 +17,8 @@ from autotuner.errors import FolderError
 from autotuner.results import tables
 from autotuner.results.account import Account, make_account
 from autotuner.results.default_trial import compared_default
+from autotuner.results.driver import DriverState, find_driver
+from autotuner.results.fetched import FetchedCopy, fetched_copy
 from autotuner.results.folder import OutputFolder, write_text
 from autotuner.results.improvement import Improvement, find_improvement
 from autotuner.results.points import TrialPoint, closest_point, ranked_points, trial_point
@@ -29,6 +31,7 @@ from autotuner.results.records import (
     StudyStatus,
     TrialRecord,
 )
+from autotuner.results.standing import Standing, find_standing
 from autotuner.results.store import Store
 from autotuner.results.summary import (
     improvement_dict,
@@ -59,6 +62,8 @@ class StudyResults:
     quarantines: tuple[QuarantineRecord, ...] = ()
     node_checks: tuple[TrialRecord, ...] = ()  # in no table
     lives: tuple[LifeRecord, ...] = ()
+    driver: DriverState = DriverState.ALIVE  # asked where it has not ended
+    fetched: FetchedCopy | None = None
 
     @property
     def folder(self) -> OutputFolder:
@@ -77,6 +82,11 @@ class StudyResults:
     def all_records(self) -> tuple[TrialRecord, ...]:
         """What took time: the checks of nodes as well."""
         return (*self.trial_records, *self.node_checks)
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands, in the word that ``status`` has for it."""
+        return find_standing(self.status, self.driver, self.fetched)
 
     @property
     def is_cut_by_budget(self) -> bool:
@@ -165,7 +175,7 @@ class StudyResults:
         return {
             "name": self.study.name,
             "study_id": self.study_id,
-            "status": self.status.value,
+            "status": self.standing.value,
             "objective": self.objective.name,
             "objectives": {o.name: {"metric": o.column, "direction": o.direction.value} for o in self.objectives},
             "baseline": point_dict(self.baseline),
@@ -210,6 +220,8 @@ def load_results(path: str | Path, *, database: str | None = None) -> StudyResul
             quarantines=tuple(store.quarantines()),
             node_checks=tuple(trial for trial in trials if trial.phase is Phase.NODE_CHECK),
             lives=tuple(lives),
+            driver=find_driver(folder).state,
+            fetched=fetched_copy(folder),
         )
 
 

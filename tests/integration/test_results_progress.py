@@ -18,7 +18,9 @@ import pytest
 import sqlalchemy
 
 from autotuner.errors import Failure, FolderError
+from autotuner.report.html import render_report
 from autotuner.report.standing import standing_text
+from autotuner.report.verdict import verdict
 from autotuner.results import (
     OutputFolder,
     Phase,
@@ -36,8 +38,9 @@ from autotuner.results.driver import DriverState, find_driver
 from autotuner.results.fetched import FetchedCopy, fetched_copy, note_fetched
 from autotuner.results.find_progress import study_progress
 from autotuner.results.folder import resume_folder
-from autotuner.results.progress import Doing, Standing, StudyProgress
+from autotuner.results.progress import Doing, StudyProgress
 from autotuner.results.records import Hold
+from autotuner.results.standing import Standing
 from autotuner.scoring import Score
 from autotuner.study.model import Study
 from tests.integration.postgresql import postgresql
@@ -300,6 +303,26 @@ def test_a_study_whose_driver_was_killed_is_dead_and_has_no_time_left(diary: Dia
     assert told.last_activity_at == BEGAN + 80
     # The last that is known is the end of a rung, at 80 s: for its trial, for the other one, and for the wall clock.
     assert (told.account.gpu_s, told.account.wall_clock_s) == (2 * 60 + 4 * 20 + 1 * 10, 80)
+
+
+@pytest.mark.parametrize(
+    ("owner", "word", "headline"),
+    [
+        (DEAD, "driver_dead", "Its driver died after 3 of 6 trials. So far: "),
+        (ELSEWHERE, "unknown", "Not ended after 3 of 6 trials. So far: "),
+        ("", "running", "Running, after 3 of 6 trials. So far: "),
+    ],
+)
+def test_summary_and_report_have_the_word_that_status_has(diary: Diary, owner: str, word: str, headline: str) -> None:
+    busy(diary)
+    if owner:
+        diary.driver(owner)
+    else:
+        diary.lives()
+    results = load_results(diary.folder.path)
+    assert results.summary["status"] == diary.progress(500).as_dict()["state"] == word
+    assert verdict(results).headline.startswith(headline)
+    assert f'<span class="chip status-{word}">{word}</span>' in render_report(results)
 
 
 def test_a_driver_on_another_host_is_not_judged(diary: Diary) -> None:

@@ -16,8 +16,9 @@ from autotuner.report.standing import standing_text, standing_view
 from autotuner.report.waiting import holder_text, wait_text
 from autotuner.results.account import Account, LifeSpent
 from autotuner.results.driver import Driver, DriverState
-from autotuner.results.progress import Doing, RunningTrial, Standing, StudyProgress
+from autotuner.results.progress import Doing, RunningTrial, StudyProgress
 from autotuner.results.records import Phase, QuarantineRecord, TrialState
+from autotuner.results.standing import Standing
 from autotuner.results.waits import Holder, Wait
 from autotuner.scoring import Score
 from autotuner.scoring.select import Choice
