@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from autotuner.report.spending import lives_text, spent_text
-from autotuner.report.text import config_text, duration, number, violations_text
+from autotuner.report.text import config_text, duration
 from autotuner.report.waiting import wait_text
+from autotuner.report.worth import choice_text, score_text
 from autotuner.results.driver import Driver, DriverState
 from autotuner.results.progress import Doing, RunningTrial, StudyProgress
 from autotuner.results.standing import Standing
@@ -84,9 +85,9 @@ def _lines(progress: StudyProgress) -> Iterator[tuple[str, str, str]]:
         yield "failures", ", ".join(f"{count} {kind}" for kind, count in progress.failures.items()), "red"
     best = progress.best
     if best is not None:
-        met = "meets the SLOs" if best.slo_met else "violates " + violations_text(best)
-        scored = f"{progress.objective} score {number(best.score)} ({progress.best_scope})"
-        yield "best so far", f"trial {best.trial_id}: {scored}, {met}", ""
+        scored = f"{progress.objective} score"
+        told = choice_text(best, progress.objective, progress.best_scope, scored=scored)
+        yield "best so far", f"trial {best.trial_id}: {told}", ""
         if progress.ranks_by_violation:
             yield "", "no trial meets the SLOs yet: they rank by how far they are over them, not by score", "yellow"
         yield "", config_text(progress.best_config or {}), "dim"
@@ -159,6 +160,4 @@ def _cells(trial: RunningTrial, progress: StudyProgress) -> tuple[str, ...]:
 def _score(score: Score | None) -> str:
     if score is None:
         return "–"
-    if not score.feasible:
-        return "infeasible"
-    return number(score.score) + ("" if score.slo_met else " (SLOs not met)")
+    return score_text(score) + ("" if score.slo_met or not score.feasible else " (SLOs not met)")

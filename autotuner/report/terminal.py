@@ -16,8 +16,9 @@ from rich.text import Text
 
 from autotuner.report.progress import Progress
 from autotuner.report.spending import spent_text
-from autotuner.report.text import config_text, duration, number, violations_text
+from autotuner.report.text import config_text, duration
 from autotuner.report.waiting import wait_text, waits_text
+from autotuner.report.worth import choice_text
 from autotuner.results.records import TrialState
 from autotuner.results.scope import scope_text
 from autotuner.scoring.score import Score
@@ -154,8 +155,7 @@ def score_text(score: Score, progress: Progress) -> str:
     if not score.feasible or choice is None:
         return f"infeasible{f' ({score.reason})' if score.reason else ''}"
     scope = scope_text(choice.level, [p.level for p in score.points])
-    slo = "meets the SLOs" if choice.slo_met else "violates " + violations_text(choice)
-    return f"score {number(choice.score)} ({scope}), {slo}"
+    return choice_text(choice, next(iter(score.objectives)), scope)
 
 
 def _head(progress: Progress) -> RenderableType:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autotuner.report.text import number, value_text
+from autotuner.report.worth import score_text
 from autotuner.results.result import StudyResults
 from autotuner.results.scope import scope_text
 
@@ -36,7 +37,7 @@ def trial_table(results: StudyResults) -> TrialTable:
     metrics = [c for c in dict.fromkeys((results.objective.column, *_METRICS)) if c in frame.columns]
     rows = tuple(
         (
-            *(_cell(_honest(row, c)) for c in (*_FIXED, *metrics)),
+            *(_score(results, row) if c == "score" else _cell(row[c]) for c in (*_FIXED, *metrics)),
             *_config_cells(configs.get(str(row["trial_id"]), {}), parameters),
         )
         for row in ({**row, **_scopes(results, row)} for row in frame.to_dict("records"))
@@ -55,9 +56,12 @@ def _scopes(results: StudyResults, row: Mapping[Any, Any]) -> dict[str, str]:
     return {"score_of": scope_text(rungs[-1].score.level, levels) if is_scored else "", "metrics_of": metrics_of}
 
 
-def _honest(row: Mapping[Any, Any], column: str) -> Any:
-    """An infeasible score is only a number worse than any: it is not shown."""
-    return None if column == "score" and not (row["feasible"] is not None and bool(row["feasible"])) else row[column]
+def _score(results: StudyResults, row: Mapping[Any, Any]) -> Cell:
+    """An infeasible score is only a number worse than any: it is not shown. It sorts by the number in any case."""
+    rungs = results.rung_records.get(str(row["trial_id"]), ())
+    if not rungs or row["feasible"] is None or not bool(row["feasible"]):
+        return Cell("")
+    return Cell(score_text(rungs[-1].score), float(row["score"]))
 
 
 def _config_cells(config: Mapping[str, Any], names: Sequence[str]) -> list[Cell]:

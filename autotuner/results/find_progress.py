@@ -136,7 +136,7 @@ class _Found:
 
     def _standing(self) -> Standing:
         record = self.stored.record
-        return find_standing(record and record.status, self.driver.state, self.fetched)
+        return find_standing(record.status if record else None, self.driver.state, self.fetched)
 
     @property
     def _life_began(self) -> float:

@@ -104,6 +104,16 @@ def test_the_table_of_all_trials_names_what_score_and_metrics_are_of() -> None:
     assert (row["score"].text, row["ttft_p90_ms"].text) == ("40", "50")
 
 
+def test_the_table_of_all_trials_tells_what_misses_the_slos_by_how_far() -> None:
+    known = Known({"objective": "ttft_p90", "slo": {"ttft": {"p90": {"threshold_ms": 1}}}})
+    known.trial("0000", ttft(16, 31))
+    table = trial_table(known.results())
+    (row,) = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert row["score"].text == "+3,000\N{NO-BREAK SPACE}% over"
+    assert row["score"].order == known.rungs["0000"][-1].score.score > 1e20
+    assert "e+2" not in printed(known)
+
+
 def test_without_confirmation_the_figures_are_of_the_search_and_say_so() -> None:
     known = Known({"objective": "ttft_p90", "slo": SLO, "search": {"confirm": 0}})
     known.trial("0000", ttft(90, 110), ttft(100, 300))
@@ -482,6 +492,15 @@ def test_failures_alone_are_no_matter_of_budgets() -> None:
 
 
 # ── the default alone, and what a budget left out ─────────────────────────────────────────────
+
+
+def test_the_tables_fit_into_80_columns() -> None:
+    """No word is broken: each line's words are those of the wide print."""
+    known = spoiled()
+    known.keys["slo"] = {"ttft": {"p90": {"threshold_ms": 10_000}}, "tpot": {"mean": {"threshold_ms": 20}}}
+    told = printed(known, width=80)
+    assert max(map(len, told.splitlines())) <= 80
+    assert set(told.split()) == set(printed(known, width=300).split())
 
 
 def the_default_alone(first: float, **keys: Any) -> Known:

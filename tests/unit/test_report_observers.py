@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api_pb2, metadata
 
 from autotuner.errors import Failure
+from autotuner.metrics.direction import Direction
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.report import TensorBoardObserver, make_progress
 from autotuner.report.progress import Progress
-from autotuner.report.terminal import LineProgress, LiveProgress, _head
+from autotuner.report.terminal import LineProgress, LiveProgress, _head, event_line
+from autotuner.report.worth import score_text, score_words
 from autotuner.results.account import Account, LifeSpent
 from autotuner.results.records import Phase, TrialState
 from autotuner.results.waits import Holder, Wait
-from autotuner.scoring.score import Score
+from autotuner.scoring.merit import make_merit
+from autotuner.scoring.score import PointScore, Score, Tier, Violation
 from autotuner.tuning.events import (
     Event,
     PhaseStarted,
@@ -231,6 +235,29 @@ def test_an_end_of_which_the_store_knows_less_turns_no_clock_back() -> None:
     lines.on_event(PhaseStarted(Phase.CONFIRM, "again"))
     lines.on_event(StudyEnded("all trials done", Account((LifeSpent(1, 0.0, 60.0, 0.0, 0.0),))))
     assert [line[1:13].strip() for line in out.getvalue().splitlines()] == ["1 min 01 s", "1 min 05 s", "1 min 05 s"]
+
+
+def test_what_misses_the_slos_is_told_by_how_far_and_not_by_its_score() -> None:
+    """A penalised score of 10^23 says nothing."""
+    over = Violation("ttft_p90_ms", 15.4, 1.0, 14.4, 1e22, Tier.SEVERE)
+    merit = make_merit([(15.4, 50.0)], Direction.MIN, "slo_met", feasible=True)
+    point = PointScore(LEVEL, "ttft_p90", 15.4, 9.35e22, True, False, violations=(over,), excess=50.0)
+    missed = Score(
+        9.35e22, True, False, None, 15.4, {"ttft_p90": 9.35e22}, (over,), points=(point,), merits={"ttft_p90": merit}
+    )
+    progress = Progress(Clock())
+    progress.see(started(objective="ttft_p90", direction="min"))
+    line = event_line(RungEnded("0000", Phase.BASELINE, CONFIG, 0, missed, {}), progress)
+    assert line == (
+        "trial 0000 rung 0: ttft_p90 15.4 (concurrency 8), violates ttft_p90_ms (at worst +1,440\N{NO-BREAK SPACE}%)"
+    )
+    assert score_text(missed) == "+1,440\N{NO-BREAK SPACE}% over"
+    assert score_words(missed) == "+1,440\N{NO-BREAK SPACE}% over the SLOs"
+    assert score_words(score(5.0)) == "score 5"
+    by_score = dataclasses.replace(
+        missed, merits={"ttft_p90": make_merit([(15.4, 50.0)], Direction.MIN, "score", feasible=True)}
+    )
+    assert score_text(by_score) == "9.35e+22", "there it is what ranks"
 
 
 def test_a_wait_is_told_once_and_its_end_too() -> None:

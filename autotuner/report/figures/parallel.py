@@ -13,6 +13,7 @@ from typing import Any
 from autotuner.report.figures.style import BEST, MUTED, SCALE, Figure
 from autotuner.report.scored_trials import ScoredTrial
 from autotuner.report.text import config_text, figure_lines, figure_text, is_finite_number, number, value_text
+from autotuner.report.worth import score_text, score_words
 
 _MOST_AXES = 14
 _MOST_TICKS = 8
@@ -56,7 +57,7 @@ def _ranks(count: int) -> tuple[float, ...]:
 def _score_ticks(ranked: Sequence[ScoredTrial]) -> tuple[tuple[float, str], ...]:
     last = len(ranked) - 1
     places = sorted({0, last // 2, last})
-    return tuple((place / last, number(ranked[place].score)) for place in places)
+    return tuple((place / last, score_text(ranked[place].last.score)) for place in places)
 
 
 def _parameter_axis(name: str, ranked: Sequence[ScoredTrial]) -> _Axis:
@@ -120,7 +121,7 @@ def _line(
 
 
 def _hover(trial: ScoredTrial) -> str:
-    told = f"score {number(trial.score)} after rung {trial.last.rung}"
+    told = f"{score_words(trial.last.score)} after rung {trial.last.rung}"
     return f"<b>trial {figure_text(trial.trial.trial_id)}</b> · {told}<br>" + figure_lines(
         config_text(trial.trial.config), 70
     )

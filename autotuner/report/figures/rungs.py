@@ -7,8 +7,10 @@ from typing import Any
 
 from autotuner.report.figures.style import BAD, BEST, DEFAULT, MEETS, MUTED, Figure, Marked, axis, log_if_wide
 from autotuner.report.scored_trials import ScoredTrial
-from autotuner.report.text import config_text, figure_lines, figure_text, number
+from autotuner.report.text import config_text, figure_lines, figure_text
+from autotuner.report.worth import score_words
 from autotuner.results.records import TrialState
+from autotuner.scoring.score import Score
 
 _GROUPS = (
     ("stopped early", MUTED, 1.2, 0.7),
@@ -56,7 +58,7 @@ def _lines(
         for rung in trial.rungs:
             x.append(rung.rung)
             y.append(rung.score.score if rung.score.feasible else floor)
-            text.append(_hover(trial, rung.rung, rung.score.score if rung.score.feasible else None))
+            text.append(_hover(trial, rung.rung, rung.score))
         x.append(None)
         y.append(None)
         text.append("")
@@ -83,7 +85,7 @@ def _infeasible(trials: Sequence[ScoredTrial], floor: float) -> dict[str, Any]:
         "name": "infeasible (drawn at the foot)",
         "x": [r.rung for _, r in found],
         "y": [floor for _ in found],
-        "hovertext": [f"{_hover(t, r.rung, None)}<br>{figure_lines(r.score.reason)}" for t, r in found],
+        "hovertext": [f"{_hover(t, r.rung, r.score)}<br>{figure_lines(r.score.reason)}" for t, r in found],
         "hoverinfo": "text",
         "marker": {"symbol": "x", "size": 8, "color": BAD},
     }
@@ -97,15 +99,15 @@ def _marked(trial: ScoredTrial, name: str, colour: str, symbol: str) -> dict[str
         "name": f"{name}: trial {figure_text(trial.trial.trial_id)}",
         "x": [r.rung for r in rungs],
         "y": [r.score.score for r in rungs],
-        "hovertext": [_hover(trial, r.rung, r.score.score) for r in rungs],
+        "hovertext": [_hover(trial, r.rung, r.score) for r in rungs],
         "hoverinfo": "text",
         "line": {"color": colour, "width": 3},
         "marker": {"symbol": symbol, "size": 12, "color": colour},
     }
 
 
-def _hover(trial: ScoredTrial, rung: int, score: float | None) -> str:
-    told = "infeasible" if score is None else f"score {number(score)}"
+def _hover(trial: ScoredTrial, rung: int, score: Score) -> str:
+    told = score_words(score)
     return (
         f"<b>trial {figure_text(trial.trial.trial_id)}</b> · rung {rung} · {told} · {trial.trial.state}<br>"
         + figure_lines(config_text(trial.trial.config), 70)
