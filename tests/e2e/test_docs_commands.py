@@ -44,6 +44,8 @@ NOT_RUN = {
     ".venv/bin/python -m pytest tests/unit tests/property": "runs the tests",
     ".venv/bin/python -m pytest tests/e2e -k resume": "runs the tests",
     ".venv/bin/python scripts/make_study_reference.py": "rewrites docs (tests/unit/test_study_reference.py)",
+    ".venv/bin/python -m benchmarks --except chaos --except scale": "benchmarks: minutes",
+    ".venv/bin/python -m benchmarks --old": "its answer is no promise (tests/unit/test_benchmarks_page.py)",
     ".venv/bin/python -m benchmarks.utilisation": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.scale": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.chaos --quick": "a benchmark: minutes",
