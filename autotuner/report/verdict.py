@@ -57,7 +57,9 @@ def _verdict(results: StudyResults) -> Verdict:
     where = _where(results, best)
     if _nothing_else_was_tried(results, best):
         return Verdict(
-            Tone.NEUTRAL, f"{_only(results)}: nothing was compared with it.", (_measured(results, best), *where)
+            Tone.NEUTRAL,
+            _sentence(f"{_only(results)}: nothing was compared with it"),
+            (_measured(results, best), *where),
         )
     if results.baseline is not None and best.trial_id == results.baseline.trial_id:
         return Verdict(Tone.NEUTRAL, "Nothing that was tried beats the default: keep it.", where)
@@ -164,7 +166,7 @@ def _nothing_else_was_tried(results: StudyResults, point: TrialPoint) -> bool:
 
 def _only(results: StudyResults) -> str:
     what = "the running server" if results.study.launcher.kind == "endpoint" else "the default"
-    return f"Only {what} was measured"
+    return f"only {what} was measured"
 
 
 def _measured(results: StudyResults, point: TrialPoint) -> str:
@@ -178,7 +180,7 @@ def _measured(results: StudyResults, point: TrialPoint) -> str:
 def _no_slo_met(results: StudyResults, best: TrialPoint) -> Verdict:
     closest = results.closest or best
     if _nothing_else_was_tried(results, closest):
-        headline = f"{_only(results)}, and it does not meet the SLOs{_at(closest)}."
+        headline = f"No Config meets the SLOs: {_only(results)}{_at(closest)}."
         return Verdict(Tone.BAD, headline, tuple(_violations(results, closest)))
     return Verdict(
         Tone.BAD,
@@ -199,7 +201,7 @@ def _nothing_feasible(results: StudyResults) -> Verdict:
         return Verdict(Tone.BAD, "No Config is feasible: no trial came to its end.", tuple(_failures(results)))
     details = (*_violations(results, closest), *((closest.reason,) if closest.reason else ()))
     if _nothing_else_was_tried(results, closest):
-        return Verdict(Tone.BAD, f"{_only(results)}, and it is not feasible{_at(closest)}.", details)
+        return Verdict(Tone.BAD, f"No Config is feasible: {_only(results)}{_at(closest)}.", details)
     return Verdict(Tone.BAD, f"No Config is feasible. Trial {closest.trial_id} came closest{_at(closest)}.", details)
 
 

@@ -100,7 +100,7 @@ def test_a_study_in_a_working_directory_is_run_and_fetched(head: Head, tell: Tel
     assert done.returncode == 0, done.stdout + done.stderr
     assert api(head, "well")["driver_exit_code"] == 0
     log = head.job("logs", "well").stdout
-    assert log.index(" rung 0: score") < log.index("Best trial: ")
+    assert log.index(" rung 0: ") < log.index("Best trial: ")
     assert "bring it to your machine with: autotuner fetch well" in log
 
     fetched = fetch(head, "well", "--out", out)

@@ -63,7 +63,8 @@ def test_a_study_runs_as_a_ray_job_whose_log_has_its_result(head: Head) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     log = head.job("logs", "well").stdout
     assert "Best trial: 0001" in log
-    assert "trial 0000 rung 0: score" in log
+    assert "trial 0000 rung 0: " in log
+    assert "trial 0001 rung 0: score" in log
     assert_done(head, out, trials=2)
 
 

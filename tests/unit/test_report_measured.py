@@ -523,7 +523,7 @@ def test_a_budget_that_ended_after_the_default_tells_what_it_left_out_and_what_i
     life = LifeRecord(1, 0.0, 72.0, 72.0, 0.0, 0.0)
     found = verdict(known.results(life))
     assert found.headline == (
-        "Only the default was measured, and it does not meet the SLOs (mean of concurrency 1 and 2, in the search)."
+        "No Config meets the SLOs: only the default was measured (mean of concurrency 1 and 2, in the search)."
     )
     assert found.details[-2:] == (
         "Of 4 trials 3 were not begun: the study ended before (budget: wall_clock_h).",
