@@ -123,7 +123,8 @@ def event_line(event: Event, progress: Progress) -> str:
         case RungEnded():
             return f"trial {event.trial_id} rung {event.rung}: {score_text(event.score, progress)}"
         case TrialEnded():
-            why = f" {event.failure.value}: {event.message}" if event.failure else ""
+            cut = f" ({event.message})" if event.message and event.state is TrialState.STOPPED else ""
+            why = f" {event.failure.value}: {event.message}" if event.failure else cut
             best = " — best so far" if progress.best is not None and progress.best[0] == event.trial_id else ""
             told = f", {score_text(event.score, progress)}" if event.score is not None and event.failure is None else ""
             return f"trial {event.trial_id} {event.state.value}{why}{told}{best}"

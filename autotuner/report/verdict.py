@@ -59,7 +59,7 @@ def _verdict(results: StudyResults) -> Verdict:
         return Verdict(
             Tone.NEUTRAL,
             _sentence(f"{_only(results)}: nothing was compared with it"),
-            (_measured(results, best), *where),
+            (_measured(results, best), *_violated(results, best)),
         )
     if results.baseline is not None and best.trial_id == results.baseline.trial_id:
         return Verdict(Tone.NEUTRAL, "Nothing that was tried beats the default: keep it.", where)
@@ -220,4 +220,8 @@ def _at(point: TrialPoint) -> str:
 
 def _where(results: StudyResults, best: TrialPoint) -> tuple[str, ...]:
     level = () if best.level is None else (f"In the search its best load point was {best.scope}.",)
-    return (*level, *(f"It violated an SLO in the search: {text}." for text in _violations(results, best)))
+    return (*level, *_violated(results, best))
+
+
+def _violated(results: StudyResults, best: TrialPoint) -> Iterator[str]:
+    yield from (f"It violated an SLO in the search: {text}." for text in _violations(results, best))

@@ -260,6 +260,14 @@ def test_what_misses_the_slos_is_told_by_how_far_and_not_by_its_score() -> None:
     assert score_text(by_score) == "9.35e+22", "there it is what ranks"
 
 
+def test_what_cut_a_trial_is_told() -> None:
+    progress = Progress(Clock())
+    progress.see(started())
+    why = "the study's wall clock was spent before this rung ended"
+    cut = TrialEnded("0000", Phase.SEARCH, CONFIG, TrialState.STOPPED, None, why, score(5.0), 0.0, 20.0)
+    assert event_line(cut, progress) == f"trial 0000 stopped ({why}), score 5 (concurrency 8), meets the SLOs"
+
+
 def test_a_wait_is_told_once_and_its_end_too() -> None:
     stream = io.StringIO()
     terminal = LineProgress(stream, Clock())
