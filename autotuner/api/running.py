@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from autotuner.tuning.events import Observer
 
 
+@sigint_heard()
 def run(
     study: Study,
     address: str | None = None,
@@ -36,18 +37,6 @@ def run(
     trial.
     """
     folder = OutputFolder(Path(out) if out is not None else Path("studies") / study.name)
-    with sigint_heard():
-        return _begin(study, folder, address, progress, observers, checked)
-
-
-def _begin(
-    study: Study,
-    folder: OutputFolder,
-    address: str | None,
-    progress: bool,
-    observers: Sequence[Observer],
-    checked: Callable[[CheckReport], None] | None,
-) -> Result:
     report = check(study, starts_here=address is None)
     study = report.study
     with open_folder(folder, study):
@@ -60,6 +49,7 @@ def _begin(
             raise
 
 
+@sigint_heard()
 def resume(
     path: str | Path,
     address: str | None = None,
@@ -69,7 +59,7 @@ def resume(
 ) -> Result:
     """Goes on with a study after any death: ended rungs are taken from its store, never measured again."""
     folder = OutputFolder(Path(path))
-    with sigint_heard(), resume_folder(folder) as study:
+    with resume_folder(folder) as study:
         check(study, starts_here=address is None, begins=False, models=folder.known_models())
         return _run(study, folder, address, progress, observers)
 

@@ -56,12 +56,14 @@ class Cluster:
         return held_up(needs, self.nodes(taken), self.unshared(taken))
 
     def holders(self, need: Need) -> list[Holder]:
-        """Who else holds what on the nodes where a trial could go."""
+        """Who else holds what on the nodes where a trial could go; nobody where this Ray does not tell."""
         self._refresh()
         own_job = ray.get_runtime_context().get_job_id()
         there = [node.node_id for node in self._totals if need.takes(node.accelerator) and _has_any(node, need)]
         foreign = {node_id: self._foreign[node_id] for node_id in there if node_id in self._foreign}
-        found = find_holders(own_job, foreign, self.name_of)
+        found: Mapping[str, Sequence[Holder]] = {}
+        with contextlib.suppress(AttributeError):  # Ray offers it nowhere public
+            found = find_holders(own_job, foreign, self.name_of)
         return [holder for node_id in there for holder in found.get(node_id, ())]
 
     def name_of(self, node_id: str) -> str:
