@@ -65,7 +65,7 @@ def test_a_table_sorts_by_number_when_its_heading_is_clicked(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("shape", "changes", "says"),
     [
-        (Shape(trials=1, confirm=0), {}, "Nothing that was tried beats the default"),
+        (Shape(trials=1, confirm=0), {}, "Only the default was measured: nothing was compared with it"),
         (Shape(trials=6, infeasible=1.0, stopped=0), {}, "No Config is feasible"),
         (Shape(trials=8), {"slo": {"ttft": {"p90": {"threshold_ms": 1}}}}, "No Config meets the SLOs"),
         (Shape(trials=6, failing=1.0, confirm=0), {}, "failed to allocate"),
