@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from autotuner.errors import InputError
-from autotuner.nearest import nearest_word
 from autotuner.results import OutputFolder, StudyStatus, TrialRecord
 from autotuner.results.driver import DriverState, find_driver
 from autotuner.results.find_progress import study_progress
@@ -80,7 +80,7 @@ def _stored(folder: OutputFolder, database: str | None) -> tuple[StudyStatus | N
 def _refuse_unknown(folder: OutputFolder, trial_id: str, known: list[str]) -> None:
     if trial_id in known:
         return
-    nearest = nearest_word(trial_id, known, cutoff=0.0)
+    nearest = next(iter(difflib.get_close_matches(trial_id, known, n=1, cutoff=0.0)), None)  # a name, no number
     rule = f"a trial of {folder.path}" + ("" if known else ", which has none yet")
     hint = f"; the nearest is {nearest}" if nearest else ""
     raise InputError(
