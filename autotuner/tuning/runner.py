@@ -24,6 +24,7 @@ from autotuner.results.account import Account
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialEnd, TrialRecord, TrialState
 from autotuner.scoring import Score, parse_objective, parse_objectives
 from autotuner.servers import owner_tag
+from autotuner.space import SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.known_models import find_known_models
 from autotuner.study.model import Study
@@ -43,7 +44,7 @@ from autotuner.tuning.known_space import known_space
 from autotuner.tuning.node_health import Quarantine
 from autotuner.tuning.node_tasks import begin_reaping
 from autotuner.tuning.placement import placement_group
-from autotuner.tuning.placement_policy import Need
+from autotuner.tuning.placement_policy import Need, Node
 from autotuner.tuning.proposers import make_proposer
 from autotuner.tuning.ray_searcher import ConductorSearcher
 from autotuner.tuning.rig import SystemClock
@@ -64,6 +65,17 @@ class _NoProgress(TrialProgressCallback):  # type: ignore[misc]  # Ray has no ty
 
     def _print(self, msg: str) -> None:
         pass
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is known before the first trial. ``by_type``: GPU type → defaults that fit there at a time."""
+
+    space: SearchSpace
+    nodes: Sequence[Node]
+    baselines: Sequence[Config]
+    by_type: Mapping[str, int]
+    concurrent: int
 
 
 @dataclass(frozen=True)
@@ -112,17 +124,8 @@ def _run_on_ray(
     refuse_docker_in_pods(study)
     for text in nodes_without_secrets(study):
         logging.getLogger(__name__).warning(text)
-    models = folder.known_models() or find_known_models(study)
-    folder.keep_models(models)
-    space = known_space(study, models)
     cluster = Cluster()
-    nodes = cluster.nodes()
-    defaults = default_space(study, space, models)
-    baselines = baseline_configs(study, defaults, lambda config: misfit(need_of(study, config), nodes) is None)
-    check_capacity(need_of(study, baselines[0]), nodes)
-    by_type = fitting_by_type([need_of(study, config) for config in baselines], nodes)
-    at_once = sum(by_type.values())
-    concurrent = min(at_once, study.search.max_concurrent_trials or at_once)
+    plan = _plan(study, folder, cluster)
     clock = SystemClock()
     began_s = clock.monotonic_s()
     handle = start_store(folder, study, study_id, clock.epoch_s())
@@ -136,32 +139,51 @@ def _run_on_ray(
     def need(config: Config) -> Need:
         return need_of(study, config)
 
-    proposer, rules, sick = (
-        make_proposer(study, space, baselines[0]),
-        _rules(study, baselines),
-        _still_sick(store, cluster),
-    )
-    conductor = Conductor(rules, proposer, budget, known, need, nodes=nodes, quarantined=sick)
+    proposer, rules = make_proposer(study, plan.space, plan.baselines[0]), _rules(study, plan.baselines)
+    sick = _still_sick(store, cluster)
+    conductor = Conductor(rules, proposer, budget, known, need, nodes=plan.nodes, quarantined=sick)
     account = store.account()
     ray_places = study.fidelity.trial_scheduler == "hyperband"
     before = Spent(gpu_s=account.gpu_s)
     run = StudyRun(
         conductor, store, observers, clock, need, before, interrupts.heed, cluster, began_s, ray_places=ray_places
     )
-    run.tell(_started(study, folder, concurrent, by_type, known, conductor, account))
+    run.tell(_started(study, folder, plan.concurrent, plan.by_type, known, conductor, account))
     for quarantine in sick:
         run.tell(NodeQuarantined(cluster.name_of(quarantine.node_id), quarantine.reason))
-    for reason in misfit_values(study, space, baselines[0], nodes):
+    for reason in misfit_values(study, plan.space, plan.baselines[0], plan.nodes):
         run.tell(ConfigsLeftOut(reason))
     ends_at = None if budget.wall_s is None else clock.epoch_s() + budget.wall_s - run.spent().wall_s
     job = StudyJob(study, study_id, str(folder.path), owner_tag(), ends_at)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_pending(study, concurrent))
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_pending(study, plan.concurrent))
     try:
         _fit(study, run, known, job, handle, folder.path / "ray")
     finally:
         if not run.finished:
             with contextlib.suppress(RayError):  # the cluster itself may be gone; the store then says "running"
                 store.end_study(StudyStatus.INTERRUPTED, _INTERRUPTED)
+    return _concluded(run, store)
+
+
+def _plan(study: Study, folder: OutputFolder, cluster: Cluster) -> _Plan:
+    """Raises InputError where the default can't be, CapacityError where no node holds it."""
+    models = folder.known_models() or find_known_models(study)
+    folder.keep_models(models)
+    space = known_space(study, models)
+    nodes = cluster.nodes()
+    defaults = default_space(study, space, models)
+    baselines = baseline_configs(study, defaults, lambda config: misfit(need_of(study, config), nodes) is None)
+    check_capacity(need_of(study, baselines[0]), nodes)
+    by_type = fitting_by_type([need_of(study, config) for config in baselines], nodes)
+    at_once = sum(by_type.values())
+    return _Plan(space, nodes, baselines, by_type, min(at_once, study.search.max_concurrent_trials or at_once))
+
+
+def _concluded(run: StudyRun, store: RemoteStore) -> str:
+    """Why the study ended, once that is in the store; empty where it was interrupted.
+
+    Raises CapacityError where what is left has no place.
+    """
     if run.has_no_place:
         rule = "a node that holds a trial; `autotuner resume` goes on when there is one"
         raise CapacityError(f"{run.stop_reason}: {rule}", key="hardware", rule=rule)

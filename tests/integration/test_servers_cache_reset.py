@@ -75,6 +75,7 @@ class Recorder:
 
     def __init__(self, url: str, asked: list[str]) -> None:
         self.urls = (url,)
+        self.served_name = None
         self._asked = asked
 
     def run(self, point: LoadPoint, *, deadline_s: float, allowed_s: float | None = None) -> PointRun:
