@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from autotuner.api.starting import Wish, init_study, start_study, study_text
     from autotuner.api.watching import logs, status
     from autotuner.results.progress import StudyProgress
+    from autotuner.study.layers.origins import Explanation
     from autotuner.study.model import Study, Workload
-    from autotuner.study.origins import Explanation
     from autotuner.study.slo_doubts import doubtful_limits
 
 _HOMES = {
     "CataloguedEngine": "autotuner.api.cataloguing",
     "CheckReport": "autotuner.api.check_report",
-    "Explanation": "autotuner.study.origins",
+    "Explanation": "autotuner.study.layers.origins",
     "Fetched": "autotuner.api.fetching",
     "ImportedStudy": "autotuner.api.importing",
     "Result": "autotuner.api.result",

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import autotuner.servers.llamacpp_server as real
-from autotuner.servers.ports import lease_port
+from autotuner.servers.machine.ports import lease_port
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from autotuner.benchmark import DriverSettings, LoadPoint, Target, open_driver
-from autotuner.benchmark.mock_process import mock_server
+from autotuner.benchmark.stand_ins.mock_process import mock_server
 from autotuner.engines.engine import RequestFeatures
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.metrics.measure import measure

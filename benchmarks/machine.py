@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from autotuner.servers.gpus_here import gpus_here
+from autotuner.servers.machine.gpus_here import gpus_here
 
 
 def describe() -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from autotuner.servers.node_label import ACCELERATOR_LABEL
+from autotuner.servers.machine.node_label import ACCELERATOR_LABEL
 from benchmarks.raylets import NodeKind, count_nodes, count_placement_groups
 
 HUB_IP = "198.18.0.1"

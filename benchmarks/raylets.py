@@ -12,8 +12,8 @@ from typing import Any
 
 from ray.cluster_utils import Cluster
 
-from autotuner.servers.node_label import ACCELERATOR_LABEL
-from autotuner.tuning.own_ray import own_token
+from autotuner.servers.machine.node_label import ACCELERATOR_LABEL
+from autotuner.tuning.on_ray.own_ray import own_token
 
 _ANSWER = "counted:"
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024

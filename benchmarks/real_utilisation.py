@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray import tune
@@ -22,24 +22,21 @@ from autotuner.results.records import FailureRecord, RungRecord, TrialEnd, Trial
 from autotuner.results.waits import Wait
 from autotuner.scoring import Score, parse_objective
 from autotuner.space.config import Config
-from autotuner.tuning.assignment import RungReport
-from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.cluster import NODE_LABEL, Cluster
-from autotuner.tuning.conductor import Conductor
-from autotuner.tuning.placement_policy import Need, Share
+from autotuner.tuning.decisions.assignment import RungReport
+from autotuner.tuning.decisions.budget import Budget, Spent
+from autotuner.tuning.decisions.conductor import Conductor
+from autotuner.tuning.decisions.placement_policy import Need, Share
+from autotuner.tuning.decisions.rules import Rules
+from autotuner.tuning.on_ray.cluster import NODE_LABEL, Cluster
+from autotuner.tuning.on_ray.ray_searcher import ConductorSearcher
+from autotuner.tuning.on_ray.session import ray_session
+from autotuner.tuning.on_ray.trainable import ASSIGNMENT, REPORT, SCORE
+from autotuner.tuning.on_ray.trial_schedulers import StudyTrialScheduler
 from autotuner.tuning.proposers import Outcome
-from autotuner.tuning.ray_searcher import ConductorSearcher
-from autotuner.tuning.rig import SystemClock
-from autotuner.tuning.rules import Rules
-from autotuner.tuning.session import ray_session
 from autotuner.tuning.study_run import StudyRun, StudyStore
-from autotuner.tuning.trainable import ASSIGNMENT, REPORT, SCORE
-from autotuner.tuning.trial_schedulers import StudyTrialScheduler
+from autotuner.tuning.trial.rig import SystemClock
 from benchmarks.raylets import NodeKind, raylets
 from benchmarks.virtual_cluster import VirtualTrial, bound_s
-
-if TYPE_CHECKING:
-    from benchmarks.utilisation import Row
 
 _SHORTER = 10.0  # than the virtual trials: 6 to 18 s
 
@@ -136,17 +133,11 @@ class _NoStore:
         return offset + len(data)
 
 
-def add_real_ratios(rows: Sequence[Row], trials: Sequence[VirtualTrial], gpus: Sequence[int]) -> list[Row]:
-    """Rows with ``real_ratio`` for ours and for plain Ray Tune (``fifo``) of the known list of as many trials."""
+def real_ratios(trials: Sequence[VirtualTrial], gpus: Sequence[int]) -> dict[str, float]:
+    """Time over the bound of ours and of plain Ray Tune (``fifo``), for a list of trials that is known."""
     short = [replace(trial, length_s=trial.length_s / _SHORTER) for trial in trials]
     bound = bound_s(short, gpus)
-    ratios = {name: _measure(run, short, gpus) / bound for name, run in _RUNS.items()}
-    return [
-        replace(row, real_ratio=ratios[row.policy])
-        if row.policy in ratios and (row.trials, row.case) == (len(trials), "list")
-        else row
-        for row in rows
-    ]
+    return {name: _measure(run, short, gpus) / bound for name, run in _RUNS.items()}
 
 
 def _measure(

@@ -31,7 +31,12 @@ class Benchmark:
 
 
 _STUDY_PATH = ("autotuner/study", "autotuner/space", "autotuner/engines", "autotuner/cli", "autotuner/api/checking.py")
-_TRIAL_PATH = ("autotuner/tuning", "autotuner/servers", "autotuner/results/store.py", "autotuner/benchmark/client")
+_TRIAL_PATH = (
+    "autotuner/tuning",
+    "autotuner/servers",
+    "autotuner/results/storage/store.py",
+    "autotuner/benchmark/client",
+)
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark("load_driver", 2, ("autotuner/benchmark",)),

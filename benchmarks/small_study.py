@@ -11,7 +11,7 @@ from autotuner.results import OutputFolder
 from autotuner.study import study_id
 from autotuner.study.model import Study
 from autotuner.tuning.events import Observer
-from autotuner.tuning.runner import run_study
+from autotuner.tuning.on_ray.runner import run_study
 
 ROOT = Path(__file__).parent.parent
 

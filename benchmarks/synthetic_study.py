@@ -27,7 +27,7 @@ from autotuner.results.records import (
     TrialState,
     Usage,
 )
-from autotuner.results.store import Store
+from autotuner.results.storage.store import Store
 from autotuner.scoring.objective import parse_objective
 from autotuner.scoring.score import Score
 from autotuner.scoring.scorer import score_rung

@@ -25,11 +25,11 @@ from ray.tune.search import Searcher
 from autotuner.engines import build_space
 from autotuner.results import load_results
 from autotuner.results.records import Phase
-from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.baseline import baseline_config
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.baseline import baseline_config
 from autotuner.tuning.events import Event, TrialEnded, TrialStarted
-from autotuner.tuning.placement import placement_group
-from autotuner.tuning.session import ray_session
+from autotuner.tuning.on_ray.placement import placement_group
+from autotuner.tuning.on_ray.session import ray_session
 from benchmarks.small_study import run_small_study, small_study
 
 RUNGS = 3

@@ -16,9 +16,9 @@ import json
 import random
 import statistics
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
-from autotuner.tuning.waiting_line import LOOK_AHEAD
+from autotuner.tuning.decisions.waiting_line import LOOK_AHEAD
 from benchmarks.virtual_cluster import POLICIES, VirtualTrial, bound_s, simulate
 
 NODES = (8, 8, 4)
@@ -86,9 +86,13 @@ def main() -> int:
     given = parser.parse_args()
     rows = [measure(policy, count, case, given.seeds) for case in CASES for count in COUNTS for policy in POLICIES]
     if not given.virtual:
-        from benchmarks.real_utilisation import add_real_ratios
+        from benchmarks.real_utilisation import real_ratios
 
-        rows = add_real_ratios(rows, draw(COUNTS[0], seed=0), NODES)
+        ratios = real_ratios(draw(COUNTS[0], seed=0), NODES)
+        rows = [
+            replace(row, real_ratio=ratios.get(row.policy)) if (row.trials, row.case) == (COUNTS[0], "list") else row
+            for row in rows
+        ]
     if given.json:
         print(json.dumps({"seeds": given.seeds, "nodes": NODES, "rows": [asdict(row) for row in rows]}, indent=2))
     else:

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from autotuner.tuning.placement_policy import Need, Node, Share, Start, Waiting, place
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share, Start, Waiting, place
 
 Policy = Callable[[Sequence[Waiting], Sequence[Node]], Start | None]
 

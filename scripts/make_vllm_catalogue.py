@@ -1,6 +1,6 @@
 """Prints the flag catalogue of the installed vLLM, read off the argument parser of its `vllm serve`.
 
-    PYTHON_OF_VLLM scripts/make_vllm_catalogue.py > autotuner/engines/catalogues/vllm-VERSION.yaml
+    PYTHON_OF_VLLM scripts/make_vllm_catalogue.py > autotuner/engines/flags/catalogues/vllm-VERSION.yaml
 
 It is run by the Python that vLLM is installed for, and imports vLLM, PyYAML and the standard library alone.
 Types and choices come from the parser's actions, ranges from the pydantic fields that the actions are made of,

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from autotuner.models.config_json import facts_of_config
+from autotuner.models.facts import ModelFacts
 from autotuner.space import read_space
+from autotuner.space.expression import Constraint
 from autotuner.space.model_rules import Known, model_rules, possible_values
-from autotuner.space.rule import Constraint
 from autotuner.space.search_space import SearchSpace
 from autotuner.space.server_traits import ServerTraits
-from autotuner.study._model_config import facts_of_config
-from autotuner.study.model_facts import ModelFacts
 
 CONFIGS = Path(__file__).parent / "unit" / "model_configs"
 # As the three engines lay models out.

@@ -11,9 +11,9 @@ from autotuner.results.records import Usage
 from autotuner.scoring import Score, parse_objective
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.assignment import RungReport
+from autotuner.tuning.decisions.assignment import RungReport
+from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.proposers import Outcome
-from autotuner.tuning.rules import Rules
 from tests.scores import made_score
 
 LATENCY = parse_objective("ttft_p90")  # less is better; the score is of all levels together

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autotuner.engines import study_problems
+from autotuner.engines.known_space import known_space
 from autotuner.engines.problem import Problem
 from autotuner.engines.settings import ENGINE
 from autotuner.errors import InputError
@@ -10,13 +11,14 @@ from autotuner.space import SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.known_models import KnownModels
 from autotuner.study.model import Study
-from autotuner.tuning.default_space import KEY, narrowed
-from autotuner.tuning.known_space import known_space
+from autotuner.tuning.decisions.default_space import KEY, narrowed
 
 _SECTIONS = ("space.parameters.", "space.parallelism.", "space.quantization.", "engine.args.")
 
 
-def baseline_problem(study: Study, space: SearchSpace, baseline: Config, models: KnownModels) -> Problem | None:
+def baseline_problem(
+    study: Study, space: SearchSpace, baseline: Config, models: KnownModels, request_tokens: int | None
+) -> Problem | None:
     """The first thing wrong with a baseline that the study gives; ``None`` for the engine's default.
 
     Of the study's own constraints those count whose parameters it sets: what it leaves out has the engine's default.
@@ -25,7 +27,7 @@ def baseline_problem(study: Study, space: SearchSpace, baseline: Config, models:
         return None
     alone = narrowed(study, space, {ENGINE: study.engine.names[0], **baseline.values})
     try:
-        only = known_space(alone, models)
+        only = known_space(alone, models, request_tokens)
     except InputError as error:
         return Problem(KEY, dict(study.search.baseline), error.rule or error.message)
     wrong = next((problem for problem in study_problems(alone, only) if problem.fatal), None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from autotuner.engines import Problem
 from autotuner.study.model import Study
-from autotuner.tuning.study_cost import Launches, fewest_launches, least_spent, usual_least_spent
+from autotuner.tuning.decisions.study_cost import Launches, fewest_launches, least_spent, usual_least_spent
 
 
 def budget_problems(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from autotuner.engines import catalogue_versions, engine_names, get_engine
-from autotuner.engines.catalogue import version_key
-from autotuner.engines.installed import as_catalogued, catalogued_for, has_catalogue
+from autotuner.engines.checks.installed import as_catalogued, catalogued_for, has_catalogue
+from autotuner.engines.flags.catalogue import version_key
 from autotuner.servers.package_index import index_versions
 
 

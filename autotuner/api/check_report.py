@@ -11,9 +11,9 @@ from autotuner.api.shown_rank import shown_rank
 from autotuner.benchmark import full_requests, levels
 from autotuner.engines import load_catalogue, study_of
 from autotuner.engines.deployment import Rank
+from autotuner.models.facts import ModelFacts
 from autotuner.space import Count
 from autotuner.study.model import Study
-from autotuner.study.model_facts import ModelFacts
 
 
 @dataclass(frozen=True)

@@ -11,26 +11,26 @@ from autotuner.api.budget_check import budget_problems
 from autotuner.api.check_report import CheckReport
 from autotuner.api.unchecked import unchecked_models
 from autotuner.api.versions import with_installed_versions
-from autotuner.benchmark import check_workload
+from autotuner.benchmark import check_workload, longest_request_tokens
 from autotuner.benchmark.measurable import workload_problems
 from autotuner.engines import Problem, one_engine, random_token_problems, requantization_problems, study_problems
 from autotuner.engines.deployment import Rank
+from autotuner.engines.known_space import known_space
 from autotuner.scoring import parse_objective
 from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problems, variant_problems
-from autotuner.servers.prefetch import prefetch_problem
 from autotuner.servers.telemetry import energy_problem
+from autotuner.servers.weights.prefetch import prefetch_problem
 from autotuner.space import Config, Count, SearchSpace
+from autotuner.strict.problem import Problem as StudyProblem
+from autotuner.strict.problem import study_error
 from autotuner.study import doubtful_limits
 from autotuner.study import load_study as load_study_file
-from autotuner.study._problem import Problem as StudyProblem
-from autotuner.study._problem import study_error
 from autotuner.study.known_models import KnownModels, find_known_models
 from autotuner.study.model import Study
-from autotuner.tuning.baseline import baseline_config, baseline_configs
-from autotuner.tuning.capacity import bundle, check_capacity, fitting_by_type, misfit, misfit_values, need_of
-from autotuner.tuning.default_space import default_space
-from autotuner.tuning.known_space import known_space
-from autotuner.tuning.needs_range import needs_range
+from autotuner.tuning.decisions.baseline import baseline_config, baseline_configs
+from autotuner.tuning.decisions.capacity import bundle, check_capacity, fitting_by_type, misfit, misfit_values, need_of
+from autotuner.tuning.decisions.default_space import default_space
+from autotuner.tuning.decisions.needs_range import needs_range
 from autotuner.tuning.proposers import require_searchable, require_searcher
 
 
@@ -63,16 +63,17 @@ def check(
     study, versions = with_installed_versions(study, address)
     told += _refuse(versions)
     models = models or find_known_models(study)
-    space, facts = known_space(study, models), models.facts
+    tokens = longest_request_tokens(study.workload, study.slo.error_rate)
+    space, facts = known_space(study, models, tokens), models.facts
     require_searchable(study, space)
     told += _refuse(study_problems(study, space))
     if facts is not None:
         told += _refuse(requantization_problems(study, space, facts))
     told += _refuse(random_token_problems(study, space, is_moe=facts is not None and facts.is_moe))
     count = space.count()
-    defaults = default_space(study, space, models)
+    defaults = default_space(study, space, models, tokens)
     baseline = baseline_config(study, defaults)
-    _refuse([baseline_problem(study, space, baseline, models)])
+    _refuse([baseline_problem(study, space, baseline, models, tokens)])
     ranks = _ranks(study, baseline)
     needs = bundle(study, baseline)
     told += _refuse([*variant_problems(study, models.variants), *adapter_problems(study)])
@@ -106,9 +107,9 @@ def _fit_on_cluster(study: Study, space: SearchSpace, defaults: SearchSpace, add
 
     Raises CapacityError where no baseline fits and StudyError for a launcher that the nodes have no use for.
     """
-    from autotuner.tuning.cluster import Cluster
-    from autotuner.tuning.cluster_checks import nodes_without_secrets, refuse_docker_in_pods
-    from autotuner.tuning.session import ray_session
+    from autotuner.tuning.on_ray.cluster import Cluster
+    from autotuner.tuning.on_ray.cluster_checks import nodes_without_secrets, refuse_docker_in_pods
+    from autotuner.tuning.on_ray.session import ray_session
 
     with ray_session(address):
         refuse_docker_in_pods(study)

@@ -18,7 +18,7 @@ from autotuner.servers import accelerator_name, find_leftovers
 from autotuner.servers.docker.client import runtimes as daemon_runtimes
 
 if TYPE_CHECKING:
-    from autotuner.tuning.placement_policy import Node
+    from autotuner.tuning.decisions.placement_policy import Node
 
 State = Literal["ok", "absent", "broken"]
 
@@ -122,8 +122,8 @@ def _has_package(python: str, package: str) -> bool:
 
 
 def _cluster(address: str) -> Iterator[Finding]:
-    from autotuner.tuning.cluster import Cluster
-    from autotuner.tuning.session import ray_session
+    from autotuner.tuning.on_ray.cluster import Cluster
+    from autotuner.tuning.on_ray.session import ray_session
 
     try:
         with ray_session(address):

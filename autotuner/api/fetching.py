@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from autotuner.errors import InfrastructureError, InputError
 from autotuner.results import OutputFolder
-from autotuner.results.archive_lines import ArchiveReceiver, archive_lines
 from autotuner.results.fetched import FetchedCopy, note_fetched
-from autotuner.results.snapshot import read_snapshot, write_snapshot
-from autotuner.results.take_in import refuse_other, take_in
+from autotuner.results.moving.archive_lines import ArchiveReceiver, archive_lines
+from autotuner.results.moving.snapshot import read_snapshot, write_snapshot
+from autotuner.results.moving.take_in import refuse_other, take_in
 
 if TYPE_CHECKING:
-    from autotuner.tuning.ray_jobs import RayJob, RayJobs
+    from autotuner.tuning.on_ray.ray_jobs import RayJob, RayJobs
 
 _COMMAND = re.compile(
     r"(?P<command>.*?(?:\bautotuner\.cli\.main|(?<![\w./-])(?:[\w./-]*/)?autotuner))\s+(?:run|resume)\b"
@@ -75,7 +75,7 @@ def fetch(
     brought up to date. Raises InputError for a job that ran no study, FolderError for a folder that holds another
     study or has more of this one, InfrastructureError when the cluster does not answer or the archive comes spoiled.
     """
-    from autotuner.tuning.ray_jobs import RayJobs
+    from autotuner.tuning.on_ray.ray_jobs import RayJobs
 
     jobs = RayJobs(address)
     found = jobs.find(job)  # its status from before the copy is taken
@@ -105,7 +105,7 @@ def send(job: str) -> None:
 
     Then waits to be told by SIGTERM that it has arrived, and empties that log. Raises InputError for a job of no study.
     """
-    from autotuner.tuning.job_folder import job_folder
+    from autotuner.tuning.on_ray.job_folder import job_folder
 
     arrived = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: arrived.set())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from autotuner.errors import InputError
-from autotuner.servers.gpus_here import gpus_here
-from autotuner.servers.node_label import ACCELERATOR_LABEL
+from autotuner.servers.machine.gpus_here import gpus_here
+from autotuner.servers.machine.node_label import ACCELERATOR_LABEL
 from autotuner.study.hardware_profiles import profile_of_device
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from autotuner.study.model import Study
-from autotuner.tuning.budget import Spent
-from autotuner.tuning.study_cost import least_spent, most_spent
+from autotuner.tuning.decisions.budget import Spent
+from autotuner.tuning.decisions.study_cost import least_spent, most_spent
 
 
 @dataclass(frozen=True)

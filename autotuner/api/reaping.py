@@ -20,6 +20,6 @@ def reap_nodes(*, dry_run: bool = False, address: str | None = None) -> dict[str
     """
     if address is None:
         return {os.uname().nodename: find_leftovers() if dry_run else end_leftovers()}
-    from autotuner.tuning.node_tasks import reap_cluster
+    from autotuner.tuning.on_ray.node_tasks import reap_cluster
 
     return reap_cluster(address, dry_run=dry_run)

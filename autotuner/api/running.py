@@ -14,7 +14,7 @@ from autotuner.errors import AutotunerError
 from autotuner.results import OutputFolder, open_folder, resume_folder
 from autotuner.study import study_id
 from autotuner.study.model import Study
-from autotuner.tuning.interrupts import sigint_heard
+from autotuner.tuning.on_ray.interrupts import sigint_heard
 
 if TYPE_CHECKING:
     from autotuner.tuning.events import Observer
@@ -67,8 +67,8 @@ def resume(
 def _run(
     study: Study, folder: OutputFolder, address: str | None, progress: bool, observers: Sequence[Observer]
 ) -> Result:
-    from autotuner.tuning.job_folder import note_job_folder
-    from autotuner.tuning.runner import run_study
+    from autotuner.tuning.on_ray.job_folder import note_job_folder
+    from autotuner.tuning.on_ray.runner import run_study
 
     note_job_folder(folder.path)
     with _observers(folder, progress, observers) as watching:
@@ -81,7 +81,7 @@ def _run(
 @contextlib.contextmanager
 def _observers(folder: OutputFolder, progress: bool, observers: Sequence[Observer]) -> Iterator[list[Observer]]:
     from autotuner.report import TensorBoardObserver, make_progress
-    from autotuner.tuning.metrics_observer import MetricsObserver
+    from autotuner.tuning.on_ray.metrics_observer import MetricsObserver
 
     watching: list[Observer] = [*observers, TensorBoardObserver(folder.tensorboard), MetricsObserver()]
     if progress:

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autotuner.errors import InputError
-from autotuner.servers.gpus_here import FoundGpu, gpus_here
+from autotuner.models.facts import ModelFacts
+from autotuner.models.find import find_model_facts
+from autotuner.models.registered import nearest_registered
+from autotuner.servers.machine.gpus_here import FoundGpu, gpus_here
 from autotuner.space.memory import GIB, LEAST_OVERHEAD_GIB, kv_bytes_per_token_per_gpu, weight_bytes_per_gpu
 from autotuner.space.parallelism import Parallelism
 from autotuner.study.hardware_profiles import HardwareProfile, find_profile, hardware_profiles, profile_of_device
-from autotuner.study.model_facts import ModelFacts, find_model_facts
-from autotuner.study.registered_models import nearest_registered
 
 _LLAMACPP = "llamacpp"
 # Shares of a GPU's memory. Engines take about 0.9 of it by default.
@@ -77,7 +78,7 @@ def _found(address: str | None) -> Found:
     if address is None:
         here = gpus_here()
         return Found(len(here), _profile_of(here[0]) if here else None)
-    from autotuner.tuning.session import node_resources, ray_session
+    from autotuner.tuning.on_ray.session import node_resources, ray_session
 
     with ray_session(address):
         return found_on_nodes(node_resources())

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from autotuner.api.sizing import Sizing, size_up
 from autotuner.benchmark import check_workload
 from autotuner.engines import get_engine
-from autotuner.engines.catalogue import load_catalogue
+from autotuner.engines.flags.catalogue import load_catalogue
 from autotuner.scoring import parse_objective
 from autotuner.study import Study, absolute_path, load_study_text, read_slos, shipped_space_names, yaml_scalar
 

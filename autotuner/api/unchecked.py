@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autotuner.engines import ModelFormat, Problem, get_engine
+from autotuner.models.facts import ModelFacts
+from autotuner.models.registered import nearest_registered
 from autotuner.space.memory import weight_bytes
 from autotuner.study.known_models import KnownModels
 from autotuner.study.model import Study
-from autotuner.study.model_facts import ModelFacts
-from autotuner.study.registered_models import nearest_registered
 
 
 def unchecked_models(study: Study, models: KnownModels) -> Iterator[Problem]:

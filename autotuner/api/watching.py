@@ -13,7 +13,7 @@ from autotuner.results.driver import DriverState, find_driver
 from autotuner.results.find_progress import study_progress
 from autotuner.results.log_reader import LogPiece, LogReader
 from autotuner.results.progress import StudyProgress
-from autotuner.results.store import Store
+from autotuner.results.storage.store import Store
 
 _EVERY_S = 0.5
 _LAST_WORDS = 4  # times to look for what servers say while they are being ended

@@ -12,30 +12,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autotuner.benchmark.driver import DriverSettings, LoadDriver, Target
     from autotuner.benchmark.endpoint_bench import BenchOptions, bench
-    from autotuner.benchmark.list_plan import ListPlan, full_requests, levels, make_plan
-    from autotuner.benchmark.plan import LoadPlan, LoadPoint, PointOutcome
     from autotuner.benchmark.probe import discover_target
     from autotuner.benchmark.real_driver import RealLoadDriver, open_driver
-    from autotuner.benchmark.request_size import longest_request_tokens
-    from autotuner.benchmark.workload import check_workload
+    from autotuner.benchmark.traffic.list_plan import ListPlan, full_requests, levels, make_plan
+    from autotuner.benchmark.traffic.plan import LoadPlan, LoadPoint, PointOutcome
+    from autotuner.benchmark.traffic.request_size import longest_request_tokens
+    from autotuner.benchmark.traffic.workload import check_workload
 
 _HOMES = {
     "BenchOptions": "endpoint_bench",
     "DriverSettings": "driver",
-    "ListPlan": "list_plan",
+    "ListPlan": "traffic.list_plan",
     "LoadDriver": "driver",
-    "LoadPlan": "plan",
-    "LoadPoint": "plan",
-    "PointOutcome": "plan",
+    "LoadPlan": "traffic.plan",
+    "LoadPoint": "traffic.plan",
+    "PointOutcome": "traffic.plan",
     "RealLoadDriver": "real_driver",
     "Target": "driver",
     "bench": "endpoint_bench",
-    "check_workload": "workload",
+    "check_workload": "traffic.workload",
     "discover_target": "probe",
-    "full_requests": "list_plan",
-    "levels": "list_plan",
-    "longest_request_tokens": "request_size",
-    "make_plan": "list_plan",
+    "full_requests": "traffic.list_plan",
+    "levels": "traffic.list_plan",
+    "longest_request_tokens": "traffic.request_size",
+    "make_plan": "traffic.list_plan",
     "open_driver": "real_driver",
 }
 

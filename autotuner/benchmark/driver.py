@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
-from autotuner.benchmark.plan import LoadPoint
+from autotuner.benchmark.traffic.plan import LoadPoint
 from autotuner.engines.engine import RequestFeatures
 from autotuner.metrics.request import PointRun
 from autotuner.study.model import Workload

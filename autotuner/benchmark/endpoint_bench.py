@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from autotuner.benchmark.driver import DriverSettings
-from autotuner.benchmark.list_plan import full_requests, levels
-from autotuner.benchmark.plan import LoadPoint
 from autotuner.benchmark.probe import discover_target
 from autotuner.benchmark.real_driver import open_driver
+from autotuner.benchmark.traffic.list_plan import full_requests, levels
+from autotuner.benchmark.traffic.plan import LoadPoint
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.request import PointRun
 from autotuner.study.model import Workload

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autotuner.benchmark.list_plan import full_requests, levels
-from autotuner.benchmark.mix import Mix
+from autotuner.benchmark.traffic.list_plan import full_requests, levels
+from autotuner.benchmark.traffic.mix import Mix
 from autotuner.engines.problem import Problem
 from autotuner.study.model import Study
 

@@ -13,7 +13,7 @@ from autotuner.benchmark.ask import Answer, Prober
 from autotuner.benchmark.dialect import Dialect
 from autotuner.benchmark.driver import Target
 from autotuner.benchmark.http_question import STARTING
-from autotuner.benchmark.sizing import WORDS, Sizing, TextSizing, TokenIdSizing
+from autotuner.benchmark.traffic.sizing import WORDS, Sizing, TextSizing, TokenIdSizing
 from autotuner.engines.engine import RequestFeatures
 from autotuner.errors import InfrastructureError, WorkloadError
 

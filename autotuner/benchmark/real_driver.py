@@ -9,16 +9,16 @@ from types import TracebackType
 from typing import Self
 
 from autotuner.benchmark.adapters import ModelChoice
-from autotuner.benchmark.arrivals import REPEAT_OFFSET
 from autotuner.benchmark.ask import Prober
 from autotuner.benchmark.client.wire import ClientSpec, Job, Outcome, PointResult
 from autotuner.benchmark.driver import DriverSettings, LoadDriver, Target
-from autotuner.benchmark.list_plan import full_requests, levels
-from autotuner.benchmark.plan import LoadPoint
 from autotuner.benchmark.probe import ServerApi, find_api
-from autotuner.benchmark.prompts import Span
 from autotuner.benchmark.shards import Shards
-from autotuner.benchmark.workload import check_workload, source_specs
+from autotuner.benchmark.traffic.arrivals import REPEAT_OFFSET
+from autotuner.benchmark.traffic.list_plan import full_requests, levels
+from autotuner.benchmark.traffic.plan import LoadPoint
+from autotuner.benchmark.traffic.prompts import Span
+from autotuner.benchmark.traffic.workload import check_workload, source_specs
 from autotuner.errors import InfrastructureError, WorkloadError
 from autotuner.metrics.load_level import LoadKind
 from autotuner.metrics.request import PointRun, RequestError, RequestRecord, TokensBy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from autotuner.engines.catalogue import load_catalogue
+from autotuner.engines.flags.catalogue import load_catalogue
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.errors import SpaceError
 from autotuner.space.expression import Expression

@@ -117,6 +117,8 @@ class Engine(Protocol):
     They see studies of one engine only: see ``one_engine``.
     """
 
+    def __hash__(self) -> int: ...
+
     @property
     def name(self) -> str: ...
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from autotuner.engines.catalogue import load_catalogue
+from autotuner.engines.flags.catalogue import load_catalogue
+from autotuner.engines.flags.spelling import Spelling
 from autotuner.engines.one_engine import one_engine, split_prefix
 from autotuner.engines.settings import ENV_PREFIX, args_as_read
-from autotuner.engines.spelling import Spelling
 from autotuner.errors import StudyError
 from autotuner.space.config import Config
 from autotuner.study.model import SecretRef, Study

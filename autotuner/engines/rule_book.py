@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from autotuner.engines.catalogue import load_catalogue
-from autotuner.engines.engine import EngineRule
-from autotuner.engines.registry import get_engine
+from autotuner.engines.engine import Engine, EngineRule
+from autotuner.engines.flags.catalogue import load_catalogue
 from autotuner.space import Expression, Value
 
 
@@ -51,10 +50,10 @@ class RuleBook:
 
 
 @cache
-def rule_book(engine: str, version: str, normalised: Sequence[str]) -> RuleBook:
+def rule_book(engine: Engine, version: str, normalised: Sequence[str]) -> RuleBook:
     """The book of a catalogued version; ``normalised`` are the names that are no flags."""
-    catalogue = load_catalogue(engine, version)
-    rules = get_engine(engine).rules(version)
+    catalogue = load_catalogue(engine.name, version)
+    rules = engine.rules(version)
     names = dict.fromkeys(name for rule in rules for name in _parsed(rule.text).names)
     own = tuple(name for name in names if name in normalised)
     flags = []

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autotuner.engines.catalogue import Catalogue, load_catalogue
 from autotuner.engines.deployment import (
     Deployment,
     HttpCall,
@@ -18,11 +17,12 @@ from autotuner.engines.deployment import (
     VersionProbe,
     literal,
 )
-from autotuner.engines.double_settings import GivenFlag, double_settings
 from autotuner.engines.engine import Engine, EngineRule, Problem, QuantValue
+from autotuner.engines.flags.catalogue import Catalogue, load_catalogue
+from autotuner.engines.flags.double_settings import GivenFlag, double_settings
+from autotuner.engines.flags.spelling import put_key, twice
 from autotuner.engines.nodes import gpus_per_node
 from autotuner.engines.rule_book import rule_book
-from autotuner.engines.spelling import put_key, twice
 from autotuner.errors import StudyError
 from autotuner.nearest import nearest_word
 from autotuner.space.config import Config
@@ -335,7 +335,7 @@ def _given_gpus(engine: Engine, study: Study, needed: int) -> int:
 def _refuse_impossible(
     engine: Engine, catalogue: Catalogue, flags: Mapping[str, Any], normalised: Mapping[str, Any]
 ) -> None:
-    broken = rule_book(engine.name, catalogue.version, _IN_RULES).broken(flags, normalised)
+    broken = rule_book(engine, catalogue.version, _IN_RULES).broken(flags, normalised)
     if broken is not None:
         told = ", ".join(f"{name} {value}" for name, value in broken.named.items())
         rule = f"{broken.rule.reason} ({engine.name} {catalogue.version})"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autotuner.engines.catalogue import load_catalogue
 from autotuner.engines.engine import Engine
+from autotuner.engines.flags.catalogue import load_catalogue
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.registry import get_engine
 from autotuner.engines.settings import ACCELERATOR, ENGINE, is_flag, rule_values, variant_rules
@@ -23,12 +23,11 @@ from autotuner.engines.written_names import (
 from autotuner.errors import StudyError
 from autotuner.nearest import nearest_word
 from autotuner.space import SearchSpace, read_space
-from autotuner.space.expression import Expression, identifier
+from autotuner.space.expression import Constraint, Expression, identifier
 from autotuner.space.parallelism import PARALLELISM_NAMES
 from autotuner.space.quantization import AUTO, PREFIX, QUANTIZATION_FIELDS, QUANTIZATION_PRESETS
-from autotuner.space.rule import Constraint
-from autotuner.study._problem import Problem as StudyProblem
-from autotuner.study._problem import study_error
+from autotuner.strict.problem import Problem as StudyProblem
+from autotuner.strict.problem import study_error
 from autotuner.study.model import Study, as_tuple
 
 _GPUS = "gpus"

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from autotuner.engines.catalogue import Catalogue, load_catalogue
-from autotuner.engines.double_settings import GivenFlag, double_settings
-from autotuner.engines.flag import FlagType
+from autotuner.engines.flags.catalogue import Catalogue, load_catalogue
+from autotuner.engines.flags.double_settings import GivenFlag, double_settings
+from autotuner.engines.flags.flag import FlagType
 from autotuner.engines.one_engine import split_prefix, study_of
 from autotuner.engines.problem import Problem
 from autotuner.engines.settings import NORMALISED, is_flag

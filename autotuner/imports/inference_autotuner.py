@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from autotuner.benchmark.scenario import parse_scenario
+from autotuner.benchmark.traffic.scenario import parse_scenario
 from autotuner.errors import WorkloadError
 from autotuner.imports.draft import StudyDraft, study_name
 from autotuner.imports.flags import put_degrees, put_range, put_values

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autotuner.engines.checks.images import USUAL_IMAGES, UsualImage, version_of_image
 from autotuner.engines.deployment import Deployment
-from autotuner.engines.images import USUAL_IMAGES, UsualImage, version_of_image
 from autotuner.errors import InputError
 
 _FLOATING = ("", "latest")  # tags that are another image tomorrow

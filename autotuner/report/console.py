@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from autotuner.report.champion import champion_name
-from autotuner.report.measured import Table as MeasuredTable
-from autotuner.report.measured import measured_table, slo_table
-from autotuner.report.summary_facts import config_rows, facts
-from autotuner.report.verdict import Tone, verdict
+from autotuner.report.facts.champion import champion_name
+from autotuner.report.facts.measured import Table as MeasuredTable
+from autotuner.report.facts.measured import measured_table, slo_table
+from autotuner.report.facts.summary_facts import config_rows, facts
+from autotuner.report.facts.verdict import Tone, verdict
 from autotuner.results.result import StudyResults
 
 _WHOLE = ("SLO", "limit", "load point", "Config", "value")  # columns that are read at a glance

@@ -11,8 +11,21 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from autotuner.benchmark.list_plan import levels
-from autotuner.report.champion import champion, champion_name
+from autotuner.benchmark.traffic.list_plan import levels
+from autotuner.report.facts.champion import champion, champion_name
+from autotuner.report.facts.importance import FEWEST_TRIALS, Importance, importance
+from autotuner.report.facts.measured import measured_table, slo_table
+from autotuner.report.facts.points import last_points
+from autotuner.report.facts.scored_trials import ScoredTrial, ranked, scored_trials
+from autotuner.report.facts.summary_facts import (
+    config_rows,
+    facts,
+    time_parts,
+)
+from autotuner.report.facts.time_spent import time_spent
+from autotuner.report.facts.told_by_servers import told_by_servers
+from autotuner.report.facts.trial_rows import trial_table
+from autotuner.report.facts.verdict import verdict
 from autotuner.report.figures import (
     Figure,
     Marked,
@@ -29,20 +42,7 @@ from autotuner.report.figures import (
 )
 from autotuner.report.figures.confirmation import confirmation_values
 from autotuner.report.figures.style import BEST, DEFAULT
-from autotuner.report.importance import FEWEST_TRIALS, Importance, importance
 from autotuner.report.labels import metric_label
-from autotuner.report.measured import measured_table, slo_table
-from autotuner.report.points import last_points
-from autotuner.report.scored_trials import ScoredTrial, ranked, scored_trials
-from autotuner.report.summary_facts import (
-    config_rows,
-    facts,
-    time_parts,
-)
-from autotuner.report.time_spent import time_spent
-from autotuner.report.told_by_servers import told_by_servers
-from autotuner.report.trial_rows import trial_table
-from autotuner.report.verdict import verdict
 from autotuner.results.folder import resolved_yaml, write_text
 from autotuner.results.result import StudyResults
 from autotuner.results.scope import scope_text

@@ -14,11 +14,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from autotuner.report.facts.spending import spent_text
+from autotuner.report.facts.waiting import wait_text, waits_text
+from autotuner.report.facts.worth import choice_text
 from autotuner.report.progress import Progress
-from autotuner.report.spending import spent_text
 from autotuner.report.text import config_text, duration
-from autotuner.report.waiting import wait_text, waits_text
-from autotuner.report.worth import choice_text
 from autotuner.results.records import TrialState
 from autotuner.results.scope import scope_text
 from autotuner.scoring.score import Score

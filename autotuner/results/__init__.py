@@ -8,7 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from autotuner.results.folder import OutputFolder, open_folder, resolved_yaml, resume_folder
+from autotuner.results.folder import OutputFolder, resolved_yaml
+from autotuner.results.held_folder import open_folder, resume_folder
 from autotuner.results.kept_runs import kept_runs
 from autotuner.results.records import (
     FailureRecord,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from autotuner.results.points import TrialPoint
     from autotuner.results.rescoring import rescore
     from autotuner.results.result import StudyResults, load_results, write_tables
-    from autotuner.results.store import Store
+    from autotuner.results.storage.store import Store
 
 __all__ = [
     "FailureRecord",
@@ -61,7 +62,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     modules = {
         "Improvement": "improvement",
-        "Store": "store",
+        "Store": "storage.store",
         "StudyResults": "result",
         "TrialPoint": "points",
         "compare": "comparing",

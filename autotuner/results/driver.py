@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from autotuner.results.folder import OutputFolder
-from autotuner.servers.tags import Owner
+from autotuner.servers.supervision.tags import Owner
 
 
 class DriverState(StrEnum):

@@ -27,7 +27,7 @@ from autotuner.results.records import (
 )
 from autotuner.results.scope import scope_text
 from autotuner.results.standing import Standing, find_standing
-from autotuner.results.store import Store
+from autotuner.results.storage.store import Store
 from autotuner.results.summary import not_counted
 from autotuner.results.trial_logs import last_written_at
 from autotuner.results.waits import Wait

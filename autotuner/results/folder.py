@@ -201,7 +201,7 @@ class OutputFolder:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the folder: a second driver is refused with FolderError. The lock dies with its process."""
-        from autotuner.servers.tags import owner_tag  # late: loads all launchers
+        from autotuner.servers.supervision.tags import owner_tag  # late: loads all launchers
 
         try:
             self.make()
@@ -245,29 +245,3 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
-
-
-@contextmanager
-def open_folder(folder: OutputFolder, study: Study) -> Iterator[None]:
-    """Prepares the folder for a new run of ``study`` and holds it; FolderError as from ``prepare`` and ``lock``."""
-    from autotuner.study import study_id
-
-    folder.check(study, study_id(study))  # before the lock, which makes the folder
-    with folder.lock():
-        folder.prepare(study, study_id(study))
-        yield
-
-
-@contextmanager
-def resume_folder(folder: OutputFolder) -> Iterator[Study]:
-    """Holds a folder that has a study, and hands that back.
-
-    Raises FolderError for a copy of one that may still run where it was fetched from.
-    """
-    from autotuner.results.fetched import take_over
-
-    study = folder.load_study()
-    with folder.lock():
-        take_over(folder)
-        folder.prepare(study, folder.study_id or "", resume=True)
-        yield study

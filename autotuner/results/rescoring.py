@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from autotuner.benchmark.list_plan import levels
+from autotuner.benchmark.traffic.list_plan import levels
 from autotuner.engines import one_engine
 from autotuner.errors import InputError
 from autotuner.metrics.context import measure_context
@@ -15,7 +15,7 @@ from autotuner.metrics.request import PointRun
 from autotuner.results.kept_runs import kept_runs
 from autotuner.results.records import RungRecord, TrialRecord
 from autotuner.results.result import StudyResults
-from autotuner.results.store import Store
+from autotuner.results.storage.store import Store
 from autotuner.scoring.objective import parse_objectives
 from autotuner.scoring.scorer import score_rung
 from autotuner.space.config import Config

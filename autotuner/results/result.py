@@ -32,7 +32,7 @@ from autotuner.results.records import (
     TrialRecord,
 )
 from autotuner.results.standing import Standing, find_standing
-from autotuner.results.store import Store
+from autotuner.results.storage.store import Store
 from autotuner.results.summary import (
     improvement_dict,
     not_counted,

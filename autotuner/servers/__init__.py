@@ -1,13 +1,12 @@
 """Servers: starts Deployments, owns every process of them, and ends them however a trial ends."""
 
-from autotuner.servers._tail import DIAGNOSED_BYTES
-from autotuner.servers.accelerator import accelerator_name
 from autotuner.servers.cache_reset import reset_caches
-from autotuner.servers.cores import CoreLease
 from autotuner.servers.endpoint import EndpointLauncher
 from autotuner.servers.engine_version import ask_version
-from autotuner.servers.executables import resolve_argv
 from autotuner.servers.launcher import Diagnose, Launcher, LaunchRequest, RunningServer
+from autotuner.servers.machine.accelerator import accelerator_name
+from autotuner.servers.machine.cores import CoreLease
+from autotuner.servers.machine.executables import resolve_argv
 from autotuner.servers.make import make_launcher
 from autotuner.servers.preflight import (
     adapter_problems,
@@ -19,7 +18,8 @@ from autotuner.servers.preflight import (
 from autotuner.servers.process import ProcessLauncher
 from autotuner.servers.reaper import Leftover, find_leftovers, reap
 from autotuner.servers.secrets import resolve_headers
-from autotuner.servers.tags import OWNER, Owner, owner_tag, tags
+from autotuner.servers.supervision.tags import OWNER, Owner, owner_tag, tags
+from autotuner.servers.tail import DIAGNOSED_BYTES
 
 __all__ = [
     "DIAGNOSED_BYTES",

@@ -11,9 +11,9 @@ from typing import Self
 
 from autotuner.benchmark.http_question import STARTING, HttpAnswer, http_question
 from autotuner.errors import Failure, LaunchError
-from autotuner.servers._tail import TAIL_BYTES
 from autotuner.servers.launcher import Diagnose, LaunchRequest
 from autotuner.servers.readiness import Readiness, get_json_text, served_models, wait_until_ready
+from autotuner.servers.tail import TAIL_BYTES
 
 _LONGEST_WAIT_S = 30.0
 _QUESTION_S = 5.0

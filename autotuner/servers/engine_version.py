@@ -14,13 +14,13 @@ from typing import Any
 from autotuner.engines import Engine, EngineAnswer, flags_in
 from autotuner.engines.settings import image_of
 from autotuner.errors import InputError
-from autotuner.servers._answer_cache import cached_answer
-from autotuner.servers._said import said
+from autotuner.servers.answer_cache import cached_answer
 from autotuner.servers.docker.question import known_image, said_in_container
 from autotuner.servers.docker.settings import container_settings
-from autotuner.servers.executables import resolve_argv
-from autotuner.servers.rank_starter import inherited_env
-from autotuner.servers.supervision import RankProcess
+from autotuner.servers.machine.executables import resolve_argv
+from autotuner.servers.supervision.rank_starter import inherited_env
+from autotuner.servers.supervision.said import said
+from autotuner.servers.supervision.supervision import RankProcess
 from autotuner.study.model import DockerLauncher, Study
 
 ASK_TIMEOUT_S = 60.0  # of one question: an engine imports its libraries first

@@ -11,8 +11,8 @@ from typing import Protocol, Self
 from autotuner.engines.deployment import Deployment
 from autotuner.engines.engine import FailureReport
 from autotuner.engines.nodes import GPUS_PER_NODE
-from autotuner.servers._tail import TAIL_BYTES
-from autotuner.servers.share import LOOPBACK, Share
+from autotuner.servers.supervision.share import LOOPBACK, Share
+from autotuner.servers.tail import TAIL_BYTES
 
 # Exit code (None = alive) and log → what they say: `Engine.diagnose`
 Diagnose = Callable[[int | None, str], FailureReport]

@@ -7,8 +7,8 @@ from autotuner.servers.docker.settings import container_settings
 from autotuner.servers.endpoint import EndpointLauncher
 from autotuner.servers.launcher import Launcher
 from autotuner.servers.process import ProcessLauncher
-from autotuner.servers.rank_starter import ProcessStarter, RankStarter
 from autotuner.servers.secrets import resolve_headers
+from autotuner.servers.supervision.rank_starter import ProcessStarter, RankStarter
 from autotuner.study import model
 from autotuner.study.model import Study
 

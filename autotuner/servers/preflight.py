@@ -9,11 +9,11 @@ from pathlib import Path
 
 from autotuner.engines import ModelFormat, Problem, get_engine
 from autotuner.errors import InfrastructureError, InputError
+from autotuner.models.facts import ModelFacts, WeightFormat
 from autotuner.servers.docker.client import runtimes
-from autotuner.servers.executables import resolve_argv
+from autotuner.servers.machine.executables import resolve_argv
 from autotuner.servers.secrets import needed_variables, unset_variables
 from autotuner.study.model import DockerLauncher, EndpointLauncher, Study
-from autotuner.study.model_facts import ModelFacts, WeightFormat
 
 # Words of names in model.variants that say how numbers are stored.
 _ALGORITHMS = frozenset({"awq", "gptq"})

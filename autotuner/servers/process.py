@@ -10,16 +10,16 @@ from types import TracebackType
 from typing import Self
 
 from autotuner.engines.deployment import Address, Deployment
-from autotuner.engines.log_pattern import last_lines
+from autotuner.engines.logs.log_pattern import last_lines
 from autotuner.engines.node_shares import NodeShare, node_shares
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError
-from autotuner.servers._tail import DIAGNOSED_BYTES, TAIL_BYTES
 from autotuner.servers.launcher import Diagnose, LaunchRequest
-from autotuner.servers.rank_starter import ProcessStarter, RankStarter
 from autotuner.servers.readiness import Readiness, get_json_text, probe, wait_until_ready
-from autotuner.servers.share import BoundRank, Ground, LocalShare, Share
-from autotuner.servers.supervision import GRACE_S
-from autotuner.servers.together import Together
+from autotuner.servers.supervision.rank_starter import ProcessStarter, RankStarter
+from autotuner.servers.supervision.share import BoundRank, Ground, LocalShare, Share
+from autotuner.servers.supervision.supervision import GRACE_S
+from autotuner.servers.supervision.together import Together
+from autotuner.servers.tail import DIAGNOSED_BYTES, TAIL_BYTES
 
 _PORT_ATTEMPTS = 4
 _POLL_S = 0.02

@@ -17,8 +17,8 @@ import psutil
 from autotuner.errors import InfrastructureError
 from autotuner.servers.docker import client
 from autotuner.servers.docker.labels import STUDY_LABEL, TRIAL_LABEL, is_orphaned
-from autotuner.servers.tags import HOLDER, OWNER, STUDY, TRIAL, Owner, processes_with
-from autotuner.servers.work_folder import remove_work_folder, work_folders
+from autotuner.servers.supervision.tags import HOLDER, OWNER, STUDY, TRIAL, Owner, processes_with
+from autotuner.servers.supervision.work_folder import remove_work_folder, work_folders
 
 GRACE_S = 5.0
 

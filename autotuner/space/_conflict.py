@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autotuner.space._grid_count import sampled_rejections, tally_grid
-from autotuner.space.parameters import Parameter
-from autotuner.space.rule import Rule
+from autotuner.space.parameters import Parameter, Rule
 
 _OWN = "space.constraints."  # keys of what the study itself says
 

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autotuner.space._vector import TRUE, BoolArray, Coder, Column
-from autotuner.space.parameters import IntRange, Parameter
-from autotuner.space.rule import Rule
+from autotuner.space.parameters import IntRange, Parameter, Rule
 
 _BLOCK_POINTS = 1 << 20
 _SAMPLE_POINTS = 1 << 16

@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from autotuner.models.facts import ModelFacts
 from autotuner.space._nodes import Value
 from autotuner.space._terms import Terms, divided, down, up
+from autotuner.space.expression import Constraint
 from autotuner.space.memory import GIB, LEAST_OVERHEAD_GIB, WeightBytes, kv_bits, kv_bytes_per_token, weight_bytes
 from autotuner.space.quantization import AUTO, PREFIX
-from autotuner.space.rule import Constraint
 from autotuner.space.server_traits import ServerTraits
-from autotuner.study.model_facts import ModelFacts
 
 _KEY = "model.id"
 _GEMM, _MOE, _KV = PREFIX + "gemm", PREFIX + "moe", PREFIX + "kv_cache"

@@ -11,9 +11,8 @@ from autotuner.errors import SpaceError
 from autotuner.nearest import nearest_word
 from autotuner.space._nodes import Value
 from autotuner.space._read_parameter import read_parameter
-from autotuner.space.expression import Expression, identifier
-from autotuner.space.parameters import Choice, Parameter
-from autotuner.space.rule import Constraint, Rule
+from autotuner.space.expression import Constraint, Expression, identifier
+from autotuner.space.parameters import Choice, Parameter, Rule
 from autotuner.space.search_space import SearchSpace
 
 

@@ -134,3 +134,16 @@ def _truth_operands(root: Node) -> Iterator[Node]:
                 yield from operands
             case Unary("not", operand):
                 yield operand
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """An expression that every Config must satisfy, not yet bound to a space.
+
+    ``key`` says where it comes from: a key of the study, an engine, the model. ``reason`` tells people why, where
+    the text alone does not.
+    """
+
+    text: str
+    key: str
+    reason: str = ""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from autotuner.models.facts import ModelFacts
 from autotuner.space.parallelism import Parallelism
 from autotuner.space.quantization import AUTO
 from autotuner.space.server_traits import ServerTraits
-from autotuner.study.model_facts import ModelFacts
 
 GIB = 1024**3
 # Beside weights and cache: activations of one step, NCCL's buffers, CUDA graphs. vLLM's own profile of an 8B model

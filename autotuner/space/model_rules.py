@@ -12,16 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from autotuner.models.facts import ModelFacts
 from autotuner.space._memory_rules import MemoryRules
 from autotuner.space._nodes import Value
 from autotuner.space._terms import Terms
-from autotuner.space.expression import Expression, identifier
+from autotuner.space.expression import Constraint, Expression, identifier
 from autotuner.space.parallelism import PARALLELISM_NAMES
 from autotuner.space.parameters import Choice, IntRange, Parameter
 from autotuner.space.quantization import AUTO, QUANTIZATION_NAMES
-from autotuner.space.rule import Constraint
 from autotuner.space.server_traits import ServerTraits
-from autotuner.study.model_facts import ModelFacts
 
 KEY = "model.id"
 _WIDE = 64  # values of a range up to which all of them are looked at

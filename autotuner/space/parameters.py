@@ -1,18 +1,17 @@
-"""The parameters of a space: ranges of numbers, and choices."""
+"""The parameters of a space: ranges of numbers, choices; and the rules that name them."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 from autotuner.space._nodes import Value
-from autotuner.space.expression import identifier
-from autotuner.space.rule import Rule
+from autotuner.space.expression import Expression, identifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,3 +176,35 @@ def _decimal(value: float) -> Decimal:
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition or a constraint.
+
+    ``parameters`` are those that it names; ``constants`` the fixed engine arguments that it names, by their
+    identifiers. A rule that names an absent parameter, or is undefined, is not judged: a constraint then
+    holds, a condition does not.
+    """
+
+    expression: Expression
+    parameters: tuple[Parameter, ...]
+    constants: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.expression.text
+
+    @property
+    def key(self) -> str:
+        return self.expression.key
+
+    def holds(self, values: Mapping[str, Any]) -> bool | None:
+        """Whether it holds for these parameter values, ``None`` when it is not judged."""
+        known: dict[str, Value] = dict(self.constants)
+        for parameter in self.parameters:
+            if parameter.name not in values:
+                return None
+            known[parameter.identifier] = parameter.in_expressions(values[parameter.name])
+        return self.expression.truth(known)

@@ -16,8 +16,7 @@ from autotuner.space import _grid_count
 from autotuner.space._conflict import conflicting
 from autotuner.space.config import Config
 from autotuner.space.count import Count
-from autotuner.space.parameters import Choice, FloatRange, Parameter
-from autotuner.space.rule import Rule
+from autotuner.space.parameters import Choice, FloatRange, Parameter, Rule
 
 EXACT_LIMIT = 10_000_000
 _LISTED_FOR_VALUES = 1_000_000

@@ -1,9 +1,10 @@
 """The study file: data, loading, writing."""
 
-from autotuner.study._paths import absolute_path
-from autotuner.study._space_files import shipped_space_names
-from autotuner.study._yaml import yaml_scalar
+from autotuner.strict.paths import absolute_path
+from autotuner.strict.yaml_text import yaml_scalar
 from autotuner.study.dump import dump_study, study_id
+from autotuner.study.layers.origins import Explanation, Origin
+from autotuner.study.layers.space_files import shipped_space_names
 from autotuner.study.loader import (
     LoadedStudy,
     load_slo,
@@ -14,7 +15,6 @@ from autotuner.study.loader import (
     read_workload,
 )
 from autotuner.study.model import Study
-from autotuner.study.origins import Explanation, Origin
 from autotuner.study.quick_slo import read_slos
 from autotuner.study.schema import study_schema
 from autotuner.study.slo_doubts import doubtful_limits

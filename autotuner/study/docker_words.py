@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from autotuner.errors import StudyError
-from autotuner.study._problem import nearest_name
+from autotuner.strict.problem import nearest_name
 
 _KEY = "launcher.extra_args"
 # Option of docker run → keyword of the SDK, and whether it may be given several times.

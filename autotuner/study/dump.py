@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from autotuner.study._yaml import dump_yaml
+from autotuner.strict.yaml_text import dump_yaml
 from autotuner.study.model import Study
 
 # What may change between two lives of the same study: how long it goes on, and under which name.

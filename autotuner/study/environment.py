@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from autotuner.study._problem import Problem
+from autotuner.strict.problem import Problem
 from autotuner.study.model import Study
 
 _ENV = "env."
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RESERVED = {  # name, or prefix with a * → why; servers/rank_starter.py sets or drops them
+_RESERVED = {  # name, or prefix with a * → why; servers/supervision/rank_starter.py sets or drops them
     "CUDA_VISIBLE_DEVICES": "is set at launch: a server sees the GPUs that its trial has reserved, and no others",
     "RAY_*": "would make a server join the Ray cluster that the trials run on: servers are kept apart from it",
     "AUTOTUNER_*": "is set at launch: by these variables the processes of a study are found again",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from autotuner.study._problem import Problem, study_error
+from autotuner.strict.problem import Problem, study_error
 
 _LENGTH = "output tokens come from the scenario"
 _CONTENT = "prompts come from the scenario, {dataset: FILE} for those of a file"

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from autotuner.errors import StudyError
-from autotuner.study._forms import Section
-from autotuner.study._problem import Problem, nearest_name, study_error
-from autotuner.study._space_files import shipped_spaces
-from autotuner.study._validate import validate
-from autotuner.study._yaml import parse_yaml
+from autotuner.strict.forms import Section
+from autotuner.strict.paths import shipped_spaces
+from autotuner.strict.problem import Problem, nearest_name, study_error
+from autotuner.strict.validate import validate
+from autotuner.strict.yaml_text import parse_yaml
 
 _KEY = "hardware.accelerators"
 _SAME_MEMORY = 0.9  # of the larger: drivers and error correction take a little

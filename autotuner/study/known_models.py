@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter
 
 from autotuner.errors import StudyError
+from autotuner.models.facts import ModelFacts
+from autotuner.models.find import find_model_facts
 from autotuner.study.model import Study
-from autotuner.study.model_facts import ModelFacts, find_model_facts
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from autotuner.errors import InputError, StudyError
-from autotuner.study._layer_stack import LayerStack
-from autotuner.study._layers import give_way, stacked, with_profile_names
-from autotuner.study._paths import absolute_path, with_absolute_paths
-from autotuner.study._problem import short, study_error
-from autotuner.study._rules import broken_rules
-from autotuner.study._space_files import included_spaces, with_spaces
-from autotuner.study._validate import validate
-from autotuner.study._yaml import parse_yaml
+from autotuner.strict.paths import absolute_path
+from autotuner.strict.problem import short, study_error
+from autotuner.strict.validate import validate
+from autotuner.strict.yaml_text import parse_yaml
+from autotuner.study.layers.layered import give_way, stacked, with_profile_names
+from autotuner.study.layers.origins import LayerKind, Origin, Origins
+from autotuner.study.layers.space_files import included_spaces, with_spaces
+from autotuner.study.layers.stack import LayerStack
 from autotuner.study.model import Slo, Study, Workload
-from autotuner.study.origins import LayerKind, Origin, Origins
+from autotuner.study.paths import with_absolute_paths
 from autotuner.study.quick_slo import read_slos
+from autotuner.study.rules import broken_rules
 
 
 @dataclass(frozen=True)

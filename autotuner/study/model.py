@@ -10,8 +10,8 @@ from typing import Annotated
 
 from pydantic import Field, Tag
 
-from autotuner.study._forms import Scalar, Section, as_tuple, form, text_or_list
-from autotuner.study.load_sections import (
+from autotuner.strict.forms import Scalar, Section, as_tuple, form, text_or_list
+from autotuner.study.sections.load import (
     ConcurrencyLoad,
     Dataset,
     Load,
@@ -25,7 +25,7 @@ from autotuner.study.load_sections import (
     WeightedScenario,
     Workload,
 )
-from autotuner.study.server_sections import (
+from autotuner.study.sections.server import (
     DockerLauncher,
     EndpointLauncher,
     Engine,
@@ -37,8 +37,8 @@ from autotuner.study.server_sections import (
     SecretRef,
     TextOrSecret,
 )
-from autotuner.study.slo_sections import LATENCIES, Slo, SloMetric, SloTerm, Statistic
-from autotuner.study.space_sections import (
+from autotuner.study.sections.slo import LATENCIES, Slo, SloMetric, SloTerm, Statistic
+from autotuner.study.sections.space import (
     Baseline,
     Budget,
     Fidelity,

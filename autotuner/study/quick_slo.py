@@ -6,9 +6,9 @@ import typing
 from collections.abc import Sequence
 
 from autotuner.errors import InputError
-from autotuner.study._problem import nearest_name
-from autotuner.study.durations import UnitError, read_milliseconds, read_share
-from autotuner.study.slo_sections import LATENCIES, Statistic
+from autotuner.strict.durations import UnitError, read_milliseconds, read_share
+from autotuner.strict.problem import nearest_name
+from autotuner.study.sections.slo import LATENCIES, Statistic
 
 _STATISTICS: tuple[str, ...] = typing.get_args(Statistic)
 _ERROR_RATE = "error_rate"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autotuner.study.slo_sections import LATENCIES, Slo, SloMetric
+from autotuner.study.sections.slo import LATENCIES, Slo, SloMetric
 
 # Milliseconds between which a limit is one that somebody could mean.
 _PLAUSIBLE = {"ttft": (2.0, 120_000.0), "tpot": (0.5, 10_000.0), "itl": (0.5, 10_000.0), "e2e": (10.0, 3_600_000.0)}

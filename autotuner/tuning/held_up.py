@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from autotuner.results.waits import Holder, Wait
-from autotuner.tuning.capacity import need_text
+from autotuner.tuning.decisions.capacity import need_text
+from autotuner.tuning.decisions.placement_policy import Need
 from autotuner.tuning.events import Waiting
-from autotuner.tuning.placement_policy import Need
-from autotuner.tuning.rig import Clock
+from autotuner.tuning.trial.rig import Clock
 
 _LOOKS_EVERY_S = 2.0
 

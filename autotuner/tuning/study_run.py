@@ -15,10 +15,11 @@ from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.results.waits import Holder
 from autotuner.space.config import Config
-from autotuner.tuning.assignment import Assignment, RungReport
-from autotuner.tuning.budget import Spent
-from autotuner.tuning.capacity import misfit
-from autotuner.tuning.conductor import Conductor, Pause
+from autotuner.tuning.decisions.assignment import Assignment, RungReport
+from autotuner.tuning.decisions.budget import Spent
+from autotuner.tuning.decisions.capacity import misfit
+from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.events import (
     ConfigsLeftOut,
     Event,
@@ -32,9 +33,8 @@ from autotuner.tuning.events import (
     TrialStarted,
 )
 from autotuner.tuning.held_up import HeldUp, WaitStore
-from autotuner.tuning.placement_policy import Need, Node, Share
-from autotuner.tuning.rig import Clock
-from autotuner.tuning.trial_store import TrialStore
+from autotuner.tuning.trial.rig import Clock
+from autotuner.tuning.trial.trial_store import TrialStore
 
 _TOLD_ALIVE_EVERY_S = 5.0
 _LOST = "the trial's process died and could not be brought back"

@@ -28,7 +28,8 @@ from autotuner.errors import Failure, StudyError
 from autotuner.space import Config, Expression
 from autotuner.space.parallelism import PARALLELISM_NAMES, Parallelism
 from autotuner.space.quantization import QUANTIZATION_FIELDS
-from autotuner.study._space_files import included_spaces, shipped_spaces, with_spaces
+from autotuner.strict.paths import shipped_spaces
+from autotuner.study.layers.space_files import included_spaces, with_spaces
 from autotuner.study.loader import parse_study
 from autotuner.study.model import Study
 

@@ -16,9 +16,9 @@ from autotuner.scoring import Direction, parse_objective, parse_objectives
 from autotuner.space import SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.baseline import baseline_config
-from autotuner.tuning.outcome import outcome as told_of
-from autotuner.tuning.outcome import refused
+from autotuner.tuning.decisions.baseline import baseline_config
+from autotuner.tuning.decisions.outcome import outcome as told_of
+from autotuner.tuning.decisions.outcome import refused
 from autotuner.tuning.proposers import Outcome, OutcomeKind, Proposer, make_proposer
 from tests.scores import joined, made_score
 

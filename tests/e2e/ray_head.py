@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autotuner.servers.ports import lease_port
+from autotuner.servers.machine.ports import lease_port
 from tests.e2e.studies import AUTOTUNER, Workplace, wait_until
 
 RAY = str(Path(sys.executable).with_name("ray"))

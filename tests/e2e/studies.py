@@ -22,8 +22,8 @@ import psutil
 import yaml
 
 from autotuner.results import OutputFolder
-from autotuner.servers.ports import is_listened_on
-from autotuner.servers.tags import STUDY
+from autotuner.servers.machine.ports import is_listened_on
+from autotuner.servers.supervision.tags import STUDY
 
 AUTOTUNER = (sys.executable, "-m", "autotuner.cli.main")
 MARK = "E2E_MARK"

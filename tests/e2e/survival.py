@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 
 from autotuner.results import OutputFolder
-from autotuner.servers.tags import LAUNCH, STUDY
-from autotuner.tuning.store_actor import MEASURED_TWICE
+from autotuner.servers.supervision.tags import LAUNCH, STUDY
+from autotuner.tuning.on_ray.store_actor import MEASURED_TWICE
 from tests.e2e.studies import living, rows, wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "server_with_family.py"

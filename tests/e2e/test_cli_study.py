@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from autotuner.benchmark.arrivals import REPEAT_OFFSET
+from autotuner.benchmark.traffic.arrivals import REPEAT_OFFSET
 from tests.e2e.studies import Ended, Told, assert_nothing_left, paced_study, rows
 
 FILES = (

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from autotuner.benchmark.mock_process import mock_server
+from autotuner.benchmark.stand_ins.mock_process import mock_server
 from autotuner.cli.commands import COMMANDS
-from autotuner.servers.tags import OWNER, STUDY, TRIAL, owner_tag
+from autotuner.servers.supervision.tags import OWNER, STUDY, TRIAL, owner_tag
 from tests.e2e.studies import Told, study_keys
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from autotuner.benchmark.mock_process import mock_server
+from autotuner.benchmark.stand_ins.mock_process import mock_server
 from tests.e2e.studies import Workplace, merged
 from tests.unit.test_docs import PAGES, ROOT, SHELLS, Found, blocks, name_of
 
@@ -50,10 +50,10 @@ NOT_RUN = {
     ".venv/bin/python -m benchmarks.scale": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.chaos --quick": "a benchmark: minutes",
     "scripts/real-vllm-cpu": "downloads vLLM",
-    "python scripts/make_vllm_catalogue.py > autotuner/engines/catalogues/vllm-0.33.0.yaml": "needs vLLM",
+    "python scripts/make_vllm_catalogue.py > autotuner/engines/flags/catalogues/vllm-0.33.0.yaml": "needs vLLM",
     "autotuner engines --index": "asks the package index (tests/integration/test_api_cataloguing.py)",
     "llama-server --help | python scripts/make_llamacpp_catalogue.py b11549 - > "
-    "autotuner/engines/catalogues/llamacpp-b11549.yaml": "tests/integration/test_servers_llamacpp.py",
+    "autotuner/engines/flags/catalogues/llamacpp-b11549.yaml": "tests/integration/test_servers_llamacpp.py",
     "autotuner run --engine vllm --model meta-llama/Llama-3.1-8B-Instruct --gpus 8 --slo ttft.p90=300ms "
     "--slo tpot.mean=30ms --scenario 'D(1000,200)' --objective goodput_per_gpu": "needs 8 GPUs and vLLM "
     "(tests/e2e/test_run_without_file.py)",

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from autotuner.results import OutputFolder
-from autotuner.servers.tags import STUDY
+from autotuner.servers.supervision.tags import STUDY
 from tests.e2e.ray_head import Head, ray_head
 from tests.e2e.studies import (
     AUTOTUNER,

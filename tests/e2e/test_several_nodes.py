@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 from autotuner.results import OutputFolder
-from autotuner.servers.node_label import ACCELERATOR_LABEL
-from autotuner.servers.ports import lease_port
-from autotuner.servers.tags import STUDY, TRIAL
+from autotuner.servers.machine.node_label import ACCELERATOR_LABEL
+from autotuner.servers.machine.ports import lease_port
+from autotuner.servers.supervision.tags import STUDY, TRIAL
 from benchmarks.raylets import NodeKind, Raylets, count_nodes, raylets
 from tests.e2e.studies import PROGRAMS, Workplace, assert_nothing_left, living, rows, wait_for_row, wait_until
 

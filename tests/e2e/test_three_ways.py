@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from autotuner.benchmark.mock_process import mock_server
+from autotuner.benchmark.stand_ins.mock_process import mock_server
 from autotuner.results import OutputFolder
-from autotuner.servers.ports import lease_port
-from autotuner.servers.tags import STUDY
+from autotuner.servers.machine.ports import lease_port
+from autotuner.servers.supervision.tags import STUDY
 from tests.e2e.ray_head import Head, ray_head
 from tests.e2e.studies import (
     Workplace,

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from autotuner.results import OutputFolder
-from autotuner.servers.tags import STUDY, TRIAL
+from autotuner.servers.supervision.tags import STUDY, TRIAL
 from tests.e2e.studies import Workplace, assert_nothing_left, living, mock_engine, paced_study, wait_until
 
 _ENDS_WITHIN_S = 300.0

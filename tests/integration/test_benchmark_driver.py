@@ -28,9 +28,9 @@ from autotuner.benchmark import (
     open_driver,
 )
 from autotuner.benchmark.ask import Prober
-from autotuner.benchmark.mock_process import mock_server
 from autotuner.benchmark.probe import find_api
 from autotuner.benchmark.real_driver import is_saturated
+from autotuner.benchmark.stand_ins.mock_process import mock_server
 from autotuner.engines.engine import RequestFeatures
 from autotuner.errors import InfrastructureError, WorkloadError
 from autotuner.metrics.load_level import LoadKind, LoadLevel

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from autotuner.api.benching import BenchResult, bench
-from autotuner.benchmark.mock_process import odd_server
+from autotuner.benchmark.stand_ins.mock_process import odd_server
 from autotuner.cli.main import main
 from autotuner.errors import InfrastructureError
 from autotuner.metrics import RequestError, TokensBy
@@ -190,7 +190,7 @@ def test_failures_and_their_causes_are_in_the_document(capsys: pytest.CaptureFix
 
 def test_warm_up_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
     """A server that breaks off every answer that is longer than one token: warm-up has one of all lengths."""
-    from autotuner.benchmark.mock_process import mock_server
+    from autotuner.benchmark.stand_ins.mock_process import mock_server
 
     with mock_server(ttft_ms=5, itl_ms=1, fault="error", fault_after=2) as url:  # the probe's stream, and the warm-up
         code, document = told(capsys, url)
@@ -199,7 +199,7 @@ def test_warm_up_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_extra_keys_are_sent(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    from autotuner.benchmark.mock_process import mock_server
+    from autotuner.benchmark.stand_ins.mock_process import mock_server
 
     log = tmp_path / "log"
     with mock_server(ttft_ms=5, itl_ms=1, log=str(log)) as url:

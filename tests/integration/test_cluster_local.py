@@ -19,8 +19,8 @@ from ray._private.state import state as gcs_state
 from ray.core.generated.gcs_pb2 import ActorTableData
 
 from autotuner.errors import InfrastructureError, InputError
-from autotuner.tuning.ray_jobs import RayJobs
-from autotuner.tuning.session import ray_session
+from autotuner.tuning.on_ray.ray_jobs import RayJobs
+from autotuner.tuning.on_ray.session import ray_session
 from benchmarks.scale_study import run_empty_trials
 from tests.e2e.studies import AUTOTUNER, rows, wait_until
 from tests.local_cluster import LocalCluster, local_cluster

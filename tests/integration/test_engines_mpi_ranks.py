@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from autotuner.engines import mpi_ranks
-from autotuner.servers.ports import lease_port
+from autotuner.servers.machine.ports import lease_port
 from tests.e2e.studies import PROGRAMS, wait_until
 
 _ENDS_WITHIN_S = 60.0

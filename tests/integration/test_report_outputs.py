@@ -16,9 +16,9 @@ from rich.console import Console
 from autotuner.errors import MissingExtraError
 from autotuner.metrics import LoadKind, LoadLevel, PointRun, RequestRecord, Telemetry, TelemetrySample
 from autotuner.report import print_summary, write_report, write_workbook
-from autotuner.report.verdict import Tone, verdict
+from autotuner.report.facts.verdict import Tone, verdict
 from autotuner.results.result import StudyResults, load_results
-from autotuner.results.telemetry_file import telemetry_file_name, write_telemetry
+from autotuner.results.storage.telemetry_file import telemetry_file_name, write_telemetry
 from benchmarks import synthetic_study
 from benchmarks.synthetic_study import Shape, make_study, write_folder
 

@@ -18,9 +18,9 @@ import pytest
 import sqlalchemy
 
 from autotuner.errors import Failure, FolderError
+from autotuner.report.facts.standing import standing_text
+from autotuner.report.facts.verdict import verdict
 from autotuner.report.html import render_report
-from autotuner.report.standing import standing_text
-from autotuner.report.verdict import verdict
 from autotuner.results import (
     OutputFolder,
     Phase,
@@ -37,7 +37,7 @@ from autotuner.results import (
 from autotuner.results.driver import DriverState, find_driver
 from autotuner.results.fetched import FetchedCopy, fetched_copy, note_fetched
 from autotuner.results.find_progress import study_progress
-from autotuner.results.folder import resume_folder
+from autotuner.results.held_folder import resume_folder
 from autotuner.results.progress import Doing, StudyProgress
 from autotuner.results.records import Hold
 from autotuner.results.standing import Standing

@@ -13,8 +13,8 @@ from autotuner.errors import FolderError, InfrastructureError
 from autotuner.metrics import LoadKind, LoadLevel, PointRun, RequestRecord
 from autotuner.results import OutputFolder, Phase, RungRecord, Store, TrialRecord, Usage, resolved_yaml
 from autotuner.results.fetched import FetchedCopy, note_fetched
-from autotuner.results.snapshot import read_snapshot, write_snapshot
-from autotuner.results.take_in import take_in
+from autotuner.results.moving.snapshot import read_snapshot, write_snapshot
+from autotuner.results.moving.take_in import take_in
 from tests.tuning_parts import score, study
 
 LEVEL = LoadLevel(LoadKind.CONCURRENCY, 1)

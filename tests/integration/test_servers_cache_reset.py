@@ -16,9 +16,9 @@ from autotuner.results.records import Phase
 from autotuner.servers import reset_caches
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.rig import SystemClock
-from autotuner.tuning.rung import RungRunner
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.trial.rig import SystemClock
+from autotuner.tuning.trial.rung import RungRunner
 
 CALL = HttpCall("/reset_prefix_cache?x=1", "POST")
 

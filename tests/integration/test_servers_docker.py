@@ -19,7 +19,7 @@ from autotuner.servers.docker.client import fetch_image, image_id
 from autotuner.servers.docker.gpu_holders import wait_until_unheld
 from autotuner.servers.docker.launcher import DockerLauncher
 from autotuner.servers.docker.settings import ContainerSettings
-from autotuner.servers.tags import HOLDER, OWNER
+from autotuner.servers.supervision.tags import HOLDER, OWNER
 from autotuner.study.model import Study
 from benchmarks.dockerd import IMAGE, Dockerd, dockerd, why_not
 from tests.integration.docker_rig import diagnose, llama_request, request, use_daemon

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from autotuner.servers.gpu_memory import require_empty, wait_until_given_back
+from autotuner.servers.machine.gpu_memory import require_empty, wait_until_given_back
 
 IN_USE_MIB = 10 * 1024  # of the first GPU, in programs/nvml.c
 IDLE_MIB = 1023
@@ -20,7 +20,7 @@ IDLE_MIB = 1023
 ASK = """
 import sys
 from autotuner.errors import InfrastructureError
-from autotuner.servers.gpu_memory import require_empty, wait_until_given_back
+from autotuner.servers.machine.gpu_memory import require_empty, wait_until_given_back
 try:
     print(eval(sys.argv[1]))
 except InfrastructureError as error:

@@ -14,8 +14,8 @@ import pytest
 
 from autotuner.errors import CapacityError, InfrastructureError
 from autotuner.servers import CoreLease
-from autotuner.servers.core_holder import CoreHolder, core_holders
-from autotuner.servers.ports import is_free, is_listened_on, lease_port, listens
+from autotuner.servers.machine.core_holder import CoreHolder, core_holders
+from autotuner.servers.machine.ports import is_free, is_listened_on, lease_port, listens
 
 ALLOWED = range(4)  # lock files only: nothing is pinned here
 

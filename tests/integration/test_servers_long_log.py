@@ -20,9 +20,9 @@ from autotuner.results.records import Phase
 from autotuner.servers import DIAGNOSED_BYTES, LaunchRequest, ProcessLauncher, RunningServer, owner_tag, tags
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.rig import SystemClock
-from autotuner.tuning.rung import RungRunner
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.trial.rig import SystemClock
+from autotuner.tuning.trial.rung import RungRunner
 
 KEPT_BYTES = 16384  # of a log, with a failure
 SAID_AFTERWARDS = 5000  # lines: about 600 kB

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from autotuner.engines.log_pattern import KILLED_BY_KERNEL
+from autotuner.engines.logs.log_pattern import KILLED_BY_KERNEL
 from autotuner.errors import ServerLostError
-from autotuner.servers import supervisor
-from autotuner.servers.supervision import RankProcess, Supervision
+from autotuner.servers.supervision import supervisor
+from autotuner.servers.supervision.supervision import RankProcess, Supervision
 from benchmarks.chaos_study import wait_for
 
 # The supervisor of a node with other counters of the kernel's, or another idea of a full disk.
 PROGRAM = """
 import json, sys
-from autotuner.servers import supervisor
+from autotuner.servers.supervision import supervisor
 vars(supervisor).update(json.loads(sys.argv.pop()))
 supervisor.main()
 """

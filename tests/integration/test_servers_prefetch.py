@@ -16,8 +16,8 @@ import yaml
 
 from autotuner.engines import one_engine
 from autotuner.errors import InfrastructureError, InputError
-from autotuner.servers.prefetch import FetchOrder, prefetch
-from autotuner.servers.tags import OWNER
+from autotuner.servers.supervision.tags import OWNER
+from autotuner.servers.weights.prefetch import FetchOrder, prefetch
 from autotuner.space.config import Config
 from autotuner.study import load_study_text
 from autotuner.study.model import Study

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from autotuner.servers import Owner, find_leftovers, owner_tag, reap, tags
-from autotuner.servers.tags import HOLDER
+from autotuner.servers.supervision.tags import HOLDER
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_what_is_no_owner_is_told(text: str) -> None:
 _WORKER = """
 import sys
 from autotuner.servers import owner_tag, tags
-from autotuner.servers.work_folder import work_folder
+from autotuner.servers.supervision.work_folder import work_folder
 with work_folder(tags(sys.argv[1], "0007", owner_tag())) as folder:
     (folder / "logs").mkdir()
     print(folder, flush=True)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from autotuner.benchmark import DriverSettings, LoadDriver, LoadPoint, Target, open_driver
-from autotuner.benchmark.mock_process import mock_server
+from autotuner.benchmark.stand_ins.mock_process import mock_server
 from autotuner.engines import Counter, Gauge, MetricSource, ServerMetric
 from autotuner.engines.deployment import Probe
 from autotuner.engines.engine import RequestFeatures

@@ -15,11 +15,11 @@ from ray.util import placement_group, remove_placement_group
 
 from autotuner.errors import StudyError
 from autotuner.study.model import Study
-from autotuner.tuning import cluster as cluster_module
-from autotuner.tuning.cluster import Cluster, accelerator_of
-from autotuner.tuning.cluster_checks import nodes_without_secrets
-from autotuner.tuning.node_tasks import on_every_node
-from autotuner.tuning.placement_policy import Need, Node, Share
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share
+from autotuner.tuning.on_ray import cluster as cluster_module
+from autotuner.tuning.on_ray.cluster import Cluster, accelerator_of
+from autotuner.tuning.on_ray.cluster_checks import nodes_without_secrets
+from autotuner.tuning.on_ray.node_tasks import on_every_node
 from benchmarks.raylets import NodeKind, Raylets, raylets
 from tests.e2e.studies import wait_until
 

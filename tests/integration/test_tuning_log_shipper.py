@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from autotuner.results import OutputFolder, resolved_yaml
-from autotuner.tuning.log_shipper import LogShipper
-from autotuner.tuning.store_actor import StoreService
+from autotuner.tuning.on_ray.store_actor import StoreService
+from autotuner.tuning.trial.log_shipper import LogShipper
 from tests.tuning_parts import study
 
 WAIT_S = 30.0

@@ -32,11 +32,11 @@ from autotuner.tuning.events import (
     TrialRepeated,
     TrialStarted,
 )
-from autotuner.tuning.log_shipper import LogShipper
-from autotuner.tuning.metrics_observer import STUDY_METRICS, MetricsObserver
-from autotuner.tuning.node_tasks import begin_reaping
-from autotuner.tuning.session import ray_session
-from autotuner.tuning.store_actor import RemoteStore, start_store
+from autotuner.tuning.on_ray.metrics_observer import STUDY_METRICS, MetricsObserver
+from autotuner.tuning.on_ray.node_tasks import begin_reaping
+from autotuner.tuning.on_ray.session import ray_session
+from autotuner.tuning.on_ray.store_actor import RemoteStore, start_store
+from autotuner.tuning.trial.log_shipper import LogShipper
 from tests.scores import made_score
 from tests.tuning_parts import study
 

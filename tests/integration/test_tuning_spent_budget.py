@@ -7,7 +7,7 @@ from pathlib import Path
 from autotuner.results import OutputFolder, Store, resolved_yaml
 from autotuner.results.records import Phase, StudyStatus, TrialRecord, TrialState, Usage
 from autotuner.study.model import Study
-from autotuner.tuning.runner import run_study
+from autotuner.tuning.on_ray.runner import run_study
 from benchmarks.raylets import NodeKind, raylets
 from benchmarks.scale_study import empty_study
 

@@ -13,9 +13,10 @@ from autotuner.results import OutputFolder, resolved_yaml
 from autotuner.results.records import Hold, Phase, StudyStatus, TrialRecord, TrialState
 from autotuner.results.waits import Holder, Wait
 from autotuner.space.config import Config
-from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor, Pause
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.budget import Budget, Spent
+from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.events import (
     ConfigsLeftOut,
     Event,
@@ -27,8 +28,7 @@ from autotuner.tuning.events import (
     TrialStarted,
     Waiting,
 )
-from autotuner.tuning.placement_policy import Need, Node, Share
-from autotuner.tuning.store_actor import StoreService
+from autotuner.tuning.on_ray.store_actor import StoreService
 from autotuner.tuning.study_run import StudyRun
 from tests.integration.tuning_rig import VirtualClock
 from tests.tuning_parts import CountingProposer, report, rules, score, study

@@ -19,11 +19,11 @@ from autotuner.results.rescoring import rescore
 from autotuner.results.result import load_results
 from autotuner.space.config import Config
 from autotuner.study.model import Slo, Study
-from autotuner.tuning.assignment import Assignment, RungReport
-from autotuner.tuning.launch import Place
-from autotuner.tuning.rig import make_rig
-from autotuner.tuning.store_actor import StoreService
-from autotuner.tuning.trial import TrialRun
+from autotuner.tuning.decisions.assignment import Assignment, RungReport
+from autotuner.tuning.on_ray.store_actor import StoreService
+from autotuner.tuning.trial.launch import Place
+from autotuner.tuning.trial.rig import make_rig
+from autotuner.tuning.trial.trial import TrialRun
 
 WATTS = 300.0  # of both GPUs together, in programs/nvml.c
 

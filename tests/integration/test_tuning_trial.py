@@ -12,10 +12,10 @@ from autotuner.results import OutputFolder, Store, resolved_yaml
 from autotuner.results.records import FailureRecord, Phase, TrialRecord, TrialState
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.assignment import Assignment, RungReport
-from autotuner.tuning.launch import Place
-from autotuner.tuning.store_actor import MEASURED_TWICE, StoreService
-from autotuner.tuning.trial import TrialRun
+from autotuner.tuning.decisions.assignment import Assignment, RungReport
+from autotuner.tuning.on_ray.store_actor import MEASURED_TWICE, StoreService
+from autotuner.tuning.trial.launch import Place
+from autotuner.tuning.trial.trial import TrialRun
 from tests.integration.tuning_rig import START_S, Incident, VirtualClock, World
 from tests.tuning_parts import study
 

@@ -18,16 +18,16 @@ from autotuner.results.records import Phase, TrialState
 from autotuner.scoring import Score, parse_objective
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.assignment import Assignment, RungReport
-from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor
-from autotuner.tuning.followed_trial import KnownTrial
-from autotuner.tuning.placement_policy import Need, Share
-from autotuner.tuning.rules import Rules
-from autotuner.tuning.store_actor import StoreService
+from autotuner.tuning.decisions.assignment import Assignment, RungReport
+from autotuner.tuning.decisions.budget import Budget, Spent
+from autotuner.tuning.decisions.conductor import Conductor
+from autotuner.tuning.decisions.followed_trial import KnownTrial
+from autotuner.tuning.decisions.placement_policy import Need, Share
+from autotuner.tuning.decisions.rules import Rules
+from autotuner.tuning.on_ray.store_actor import StoreService
+from autotuner.tuning.on_ray.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, judged
+from autotuner.tuning.on_ray.trial_schedulers import StudyTrialScheduler, make_trial_scheduler
 from autotuner.tuning.study_run import StudyRun
-from autotuner.tuning.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, judged
-from autotuner.tuning.trial_schedulers import StudyTrialScheduler, make_trial_scheduler
 from tests.integration.tuning_rig import VirtualClock
 from tests.scores import made_score
 from tests.tuning_parts import CountingProposer, study

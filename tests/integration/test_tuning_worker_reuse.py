@@ -15,15 +15,15 @@ from ray.util import placement_group_table
 
 from autotuner.results.records import Phase
 from autotuner.space.config import Config
-from autotuner.tuning.assignment import Assignment, RungReport
-from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor
-from autotuner.tuning.placement_policy import Need, Share
-from autotuner.tuning.rig import SystemClock
-from autotuner.tuning.session import ray_session
+from autotuner.tuning.decisions.assignment import Assignment, RungReport
+from autotuner.tuning.decisions.budget import Budget, Spent
+from autotuner.tuning.decisions.conductor import Conductor
+from autotuner.tuning.decisions.placement_policy import Need, Share
+from autotuner.tuning.on_ray.session import ray_session
+from autotuner.tuning.on_ray.trainable import ASSIGNMENT, REPORT, SCORE
+from autotuner.tuning.on_ray.trial_schedulers import StudyTrialScheduler
 from autotuner.tuning.study_run import StudyRun
-from autotuner.tuning.trainable import ASSIGNMENT, REPORT, SCORE
-from autotuner.tuning.trial_schedulers import StudyTrialScheduler
+from autotuner.tuning.trial.rig import SystemClock
 from benchmarks.raylets import NodeKind, raylets
 from tests.tuning_parts import CountingProposer, rules
 

@@ -14,7 +14,7 @@ from autotuner.errors import Failure, InfrastructureError, LaunchError
 from autotuner.metrics import PointRun, RequestError, RequestRecord
 from autotuner.servers import LaunchRequest
 from autotuner.servers.launcher import Diagnose
-from autotuner.tuning.rig import Rig
+from autotuner.tuning.trial.rig import Rig
 
 START_S = 3.0
 TPOT_S = 0.01

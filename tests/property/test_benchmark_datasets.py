@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autotuner.benchmark.datasets import read_dataset
+from autotuner.benchmark.traffic.datasets import read_dataset
 
 TEXTS = st.lists(st.text(min_size=1), min_size=1, max_size=5, unique=True)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autotuner.benchmark.arrivals import REPEAT_OFFSET, due_times, poisson_gaps, trace_gaps
-from autotuner.benchmark.mix import Mix, SourceSpec, open_mix
-from autotuner.benchmark.prompts import PromptWriter, Span
-from autotuner.benchmark.sizing import WORDS, Sizing, TextSizing, TokenIdSizing
+from autotuner.benchmark.traffic.arrivals import REPEAT_OFFSET, due_times, poisson_gaps, trace_gaps
+from autotuner.benchmark.traffic.mix import Mix, SourceSpec, open_mix
+from autotuner.benchmark.traffic.prompts import PromptWriter, Span
+from autotuner.benchmark.traffic.sizing import WORDS, Sizing, TextSizing, TokenIdSizing
 
 IDS = TokenIdSizing(3, 259)
 SIZINGS: list[Sizing] = [IDS, TokenIdSizing(1000, 1010), TextSizing(1.0, 0.0)]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autotuner.errors import InfrastructureError
-from autotuner.results.archive_lines import ArchiveReceiver, archive_lines
+from autotuner.results.moving.archive_lines import ArchiveReceiver, archive_lines
 
 CONTENTS = st.binary(max_size=40_000)
 CUTS = st.lists(st.integers(0, 60_000), max_size=20)

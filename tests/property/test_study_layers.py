@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotuner.study import load_study
-from autotuner.study._layer_stack import LayerStack
-from autotuner.study.origins import LayerKind, Origin
+from autotuner.study.layers.origins import LayerKind, Origin
+from autotuner.study.layers.stack import LayerStack
 
 NUMBERS = st.integers(1, 9)
 LOADS = st.sampled_from([{"concurrency": [1]}, {"concurrency": [2, 4]}, {"rate": [1.5], "arrival": "constant"}])

@@ -9,8 +9,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autotuner.strict.yaml_text import dump_yaml, parse_yaml
 from autotuner.study import Study, dump_study, parse_study, study_id, yaml_scalar
-from autotuner.study._yaml import dump_yaml, parse_yaml
 
 TEXT = st.text(st.characters(blacklist_categories=("Cs", "Cc")) | st.sampled_from("\n\t\x85\u2028"), max_size=12)
 AWKWARD = st.sampled_from(

@@ -8,7 +8,7 @@ from itertools import permutations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autotuner.tuning.placement_policy import Need, Node, Share, Waiting, fits_ever, place
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share, Waiting, fits_ever, place
 
 TYPES = ("", "A", "B")
 SIZES = (0, 1, 2, 4, 8)

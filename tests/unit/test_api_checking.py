@@ -9,12 +9,12 @@ import pytest
 
 from autotuner.api.checking import check
 from autotuner.engines import build_space, one_engine, study_problems
+from autotuner.engines.known_space import known_space
 from autotuner.errors import SpaceError, StudyError
 from autotuner.results import OutputFolder
 from autotuner.study import study_id
 from autotuner.study.known_models import find_known_models
 from autotuner.study.model import Study
-from autotuner.tuning.known_space import known_space
 from tests.engine_studies import model_folder, study
 
 # ── what the model rules out ──────────────────────────────────────────────────────────────────
@@ -179,7 +179,7 @@ def test_other_checkpoints_are_formats(tmp_path: Path) -> None:
     given = study(model=model, space={"quantization": {"gemm": ["auto", "awq", "fp8"]}})
     assert check(given).count.number == 3
     served = []
-    for config in known_space(given, find_known_models(given)).grid():
+    for config in known_space(given, find_known_models(given), None).grid():
         engine, own_study, own_config = one_engine(given, config)
         deployment = engine.deployment(own_study, own_config)
         assert "--quantization" not in deployment.groups[0].ranks[0].argv

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autotuner.api.diagnosing import Finding, _node_text, doctor
-from autotuner.tuning.placement_policy import Node
+from autotuner.tuning.decisions.placement_policy import Node
 
 
 @pytest.fixture

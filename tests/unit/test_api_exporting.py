@@ -14,9 +14,9 @@ from autotuner.api.result import Result, _write_deployment_files
 from autotuner.cli.commands.ending import tell_ending
 from autotuner.errors import InputError
 from autotuner.manifests import ExportOptions
+from autotuner.models.facts import ModelFacts
 from autotuner.results import OutputFolder, StudyResults
 from autotuner.study.known_models import KnownModels
-from autotuner.study.model_facts import ModelFacts
 from tests.known_results import Known
 
 GIB = 1024**3

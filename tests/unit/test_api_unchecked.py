@@ -9,7 +9,7 @@ import pytest
 
 from autotuner.api.checking import check
 from autotuner.errors import SpaceError
-from autotuner.study.registered_models import registered_ids
+from autotuner.models.registered import registered_ids
 from tests.engine_studies import model_folder, study
 
 

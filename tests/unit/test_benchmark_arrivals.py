@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autotuner.benchmark.arrivals import (
+from autotuner.benchmark.traffic.arrivals import (
     REPEAT_OFFSET,
     constant_gaps,
     due_times,

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from autotuner.benchmark.datasets import read_dataset, read_trace
-from autotuner.benchmark.workload import check_workload
+from autotuner.benchmark.traffic.datasets import read_dataset, read_trace
+from autotuner.benchmark.traffic.workload import check_workload
 from autotuner.errors import WorkloadError
 from autotuner.study.model import Dataset, Workload
 

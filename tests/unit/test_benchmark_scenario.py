@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from autotuner.benchmark.datasets import read_dataset, read_trace
-from autotuner.benchmark.scenario import Fixed, Normal, Uniform, parse_scenario
-from autotuner.benchmark.workload import check_workload
+from autotuner.benchmark.traffic.datasets import read_dataset, read_trace
+from autotuner.benchmark.traffic.scenario import Fixed, Normal, Uniform, parse_scenario
+from autotuner.benchmark.traffic.workload import check_workload
 from autotuner.errors import WorkloadError
 from autotuner.study.model import Dataset, Trace, TraceLoad, WeightedScenario, Workload
 

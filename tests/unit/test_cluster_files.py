@@ -13,7 +13,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from autotuner.servers.node_label import ACCELERATOR_LABEL
+from autotuner.servers.machine.node_label import ACCELERATOR_LABEL
 from autotuner.study.hardware_profiles import find_profile, hardware_profiles, profile_of_device
 
 CLUSTER = Path(__file__).parents[2] / "cluster"

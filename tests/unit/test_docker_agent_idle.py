@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autotuner.servers._lock_file import try_lock
 from autotuner.servers.docker import agent
+from autotuner.servers.machine.lock_file import try_lock
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autotuner.engines import Catalogue, Flag, FlagType, catalogue_versions, load_catalogue
-from autotuner.engines.catalogue import nearest_version, version_key
+from autotuner.engines.flags.catalogue import nearest_version, version_key
 from autotuner.errors import StudyError
 
 CATALOGUE = load_catalogue("llamacpp")

@@ -17,11 +17,11 @@ import yaml
 
 from autotuner.engines import Address, build_space, get_engine, requantization_problems
 from autotuner.errors import StudyError
+from autotuner.models.config_json import facts_of_config
+from autotuner.models.facts import ModelFacts, WeightFormat
 from autotuner.space.config import Config
 from autotuner.space.quantization import QUANTIZATION_PRESETS
-from autotuner.study._model_config import facts_of_config
 from autotuner.study.model import Study
-from autotuner.study.model_facts import ModelFacts, WeightFormat
 from tests.model_spaces import CONFIGS, facts_of
 
 PLAIN = (

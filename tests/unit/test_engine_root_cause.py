@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autotuner.engines import get_engine
-from autotuner.engines.root_cause import root_cause
+from autotuner.engines.logs.root_cause import root_cause
 from autotuner.errors import Failure
 
 INFRASTRUCTURE, INVALID, CRASH = Failure.INFRASTRUCTURE, Failure.INVALID_CONFIG, Failure.CRASH

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autotuner.engines import get_engine
-from autotuner.engines.log_pattern import KILLED_BY_KERNEL
+from autotuner.engines.logs.log_pattern import KILLED_BY_KERNEL
 from autotuner.errors import Failure
 
 LOGS = Path(__file__).parent / "engine_logs" / "shared"

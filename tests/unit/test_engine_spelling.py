@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from autotuner.engines import build_space, catalogue_versions, load_catalogue, one_engine, study_problems
-from autotuner.engines.catalogue import meant_version
-from autotuner.engines.human_integers import Suffixes, meant_integer, read_integer
+from autotuner.engines.flags.catalogue import meant_version
+from autotuner.engines.flags.human_integers import Suffixes, meant_integer, read_integer
 from autotuner.engines.in_effect import setting_in_effect
 from autotuner.errors import StudyError
 from autotuner.space.config import Config

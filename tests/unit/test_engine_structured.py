@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autotuner.engines import build_space, get_engine, load_catalogue, study_problems
-from autotuner.engines.catalogue import catalogue_versions, catalogued_engines
+from autotuner.engines.flags.catalogue import catalogue_versions, catalogued_engines
 from autotuner.errors import StudyError
 from autotuner.space.config import Config
 from autotuner.study.model import Study

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from autotuner.engines import build_space, one_engine, study_problems
+from autotuner.engines.known_space import known_space
 from autotuner.errors import SpaceError, StudyError
 from autotuner.space import Config, search_space
 from autotuner.study.known_models import find_known_models
 from autotuner.study.loader import load_study
 from autotuner.study.model import Study
-from autotuner.tuning.baseline import baseline_config
-from autotuner.tuning.known_space import known_space
+from autotuner.tuning.decisions.baseline import baseline_config
 from tests.engine_studies import model_folder, study
 
 
@@ -225,4 +225,4 @@ def test_the_default_is_on_the_fewest_gpus_that_hold_the_model(tmp_path: Path) -
         hardware={"accelerators": ["H100-80GB"]},
         space={"parallelism": {"tp": [1, 2, 4, 8]}},
     )
-    assert baseline_config(given, known_space(given, find_known_models(given))).values["tp"] == 2
+    assert baseline_config(given, known_space(given, find_known_models(given), None)).values["tp"] == 2

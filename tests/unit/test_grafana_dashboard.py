@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from autotuner.tuning.metrics_observer import STUDY_METRICS
+from autotuner.tuning.on_ray.metrics_observer import STUDY_METRICS
 
 FILE = Path(__file__).parents[2] / "cluster" / "grafana" / "autotuner.json"
 DASHBOARD: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))

@@ -10,10 +10,10 @@ import pytest
 
 from autotuner.cli.main import main
 from autotuner.errors import InputError
+from autotuner.models.find import find_model_facts
 from autotuner.results import OutputFolder
 from autotuner.study import load_study
-from autotuner.study.model_facts import find_model_facts
-from autotuner.tuning.lasting_folder import lasting_working_folder
+from autotuner.tuning.on_ray.lasting_folder import lasting_working_folder
 
 STUDY = "{name: s, model: {id: org/model}, engine: {name: vllm}, workload: {scenario: 'D(8,8)'}}"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from autotuner.engines.checks.images import version_of_image
 from autotuner.engines.deployment import Mount
-from autotuner.engines.images import version_of_image
 from autotuner.errors import InputError
 from autotuner.manifests import render
 from autotuner.manifests.images import tag_of

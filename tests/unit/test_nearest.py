@@ -9,7 +9,7 @@ import pytest
 from autotuner.engines import get_engine, load_catalogue
 from autotuner.errors import StudyError
 from autotuner.nearest import nearest_in_range, nearest_value, nearest_word
-from autotuner.study._validate import validate
+from autotuner.strict.validate import validate
 from autotuner.study.model import Study
 from tests.engine_studies import study
 

@@ -8,6 +8,10 @@ import plotly.graph_objects as go
 import pytest
 
 from autotuner.metrics.load_level import LoadKind, LoadLevel
+from autotuner.report.facts.importance import Importance, ParameterImportance
+from autotuner.report.facts.points import Point, Standing
+from autotuner.report.facts.scored_trials import ScoredTrial
+from autotuner.report.facts.time_spent import TimeSpent, time_spent
 from autotuner.report.figures import (
     Figure,
     Marked,
@@ -21,10 +25,6 @@ from autotuner.report.figures import (
     user_axes,
 )
 from autotuner.report.figures.confirmation import ConfirmationRound
-from autotuner.report.importance import Importance, ParameterImportance
-from autotuner.report.points import Point, Standing
-from autotuner.report.scored_trials import ScoredTrial
-from autotuner.report.time_spent import TimeSpent, time_spent
 from autotuner.results.improvement import Improvement
 from autotuner.results.records import Phase, RungRecord, TrialRecord, TrialState, Usage
 from autotuner.scoring.score import Score

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from autotuner.report.importance import FEWEST_TRIALS, importance
+from autotuner.report.facts.importance import FEWEST_TRIALS, importance
 
 
 def test_the_parameter_that_makes_the_score_comes_first() -> None:

@@ -11,11 +11,11 @@ from rich.console import Console
 
 from autotuner.errors import Failure
 from autotuner.report.console import print_summary
+from autotuner.report.facts.measured import measured_table, slo_table
+from autotuner.report.facts.summary_facts import config_rows, facts
+from autotuner.report.facts.trial_rows import trial_table
+from autotuner.report.facts.verdict import verdict
 from autotuner.report.html import render_report
-from autotuner.report.measured import measured_table, slo_table
-from autotuner.report.summary_facts import config_rows, facts
-from autotuner.report.trial_rows import trial_table
-from autotuner.report.verdict import verdict
 from autotuner.results import Phase, TrialState
 from autotuner.results.account import Account
 from autotuner.results.records import LifeRecord

@@ -16,9 +16,9 @@ from autotuner.errors import Failure
 from autotuner.metrics.direction import Direction
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.report import TensorBoardObserver, make_progress
+from autotuner.report.facts.worth import score_text, score_words
 from autotuner.report.progress import Progress
 from autotuner.report.terminal import LineProgress, LiveProgress, _head, event_line
-from autotuner.report.worth import score_text, score_words
 from autotuner.results.account import Account, LifeSpent
 from autotuner.results.records import Phase, TrialState
 from autotuner.results.waits import Holder, Wait

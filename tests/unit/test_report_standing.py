@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from autotuner.metrics import LoadKind, LoadLevel
-from autotuner.report.standing import standing_text, standing_view
-from autotuner.report.waiting import holder_text, wait_text
+from autotuner.report.facts.standing import standing_text, standing_view
+from autotuner.report.facts.waiting import holder_text, wait_text
 from autotuner.results.account import Account, LifeSpent
 from autotuner.results.driver import Driver, DriverState
 from autotuner.results.progress import Doing, RunningTrial, StudyProgress
@@ -22,7 +22,7 @@ from autotuner.results.standing import Standing
 from autotuner.results.waits import Holder, Wait
 from autotuner.scoring import Score
 from autotuner.scoring.select import Choice
-from autotuner.servers.tags import Owner
+from autotuner.servers.supervision.tags import Owner
 
 NOW = 1_700_000_000.0
 HERE = Driver(DriverState.ALIVE, Owner(socket.gethostname(), 4711, 1), NOW - 60)

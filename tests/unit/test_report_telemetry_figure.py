@@ -7,8 +7,8 @@ from typing import Any
 import plotly.graph_objects as go
 
 from autotuner.metrics import LoadKind, LoadLevel, TelemetrySample
+from autotuner.report.facts.told_by_servers import ToldSpan
 from autotuner.report.figures import Figure, ToldTrial, telemetry_figure
-from autotuner.report.told_by_servers import ToldSpan
 
 
 def span(start_s: float, level: float, *samples: TelemetrySample) -> ToldSpan:

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from autotuner.report.verdict import Tone, verdict
+from autotuner.report.facts.verdict import Tone, verdict
 from autotuner.results import StudyResults, StudyStatus, load_results
 from benchmarks.synthetic_study import Shape, make_study, write_folder
 

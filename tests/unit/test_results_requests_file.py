@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from autotuner.metrics import LoadKind, LoadLevel, PointRun, RequestRecord
-from autotuner.results.requests_file import read_requests, write_requests
+from autotuner.results.storage.requests_file import read_requests, write_requests
 
 RECORD = RequestRecord(3, False, 0.5, 0.52, 0.6, 0.7, 0.71, 10, 2, 2, (0.6, 0.7), model="poet")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autotuner.servers.near_cores import cores_near, read_cpu_list
+from autotuner.servers.machine.near_cores import cores_near, read_cpu_list
 
 _SMI = """#!/bin/sh
 case "$*" in

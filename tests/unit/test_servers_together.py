@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 
 from autotuner.errors import InfrastructureError, ServerLostError
-from autotuner.servers.share import Share, ShareState
-from autotuner.servers.together import Together
+from autotuner.servers.supervision.share import Share, ShareState
+from autotuner.servers.supervision.together import Together
 
 WAIT_S = 10.0
 

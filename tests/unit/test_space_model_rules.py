@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from autotuner.errors import SpaceError
+from autotuner.models.facts import WeightFormat
 from autotuner.space import read_space
-from autotuner.study.model_facts import WeightFormat
 from tests.model_spaces import LLAMACPP, SGLANG, TRTLLM, VLLM, allowed, facts_of, rules_of, space_of
 
 # ── shapes ────────────────────────────────────────────────────────────────────────────────────

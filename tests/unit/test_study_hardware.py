@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autotuner.errors import StudyError
-from autotuner.study._space_files import shipped_spaces
+from autotuner.strict.paths import shipped_spaces
 from autotuner.study.hardware_profiles import find_profile, hardware_profiles, known_profile, profile_of_device
 from autotuner.study.model import Hardware
 

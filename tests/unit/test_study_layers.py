@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from autotuner.errors import StudyError
+from autotuner.strict.paths import shipped_spaces
 from autotuner.study import LoadedStudy, dump_study, load_study, parse_study
-from autotuner.study._layer_files import profile_names
-from autotuner.study._space_files import shipped_space_names, shipped_spaces
+from autotuner.study.layers.files import profile_names
+from autotuner.study.layers.space_files import shipped_space_names
 
 MODELS = Path(__file__).parent / "model_configs"
 Write = Callable[..., Path]

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autotuner.errors import StudyError
+from autotuner.models.config_json import facts_of_config
+from autotuner.models.facts import ModelFacts, WeightFormat
+from autotuner.models.find import find_model_facts
 from autotuner.space.memory import weight_bytes
-from autotuner.study._model_config import facts_of_config
-from autotuner.study.model_facts import ModelFacts, WeightFormat, find_model_facts
 
 gguf = pytest.importorskip("gguf")
 

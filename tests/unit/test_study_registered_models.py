@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from autotuner.models.facts import ModelFacts
+from autotuner.models.find import find_model_facts
+from autotuner.models.registered import nearest_registered, registered_ids, registered_model
 from autotuner.space.memory import kv_bytes_per_token, weight_bytes
-from autotuner.study._space_files import shipped_spaces
-from autotuner.study._yaml import parse_yaml
-from autotuner.study.model_facts import ModelFacts, find_model_facts
-from autotuner.study.registered_models import nearest_registered, registered_ids, registered_model
+from autotuner.strict.paths import shipped_spaces
+from autotuner.strict.yaml_text import parse_yaml
 
 FILES = sorted((shipped_spaces() / "model" / "known").glob("*.yaml"))
 

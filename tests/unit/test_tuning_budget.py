@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from autotuner.tuning.budget import Budget, Spent
+from autotuner.tuning.decisions.budget import Budget, Spent
 from tests.tuning_parts import study
 
 

@@ -7,9 +7,9 @@ import pytest
 from autotuner.engines import build_space
 from autotuner.errors import CapacityError
 from autotuner.space.config import Config
-from autotuner.tuning.baseline import Fits, baseline_config, baseline_configs
-from autotuner.tuning.capacity import bundle, check_capacity, fitting, misfit, misfit_values, need_of
-from autotuner.tuning.placement_policy import Need, Node, Share
+from autotuner.tuning.decisions.baseline import Fits, baseline_config, baseline_configs
+from autotuner.tuning.decisions.capacity import bundle, check_capacity, fitting, misfit, misfit_values, need_of
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from tests.tuning_parts import study
 
 

@@ -10,12 +10,12 @@ import pytest
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
 from autotuner.space.config import Config
-from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor, Pause
-from autotuner.tuning.followed_trial import KnownTrial
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.budget import Budget, Spent
+from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.followed_trial import KnownTrial
+from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.proposers import OutcomeKind
-from autotuner.tuning.rules import Rules
 from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
 
 NOTHING = Spent()

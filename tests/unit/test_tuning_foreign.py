@@ -6,8 +6,8 @@ from collections import defaultdict
 
 import pytest
 
-from autotuner.tuning import cluster as cluster_module
-from autotuner.tuning.placement_policy import Node, Share
+from autotuner.tuning.decisions.placement_policy import Node, Share
+from autotuner.tuning.on_ray import cluster as cluster_module
 
 NODE = Node("a", "H100", 8, 16.0, 8, 16.0)
 

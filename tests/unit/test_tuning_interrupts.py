@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from autotuner.tuning.interrupts import Interrupts, sigint_heard
+from autotuner.tuning.on_ray.interrupts import Interrupts, sigint_heard
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -79,7 +79,7 @@ def test_a_signal_that_ray_swallowed_while_it_started_is_heeded() -> None:
 
 _IGNORING = """
 import signal, sys
-from autotuner.tuning.interrupts import sigint_heard
+from autotuner.tuning.on_ray.interrupts import sigint_heard
 assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 try:
     with sigint_heard():

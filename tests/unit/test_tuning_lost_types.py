@@ -10,10 +10,10 @@ import pytest
 from autotuner.errors import Failure
 from autotuner.results.records import TrialState
 from autotuner.space.config import Config
-from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor, Pause
-from autotuner.tuning.placement_policy import Need, Node, Share
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.budget import Budget, Spent
+from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.proposers import OutcomeKind
 from tests.tuning_parts import CountingProposer, report, rules
 

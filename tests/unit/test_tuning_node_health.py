@@ -6,9 +6,9 @@ import pytest
 
 from autotuner.errors import Failure
 from autotuner.space.config import Config
-from autotuner.tuning.node_health import NodeHealth
-from autotuner.tuning.placement_policy import Need, Node, Share
-from autotuner.tuning.repeats import Repeats
+from autotuner.tuning.decisions.node_health import NodeHealth
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share
+from autotuner.tuning.decisions.repeats import Repeats
 
 ONE_NODE = Need((Share(8, 1.0),))
 TWO_NODES = Need((Share(8, 1.0), Share(8, 1.0)))

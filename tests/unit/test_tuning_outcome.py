@@ -10,7 +10,7 @@ import pytest
 from autotuner.errors import Failure
 from autotuner.results.records import TrialState
 from autotuner.scoring import Score, parse_objective
-from autotuner.tuning.outcome import outcome
+from autotuner.tuning.decisions.outcome import outcome
 from autotuner.tuning.proposers import Outcome, OutcomeKind
 from tests.scores import joined, made_score
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autotuner.tuning.placement_policy import Need, Node, Share, Start, Waiting, fits_ever, place
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share, Start, Waiting, fits_ever, place
 
 H100, L40S = "H100-80GB", "L40S-48GB"
 

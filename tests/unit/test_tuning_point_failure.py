@@ -9,7 +9,7 @@ import pytest
 from autotuner.engines.engine import FailureReport
 from autotuner.errors import Failure
 from autotuner.metrics import LoadKind, LoadLevel, PointRun, RequestError, RequestRecord
-from autotuner.tuning.point_failure import Client, point_failure
+from autotuner.tuning.trial.point_failure import Client, point_failure
 
 CLIENT = Client(cpus=3, host_load=1.5, host_cores=8)
 LEVEL = LoadLevel(LoadKind.CONCURRENCY, 4)

@@ -11,12 +11,12 @@ from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring import parse_objective
 from autotuner.space.config import Config
-from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.budget import Budget, Spent
-from autotuner.tuning.conductor import Conductor, Pause
-from autotuner.tuning.followed_trial import KnownTrial
-from autotuner.tuning.placement_policy import Need, Node, Share
-from autotuner.tuning.twin_checks import TwinChecks
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.budget import Budget, Spent
+from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.followed_trial import KnownTrial
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share
+from autotuner.tuning.decisions.twin_checks import TwinChecks
 from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
 
 FAST_MS, SLOW_MS = 10.0, 13.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from autotuner.results.records import Phase
 from autotuner.space.config import Config
-from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.placement_policy import Need, Node, Share
-from autotuner.tuning.waiting_line import WaitingLine
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share
+from autotuner.tuning.decisions.waiting_line import WaitingLine
 
 H100, L40S = "H100-80GB", "L40S-48GB"
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from autotuner.benchmark.client.wire import ClientSpec
-from autotuner.benchmark.prompts import Prompt
+from autotuner.benchmark.traffic.prompts import Prompt
 
 
 def body(spec: ClientSpec, model: str, prompt: Prompt, output_tokens: int) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from autotuner.benchmark.arrivals import constant_gaps, due_times, poisson_gaps, trace_gaps, warmup_count
 from autotuner.benchmark.client.connector import Connector
 from autotuner.benchmark.client.payload import body, encode_body, http_request
 from autotuner.benchmark.client.wire import ClientSpec, Job
-from autotuner.benchmark.datasets import SizeTrace
-from autotuner.benchmark.prompts import Prompt, PromptWriter
+from autotuner.benchmark.traffic.arrivals import constant_gaps, due_times, poisson_gaps, trace_gaps, warmup_count
+from autotuner.benchmark.traffic.datasets import SizeTrace
+from autotuner.benchmark.traffic.prompts import Prompt, PromptWriter
 
 _START_SPREAD_S = 0.5  # the slots' first requests are spread over so long …
 _START_GAP_S = 0.02  # … but no further apart than this

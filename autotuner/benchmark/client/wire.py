@@ -15,9 +15,9 @@ from typing import Any
 
 from autotuner.benchmark.adapters import ModelChoice
 from autotuner.benchmark.dialect import Dialect
-from autotuner.benchmark.mix import SourceSpec
-from autotuner.benchmark.prompts import Span
-from autotuner.benchmark.sizing import Sizing, TextSizing, TokenIdSizing
+from autotuner.benchmark.traffic.mix import SourceSpec
+from autotuner.benchmark.traffic.prompts import Span
+from autotuner.benchmark.traffic.sizing import Sizing, TextSizing, TokenIdSizing
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from autotuner.benchmark.client.connector import Address, Connector
 from autotuner.benchmark.client.point import PointRun
 from autotuner.benchmark.client.tickets import TicketOffice
 from autotuner.benchmark.client.wire import ClientSpec, Job, decode, encode
-from autotuner.benchmark.mix import open_mix
-from autotuner.benchmark.prompts import PromptWriter
+from autotuner.benchmark.traffic.mix import open_mix
+from autotuner.benchmark.traffic.prompts import PromptWriter
 from autotuner.errors import WorkloadError
 
 _LINE_LIMIT_BYTES = 2**26

@@ -23,7 +23,7 @@ def tell_ending(result: at.Result, as_json: bool) -> int:
 
 
 def _tell_of_rays_copy(path: Path) -> None:
-    from autotuner.tuning.job_folder import is_rays_copy, own_job_id
+    from autotuner.tuning.on_ray.job_folder import is_rays_copy, own_job_id
 
     if is_rays_copy(path):
         note(

@@ -44,7 +44,7 @@ def handle(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(progress.as_dict())
     else:
-        from autotuner.report.standing import standing_view
+        from autotuner.report.facts.standing import standing_view
 
         console().print(standing_view(progress))
     return 0
@@ -54,7 +54,7 @@ def _watch(arguments: argparse.Namespace) -> int:
     """On a terminal one picture that is drawn anew; elsewhere one after the other."""
     from rich.live import Live
 
-    from autotuner.report.standing import standing_view
+    from autotuner.report.facts.standing import standing_view
 
     screen = console()
     is_terminal = sys.stdout.isatty()

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from autotuner.engines.catalogue import load_catalogue
 from autotuner.engines.deployment import Deployment, Probe, Rank, VersionProbe, literal
 from autotuner.engines.engine import (
     EngineRule,
@@ -22,11 +21,12 @@ from autotuner.engines.engine import (
     RequestFeatures,
     VersionQuestion,
 )
+from autotuner.engines.flags.catalogue import load_catalogue
 from autotuner.engines.loaded_formats import LoadedFormats
-from autotuner.engines.log_pattern import LogPattern, diagnose_log
+from autotuner.engines.logs.log_pattern import LogPattern, diagnose_log
+from autotuner.engines.logs.shared_patterns import NODE
 from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric, Share
 from autotuner.engines.settings import canonical, command, flag_problems, read_settings
-from autotuner.engines.shared_patterns import NODE
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism

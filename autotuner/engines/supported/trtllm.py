@@ -24,14 +24,14 @@ from autotuner.engines.engine import (
     RequestFeatures,
     VersionQuestion,
 )
-from autotuner.engines.flag import Place
+from autotuner.engines.flags.flag import Place
 from autotuner.engines.key_file import key_file
 from autotuner.engines.loaded_formats import LoadedFormats
-from autotuner.engines.log_pattern import LogPattern, diagnose_log
+from autotuner.engines.logs.log_pattern import LogPattern, diagnose_log
+from autotuner.engines.logs.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
 from autotuner.engines.nodes import gpus_by_rank
 from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric
 from autotuner.engines.settings import ServerSettings, command, flag_problems, read_settings
-from autotuner.engines.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism

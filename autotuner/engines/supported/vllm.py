@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from autotuner.engines.catalogue import load_catalogue, version_key
 from autotuner.engines.deployment import (
     Deployment,
     HttpCall,
@@ -32,12 +31,13 @@ from autotuner.engines.engine import (
     RequestFeatures,
     VersionQuestion,
 )
+from autotuner.engines.flags.catalogue import load_catalogue, version_key
 from autotuner.engines.loaded_formats import HALF, LoadedFormats
-from autotuner.engines.log_pattern import LogPattern, diagnose_log
+from autotuner.engines.logs.log_pattern import LogPattern, diagnose_log
+from autotuner.engines.logs.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
 from autotuner.engines.nodes import gpus_by_rank
 from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, Ratio, ServerMetric
 from autotuner.engines.settings import ServerSettings, args_as_read, command, flag_problems, read_settings
-from autotuner.engines.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
 from autotuner.errors import Failure
 from autotuner.space.config import Config
 from autotuner.space.parallelism import Parallelism

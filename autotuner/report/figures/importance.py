@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from autotuner.report.facts.importance import Importance
 from autotuner.report.figures.style import MEETS, MUTED, Figure, axis
-from autotuner.report.importance import Importance
 from autotuner.report.text import figure_text, value_text
 
 _MOST_SHOWN = 15

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autotuner.report.facts.scored_trials import ScoredTrial
+from autotuner.report.facts.worth import score_text, score_words
 from autotuner.report.figures.style import BEST, MUTED, SCALE, Figure
-from autotuner.report.scored_trials import ScoredTrial
 from autotuner.report.text import config_text, figure_lines, figure_text, is_finite_number, number, value_text
-from autotuner.report.worth import score_text, score_words
 
 _MOST_AXES = 14
 _MOST_TICKS = 8

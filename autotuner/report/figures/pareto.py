@@ -9,8 +9,8 @@ from typing import Any
 
 from autotuner.metrics.direction import Direction
 from autotuner.metrics.registry import Metric, find_metric
+from autotuner.report.facts.points import Point, Standing
 from autotuner.report.figures.style import BAD, BEST, DEFAULT, MEETS, MUTED, Figure, Marked, axis, log_if_wide
-from autotuner.report.points import Point, Standing
 from autotuner.report.text import config_text, figure_lines, figure_text, number
 from autotuner.scoring.pareto import pareto_front
 from autotuner.study.model import Slo

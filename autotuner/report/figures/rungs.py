@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from autotuner.report.facts.scored_trials import ScoredTrial
+from autotuner.report.facts.worth import score_words
 from autotuner.report.figures.style import BAD, BEST, DEFAULT, MEETS, MUTED, Figure, Marked, axis, log_if_wide
-from autotuner.report.scored_trials import ScoredTrial
 from autotuner.report.text import config_text, figure_lines, figure_text
-from autotuner.report.worth import score_words
 from autotuner.results.records import TrialState
 from autotuner.scoring.score import Score
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autotuner.report.facts.told_by_servers import ToldSpan
 from autotuner.report.figures.style import MUTED, Figure, axis
 from autotuner.report.text import figure_text, number
-from autotuner.report.told_by_servers import ToldSpan
 
 _MOST_MARKS = 1500  # of one line: a page must stay light
 _GAP = 0.08  # between the columns, of the width

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from autotuner.report.facts.time_spent import TimeSpent
 from autotuner.report.figures.style import BAD, DEFAULT, MEETS, MUTED, Figure, axis
 from autotuner.report.text import figure_text
-from autotuner.report.time_spent import TimeSpent
 
 PARTS = (
     ("measuring", "measuring_s", MEETS),

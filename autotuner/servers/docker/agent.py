@@ -18,11 +18,11 @@ from pathlib import Path
 import psutil
 
 from autotuner.errors import InfrastructureError
-from autotuner.servers._lock_file import lock_folder, try_lock
 from autotuner.servers.docker.client import our_containers, remove
 from autotuner.servers.docker.labels import is_left
-from autotuner.servers.rank_starter import inherited_env
-from autotuner.servers.tags import HOLDER, LAUNCH, Owner, processes_with
+from autotuner.servers.machine.lock_file import lock_folder, try_lock
+from autotuner.servers.supervision.rank_starter import inherited_env
+from autotuner.servers.supervision.tags import HOLDER, LAUNCH, Owner, processes_with
 
 _EVERY_S = 1.0
 _PATIENCE = 2  # looks at what a dead holder left before it is ended: its supervisor acts first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from autotuner.servers.tags import HOLDER, LAUNCH, OWNER, STUDY, TRIAL, Owner
+from autotuner.servers.supervision.tags import HOLDER, LAUNCH, OWNER, STUDY, TRIAL, Owner
 
 STUDY_LABEL = "autotuner.study"
 TRIAL_LABEL = "autotuner.trial"

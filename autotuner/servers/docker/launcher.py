@@ -8,8 +8,8 @@ from autotuner.servers.docker.settings import ContainerSettings
 from autotuner.servers.docker.starter import DockerStarter
 from autotuner.servers.launcher import Diagnose, LaunchRequest
 from autotuner.servers.process import LaunchedServer, launch_shares
-from autotuner.servers.rank_starter import RankStarter
-from autotuner.servers.supervision import GRACE_S
+from autotuner.servers.supervision.rank_starter import RankStarter
+from autotuner.servers.supervision.supervision import GRACE_S
 
 _MORE_GRACE_S = 10.0  # docker stop, then the container's removal
 

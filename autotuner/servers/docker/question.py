@@ -7,13 +7,13 @@ from pathlib import Path
 
 from autotuner.engines import Address, Rank, literal
 from autotuner.errors import InfrastructureError
-from autotuner.servers._said import said
 from autotuner.servers.docker.client import fetch_image, image_id
 from autotuner.servers.docker.settings import ContainerSettings
 from autotuner.servers.docker.starter import DockerStarter
-from autotuner.servers.rank_starter import RankOrder
-from autotuner.servers.supervision import RankProcess
-from autotuner.servers.tags import owner_tag, tags
+from autotuner.servers.supervision.rank_starter import RankOrder
+from autotuner.servers.supervision.said import said
+from autotuner.servers.supervision.supervision import RankProcess
+from autotuner.servers.supervision.tags import owner_tag, tags
 
 _GRACE_S = 10.0
 _NOWHERE = Address("127.0.0.1", 0)

@@ -20,12 +20,12 @@ from typing import Any
 
 import psutil
 
-from autotuner.engines.log_pattern import KILLED_FOR_MEMORY
+from autotuner.engines.logs.log_pattern import KILLED_FOR_MEMORY
 from autotuner.errors import InfrastructureError
 from autotuner.servers.docker.client import daemon, ended_by_itself
 from autotuner.servers.docker.labels import KEEPER_LABEL, LAUNCH_LABEL
 from autotuner.servers.docker.spec import LOST, PID_FILE, Spec
-from autotuner.servers.tags import LAUNCH, owner_tag
+from autotuner.servers.supervision.tags import LAUNCH, owner_tag
 
 _STOP_S = 5
 _POLL_S = 0.1

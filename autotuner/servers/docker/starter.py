@@ -13,17 +13,17 @@ from pathlib import Path
 import psutil
 
 from autotuner.engines.deployment import Mount
-from autotuner.engines.log_pattern import last_lines
+from autotuner.engines.logs.log_pattern import last_lines
 from autotuner.errors import InfrastructureError, InputError, ServerLostError
-from autotuner.servers._tail import tail_of
 from autotuner.servers.docker.agent import ensure_agent
 from autotuner.servers.docker.client import fetch_image, remove
 from autotuner.servers.docker.gpu_holders import wait_until_unheld
 from autotuner.servers.docker.labels import labels
 from autotuner.servers.docker.settings import ContainerSettings
 from autotuner.servers.docker.spec import LOST, PID_FILE, Spec
-from autotuner.servers.rank_starter import RankOrder, Started, inherited_env
-from autotuner.servers.supervision import RankProcess, Supervision
+from autotuner.servers.supervision.rank_starter import RankOrder, Started, inherited_env
+from autotuner.servers.supervision.supervision import RankProcess, Supervision
+from autotuner.servers.tail import tail_of
 
 _GIB = 1024**3
 _HUB_CACHE = Path("~/.cache/huggingface")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from autotuner.servers._nvml import gpu_handle, load_nvml
+from autotuner.servers.machine.nvml import gpu_handle, load_nvml
 
 _GIB = 1 << 30
 

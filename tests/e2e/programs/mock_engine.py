@@ -2,8 +2,8 @@
 
 ``dies``, ``refuses``, ``never_ready``: it does not come up. ``crash``, ``exhausted``: it ends as soon as more than
 a few requests are answered at a time. ``500``, ``cut``, ``hang``: each streamed answer fails so; ``flaky``: every
-second one. ``odd:MODE``: it has that habit of ``autotuner.benchmark.odd_server``. Otherwise it answers well; TTFT_MS
-sets its time to the first token, and one that ``lingers`` takes two seconds to end.
+second one. ``odd:MODE``: it has that habit of ``autotuner.benchmark.stand_ins.odd_server``. Otherwise it answers
+well; TTFT_MS sets its time to the first token, and one that ``lingers`` takes two seconds to end.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def linger(*_: object) -> NoReturn:
 
 
 def run(server: str, *options: str) -> NoReturn:
-    os.execv(sys.executable, [sys.executable, "-m", f"autotuner.benchmark.{server}", *options])
+    os.execv(sys.executable, [sys.executable, "-m", f"autotuner.benchmark.stand_ins.{server}", *options])
 
 
 class Loading(http.server.BaseHTTPRequestHandler):
@@ -83,7 +83,7 @@ async def serve_a_few(host: str, port: int, fault: str) -> None:
     """Passes connections on to a mock server, and dies when there are too many."""
     from urllib.parse import urlsplit
 
-    from autotuner.benchmark.mock_process import mock_server
+    from autotuner.benchmark.stand_ins.mock_process import mock_server
 
     open_connections = 0
     with mock_server(ttft_ms=50, itl_ms=5) as url:

@@ -41,7 +41,7 @@ def main() -> None:
         "--itl-ms",
         "5",
     ]
-    sys.exit(subprocess.call([sys.executable, "-m", "autotuner.benchmark.mock_server", *words]))
+    sys.exit(subprocess.call([sys.executable, "-m", "autotuner.benchmark.stand_ins.mock_server", *words]))
 
 
 def tell(line: str) -> None:

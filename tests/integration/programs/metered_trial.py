@@ -15,11 +15,11 @@ from autotuner.results import OutputFolder, resolved_yaml
 from autotuner.results.records import Phase
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.assignment import Assignment
-from autotuner.tuning.launch import Place
-from autotuner.tuning.rig import make_rig
-from autotuner.tuning.store_actor import StoreService
-from autotuner.tuning.trial import TrialRun
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.on_ray.store_actor import StoreService
+from autotuner.tuning.trial.launch import Place
+from autotuner.tuning.trial.rig import make_rig
+from autotuner.tuning.trial.trial import TrialRun
 
 MOCK = str(Path(__file__).parents[2] / "e2e" / "programs" / "mock_engine.py")
 

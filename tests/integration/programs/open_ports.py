@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import ray
 
-from autotuner.tuning.session import ray_session
+from autotuner.tuning.on_ray.session import ray_session
 
 
 class Trial:

@@ -1,0 +1,1 @@
+"""Servers with known times and odd habits, to measure ourselves against."""

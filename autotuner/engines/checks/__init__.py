@@ -1,0 +1,1 @@
+"""Checks: what engines object to in a study, before anything is started."""

@@ -1,0 +1,1 @@
+"""Logs of engines: which line is to blame for a failure."""

@@ -1,0 +1,1 @@
+"""The store: SQLite or PostgreSQL, and Parquet files of raw requests and telemetry."""

@@ -1,0 +1,1 @@
+"""This node: its cores, ports, GPUs, executables and locks."""

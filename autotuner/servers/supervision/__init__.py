@@ -1,0 +1,1 @@
+"""What owns, marks and ends the processes of servers."""

@@ -1,0 +1,1 @@
+"""Weights: what is fetched of a hub, once a node."""

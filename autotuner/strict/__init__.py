@@ -1,0 +1,1 @@
+"""Strict reading of data files: YAML in, frozen sections out, or problems that name key, rule and nearest name."""

@@ -1,0 +1,92 @@
+"""The sections of a study about its Configs: space, search, fidelity, budget."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Tag
+
+from autotuner.strict.forms import Degrees, Names, Section, form, text_or_map
+
+
+class ParallelismSpace(Section):
+    """How a server is laid over GPUs, in names that mean the same on every engine."""
+
+    preset: Annotated[Names | None, Field(description="The engine's own combinations, by name")] = None
+    tp: Annotated[Degrees | None, Field(description="Tensor parallelism")] = None
+    pp: Annotated[Degrees | None, Field(description="Pipeline parallelism")] = None
+    dp: Annotated[Degrees | None, Field(description="Data parallelism inside one server")] = None
+    ep: Annotated[Degrees | None, Field(description="Expert parallelism")] = None
+    dcp: Annotated[Degrees | None, Field(description="Decode context parallelism")] = None
+    cp: Annotated[Degrees | None, Field(description="Context parallelism")] = None
+    moe_tp: Annotated[Degrees | None, Field(description="Tensor parallelism of the experts")] = None
+    moe_ep: Annotated[Degrees | None, Field(description="Expert parallelism of the experts")] = None
+
+
+class QuantizationSpace(Section):
+    """Numbers' formats, in names that mean the same on every engine; auto is the engine's own choice."""
+
+    preset: Annotated[Names | None, Field(description="Combinations by name, as kv-cache-fp8")] = None
+    gemm: Annotated[Names | None, Field(description="Weights and matrix products")] = None
+    kv_cache: Annotated[Names | None, Field(description="KV cache")] = None
+    attention: Annotated[Names | None, Field(description="Attention")] = None
+    moe: Annotated[Names | None, Field(description="The experts of a mixture of experts")] = None
+
+
+class Space(Section):
+    """Which Configs there are."""
+
+    include: Annotated[list[str], Field(description="Space files: names under search_spaces/, or paths")] = []
+    parallelism: Annotated[ParallelismSpace, Field(description="How a server is laid over GPUs")] = ParallelismSpace()
+    quantization: Annotated[QuantizationSpace, Field(description="Numbers' formats")] = QuantizationSpace()
+    parameters: Annotated[
+        dict[str, Any],
+        Field(description="name → [values], {int: [lo, hi]}, {float: [lo, hi]} (log, step), {choices: {label: value}}"),
+    ] = {}
+    conditions: Annotated[dict[str, str], Field(description="name → expression under which the parameter exists")] = {}
+    constraints: Annotated[list[str], Field(description="Expressions that every Config must satisfy")] = []
+
+
+Baseline = Annotated[
+    Annotated[Literal["default"], Tag("|text")] | Annotated[dict[str, Any], Tag("|map")],
+    form(text_or_map, "default, or a Config: a map of parameter: value"),
+]
+
+
+class Search(Section):
+    """How Configs are proposed, and how many."""
+
+    algorithm: Annotated[
+        Literal["grid", "random", "tpe", "cmaes", "nsga2", "gp", "hyperopt"], Field(description="The searcher")
+    ] = "tpe"
+    trials: Annotated[int, Field(ge=1, description="Trials of the study, the baseline included")] = 40
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="Of everything that is drawn at random")] = 0
+    baseline: Annotated[Baseline, Field(description="Trial 0: the engine's default, or a Config")] = "default"
+    confirm: Annotated[int, Field(ge=0, description="Rounds in which best and default are measured afresh")] = 3
+    select: Annotated[
+        Literal["slo_met", "score"], Field(description="Whether the best must meet every SLO, if any Config does")
+    ] = "slo_met"
+    max_concurrent_trials: Annotated[
+        int | None, Field(ge=1, description="Trials at a time; default, and with hyperband: as many as fit")
+    ] = None
+    check_nodes: Annotated[
+        Literal["auto", "always", "never"],
+        Field(description="Whether like nodes measure the default first; auto: with 10 trials a node or more to come"),
+    ] = "auto"
+
+
+class Fidelity(Section):
+    """How early a trial can be stopped."""
+
+    trial_scheduler: Annotated[
+        Literal["asha", "hyperband", "median", "none"], Field(description="What stops trials after a rung")
+    ] = "asha"
+    rungs: Annotated[int, Field(ge=1, le=8, description="Fidelity levels of a trial")] = 3
+    eta: Annotated[int, Field(ge=2, le=10, description="How many times as much load each rung has")] = 3
+
+
+class Budget(Section):
+    """What a study may spend; it then ends with what it has."""
+
+    gpu_hours: Annotated[float | None, Field(gt=0, description="GPUs reserved × hours; default: no limit")] = None
+    wall_clock_h: Annotated[float | None, Field(gt=0, description="Since the start; default: no limit")] = None

@@ -1,0 +1,54 @@
+"""What the conductor knows of a trial: of this life of the study, and of an earlier one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from autotuner.errors import Failure
+from autotuner.results.records import Phase, TrialState
+from autotuner.scoring import Score
+from autotuner.space.config import Config
+from autotuner.tuning.decisions.assignment import Assignment
+
+
+@dataclass(frozen=True)
+class KnownTrial:
+    """A trial of an earlier life of the study: its state and its ended rungs' scores."""
+
+    trial_id: str
+    phase: Phase
+    config: Config
+    state: TrialState
+    failure: Failure | None
+    scores: tuple[Score, ...]
+    seconds: float  # that it held its place
+    gpus: int = 0  # that it held meanwhile
+
+
+@dataclass
+class Followed:
+    """A trial of this life, while it runs and after."""
+
+    assignment: Assignment
+    scores: list[Score] = field(default_factory=list)
+    state: TrialState = TrialState.RUNNING
+    seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    failure: Failure | None = None
+    is_cut: bool = False  # in the middle of a rung, for want of time
+
+    @property
+    def is_at_fault(self) -> bool:
+        """Whether it failed by its Config's own fault."""
+        return self.failure is not None and self.failure.blames_config
+
+    @property
+    def counts(self) -> bool:
+        """Whether it uses up one of ``search.trials``."""
+        return self.assignment.phase.counts(self.failure)
+
+    @property
+    def is_spoiled(self) -> bool:
+        """Whether it is a confirmation that failed through no fault of its Config."""
+        innocent = self.failure is not None and not self.failure.blames_config
+        return innocent and self.assignment.phase is Phase.CONFIRM

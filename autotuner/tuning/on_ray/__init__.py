@@ -1,0 +1,1 @@
+"""The only place that imports Ray: the cluster, its actors and jobs, Ray Tune."""

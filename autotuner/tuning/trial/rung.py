@@ -1,0 +1,252 @@
+"""One rung: its load points one after another on a live server, then measured and scored."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from autotuner.benchmark import LoadDriver, LoadPoint, PointOutcome, levels, make_plan
+from autotuner.benchmark.traffic.arrivals import REPEAT_OFFSET
+from autotuner.engines.deployment import Deployment, HttpCall
+from autotuner.engines.engine import FailureReport
+from autotuner.errors import Failure, InfrastructureError
+from autotuner.metrics import LoadLevel, Measurement, PointRun, RequestError, measure, measure_context
+from autotuner.results import kept_runs
+from autotuner.results.records import PointFailure, RungRecord
+from autotuner.scoring import Score, parse_objectives, score_rung
+from autotuner.servers import DIAGNOSED_BYTES, RunningServer, reset_caches
+from autotuner.study.model import Study
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.trial.point_failure import Client, point_failure
+from autotuner.tuning.trial.rig import Clock
+
+_LOG = logging.getLogger(__name__)
+_DEATH_IS_TOLD_WITHIN_S = 2.0
+_CACHE_STAYED = "a server's prefix cache could not be emptied before the load point"
+
+
+@dataclass(frozen=True)
+class RungResult:
+    """What a rung came to. ``failure`` is set when the trial can't go on after it."""
+
+    score: Score
+    measurements: tuple[Measurement, ...]
+    runs: tuple[PointRun, ...] = ()
+    failures: tuple[PointFailure, ...] = ()
+    failure: Failure | None = None
+    message: str = ""
+    timed_out: bool = False
+
+    @property
+    def metrics(self) -> dict[LoadLevel, Mapping[str, float]]:
+        """Of each load point that was measured."""
+        return {measurement.level: measurement.metrics for measurement in self.measurements}
+
+
+class RungRunner:
+    """Keeps the raw requests of a trial's rungs, since each Measurement is cumulative over them."""
+
+    def __init__(
+        self,
+        study: Study,
+        assignment: Assignment,
+        deployment: Deployment | None,
+        records: Sequence[RungRecord] = (),
+        runs: Sequence[tuple[int, PointRun]] = (),
+        accelerator: str = "",
+    ) -> None:
+        """``records`` and ``runs`` (with the rung of each) are those of rungs that ended in an earlier life.
+
+        ``accelerator`` sets the price of a GPU.
+        """
+        self._study = study
+        self._assignment = assignment
+        self._levels = levels(study.workload)
+        self._objectives = parse_objectives(study.objectives)
+        self._deployment = deployment
+        self._cache_reset = _cache_reset(study, deployment)
+        self._context = measure_context(
+            study,
+            gpus=deployment.gpus if deployment else 0,
+            cpus=deployment.cpus if deployment else 0,
+            replicas=deployment.replicas if deployment else 1,
+            accelerator=accelerator,
+        )
+        self._runs: dict[LoadLevel, list[PointRun]] = defaultdict(list)
+        for _, run in kept_runs(records, runs):
+            self._runs[run.level].append(run)
+        by_name = {str(level): level for level in self._levels}
+        self._failed: dict[LoadLevel, PointFailure] = {
+            by_name[f.level]: f for r in records for f in r.failures if f.level in by_name and f.failure.blames_config
+        }
+        stopped = {run.level for _, run in runs if run.stopped_early is not None}
+        self._given_up = {level for level in stopped if level in self._failed or self._runs[level]}
+
+    def recall(self, record: RungRecord) -> RungResult:
+        """The result of a rung that ended in an earlier life, from the store."""
+        return RungResult(score=record.score, measurements=record.measurements)
+
+    def run(
+        self,
+        rung: int,
+        driver: LoadDriver,
+        server: RunningServer,
+        clock: Clock,
+        deadline_s: float,
+        diagnose: Callable[[int | None, str], FailureReport],
+    ) -> RungResult:
+        """Measures every load point that the plan asks for, until it ends, the server dies or time is up.
+
+        ``deadline_s`` may be another's end; a load point is hopeless by what ``timeouts.rung_s`` allows alone.
+        """
+        plan = make_plan(self._study.workload, rung, self._assignment.rungs, self._study.fidelity.eta, self._given_up)
+        began_s = clock.monotonic_s()
+        ends_at, allowed_until = began_s + deadline_s, began_s + self._study.timeouts.rung_s
+        ended: list[PointOutcome] = []
+        new_runs: list[PointRun] = []
+        failures: list[PointFailure] = []
+        died: PointFailure | None = None
+        timed_out = False
+        while not (died or timed_out) and (point := plan.next(ended)) is not None:
+            if point.level in self._failed:
+                ended.append(PointOutcome(point, failed=True, hopeless=False))
+                continue
+            if not self._runs[point.level]:
+                point = _from_the_start(point, rung)
+            notes = (*self._empty_caches(server, point.level), *self._another_model(server))
+            try:
+                run = _run_point(driver, point, clock, ends_at, allowed_until)
+                run = dataclasses.replace(run, notes=(*run.notes, *notes))
+            except InfrastructureError as error:  # what was measured before it stays
+                died = PointFailure(str(point.level), Failure.INFRASTRUCTURE, error.message)
+                failures.append(died)
+                timed_out = clock.monotonic_s() >= ends_at
+                break
+            timed_out = clock.monotonic_s() >= ends_at
+            failure, is_dead = _judge(run, server, diagnose, self._client())
+            if failure is None and timed_out:
+                failure = PointFailure(str(point.level), Failure.HANG, f"the rung did not end within {deadline_s:g} s")
+            if failure is not None:
+                failures.append(failure)
+                died = failure if is_dead else None
+            new_runs.append(run)
+            hopeless = run.stopped_early is not None and not timed_out
+            self._remember(run, failure, hopeless)
+            ended.append(PointOutcome(point, failed=failure is not None, hopeless=hopeless))
+        return self._result(tuple(new_runs), failures, died, timed_out)
+
+    def _empty_caches(self, server: RunningServer, level: LoadLevel) -> tuple[str, ...]:
+        """Empties the servers' prefix caches where that is wanted and can be; what to note where it was in vain."""
+        if self._cache_reset is None or reset_caches(server.urls, self._cache_reset):
+            return ()
+        _LOG.warning("%s: %s: %s", self._assignment.trial_id, level, _CACHE_STAYED)
+        return (_CACHE_STAYED,)
+
+    def _another_model(self, server: RunningServer) -> tuple[str, ...]:
+        """What to note where a server that was there before has one model, and not by the study's name."""
+        name = server.served_name
+        if name is None or self._deployment is None or name in (self._deployment.served_name, self._study.model.id):
+            return ()
+        return (f"the server serves {name!r}, which was measured, and not {self._study.model.id!r}",)
+
+    def _client(self) -> Client:
+        return Client(self._study.hardware.client_cpus, os.getloadavg()[0], os.cpu_count() or 1)
+
+    def _remember(self, run: PointRun, failure: PointFailure | None, hopeless: bool) -> None:
+        """What later rungs must know: a failed level stays failed, unless it was the client's or a node's fault."""
+        if failure is None:
+            self._runs[run.level].append(run)
+        elif failure.failure.blames_config:
+            self._failed[run.level] = failure
+        else:
+            return
+        if hopeless:
+            self._given_up.add(run.level)
+
+    def _result(
+        self, new_runs: tuple[PointRun, ...], failures: list[PointFailure], died: PointFailure | None, timed_out: bool
+    ) -> RungResult:
+        measurements = tuple(
+            measure(level, self._runs[level], self._context)
+            for level in self._levels
+            if self._runs[level] and level not in self._failed
+        )
+        measured = {m.level for m in measurements}
+        unmeasured = [level for level in self._levels if level not in measured]
+        score = score_rung(measurements, unmeasured, self._study.slo, self._objectives, self._study.search.select)
+        ending = died or _why_it_ends(score, failures, [*self._failed.values()], timed_out, bool(measurements))
+        if ending is not None:
+            score = dataclasses.replace(score, reason=score.reason or ending.message)
+        return RungResult(
+            score=score,
+            measurements=measurements,
+            runs=new_runs,
+            failures=tuple(failures),
+            failure=ending.failure if ending else None,
+            message=ending.message if ending else "",
+            timed_out=timed_out,
+        )
+
+
+def _cache_reset(study: Study, deployment: Deployment | None) -> HttpCall | None:
+    """How the prefix cache is emptied before a load point; a warm one stays, and so does a stranger's."""
+    if deployment is None or study.workload.cache == "warm" or study.launcher.kind == "endpoint":
+        return None
+    return deployment.cache_reset
+
+
+def _why_it_ends(
+    score: Score, new: list[PointFailure], known: list[PointFailure], timed_out: bool, measured: bool
+) -> PointFailure | None:
+    """The failure that ends a trial whose server lives, ``None`` when it can go on."""
+    if timed_out and new:
+        return new[-1]
+    innocent = next((f for f in new if not f.failure.blames_config), None)
+    if innocent is not None and not score.feasible:
+        return innocent  # else a client's trouble would be told as the Config's
+    return None if measured else next(iter([*known, *new]), None)
+
+
+def _from_the_start(point: LoadPoint, rung: int) -> LoadPoint:
+    """A level that earlier rungs could not measure gets all its requests, with prompts of its own."""
+    if point.first_index == 0:
+        return point
+    requests = point.first_index + point.requests
+    return dataclasses.replace(point, requests=requests, first_index=(rung + 1) * 2 * REPEAT_OFFSET)
+
+
+def _run_point(driver: LoadDriver, point: LoadPoint, clock: Clock, ends_at: float, allowed_until: float) -> PointRun:
+    """One load point; once more, with new prompts, when it was the client that was too slow or was lost."""
+
+    def run(asked: LoadPoint) -> PointRun:
+        now_s = clock.monotonic_s()
+        return driver.run(asked, deadline_s=ends_at - now_s, allowed_s=allowed_until - now_s)
+
+    try:
+        found = run(point)
+        if not found.saturated or clock.monotonic_s() >= ends_at:
+            return found
+    except InfrastructureError:
+        if clock.monotonic_s() >= ends_at:
+            raise
+    return run(dataclasses.replace(point, first_index=point.first_index + REPEAT_OFFSET))
+
+
+def _judge(
+    run: PointRun, server: RunningServer, diagnose: Callable[[int | None, str], FailureReport], client: Client
+) -> tuple[PointFailure | None, bool]:
+    """Why the point has no measurement, ``None`` when it has one, and whether the server has died."""
+    exit_code = server.exit_code(_DEATH_IS_TOLD_WITHIN_S if _may_be_dead(run) else 0.0)
+    failure = point_failure(run, exit_code, lambda code: diagnose(code, server.log_tail(DIAGNOSED_BYTES)), client)
+    return failure, exit_code is not None
+
+
+def _may_be_dead(run: PointRun) -> bool:
+    """Whether the last request met a closed door: a server's connections end before its process does."""
+    ended = [r for r in run.records if r.error is not RequestError.CANCELLED]
+    last = max(ended, key=lambda record: record.end_s, default=None)
+    return last is not None and last.error in (RequestError.REFUSED, RequestError.CUT)
