@@ -1,4 +1,4 @@
-"""Studies of an engine's name, and models of tests/unit/model_configs as folders."""
+"""Studies of an engine's name, and models of tests/unit/models/model_configs as folders."""
 
 from __future__ import annotations
 

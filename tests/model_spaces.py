@@ -1,4 +1,4 @@
-"""Models of tests/unit/model_configs, and the spaces that their rules leave."""
+"""Models of tests/unit/models/model_configs, and the spaces that their rules leave."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from autotuner.space.model_rules import Known, model_rules, possible_values
 from autotuner.space.search_space import SearchSpace
 from autotuner.space.server_traits import ServerTraits
 
-CONFIGS = Path(__file__).parent / "unit" / "model_configs"
+CONFIGS = Path(__file__).parent / "unit" / "models" / "model_configs"
 # As the three engines lay models out.
 VLLM = ServerTraits(whole_blocks=True, holds_longest=True, cp_splits="experts", cp_needs_mla=True)
 SGLANG = ServerTraits(dp_inside_tp=True, even_experts=True, whole_blocks=True)

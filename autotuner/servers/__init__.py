@@ -4,9 +4,9 @@ from autotuner.servers.cache_reset import reset_caches
 from autotuner.servers.endpoint import EndpointLauncher
 from autotuner.servers.engine_version import ask_version
 from autotuner.servers.launcher import Diagnose, Launcher, LaunchRequest, RunningServer
-from autotuner.servers.machine.accelerator import accelerator_name
 from autotuner.servers.machine.cores import CoreLease
 from autotuner.servers.machine.executables import resolve_argv
+from autotuner.servers.machine.gpus_here import accelerator_name
 from autotuner.servers.make import make_launcher
 from autotuner.servers.preflight import (
     adapter_problems,

@@ -2,7 +2,7 @@
 
 from autotuner.strict.paths import absolute_path
 from autotuner.strict.yaml_text import yaml_scalar
-from autotuner.study.dump import dump_study, study_id
+from autotuner.study.dump import dump_study, study_id, study_schema
 from autotuner.study.layers.origins import Explanation, Origin
 from autotuner.study.layers.space_files import shipped_space_names
 from autotuner.study.loader import (
@@ -16,7 +16,6 @@ from autotuner.study.loader import (
 )
 from autotuner.study.model import Study
 from autotuner.study.quick_slo import read_slos
-from autotuner.study.schema import study_schema
 from autotuner.study.slo_doubts import doubtful_limits
 
 __all__ = [

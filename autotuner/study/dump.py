@@ -1,9 +1,10 @@
-"""A study as text, and its identity."""
+"""A study as text, its identity, and the JSON schema of study files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from autotuner.strict.yaml_text import dump_yaml
 from autotuner.study.model import Study
@@ -31,3 +32,8 @@ def study_id(study: Study) -> str:
     data = study.model_dump(mode="json", exclude=_NOT_IDENTITY)  # type: ignore[arg-type]
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def study_schema() -> dict[str, Any]:
+    """JSON Schema, draft 2020-12: every key with its type, default, bounds and description."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Study.model_json_schema()}

@@ -1,1 +1,4 @@
-"""All that touches Ray, and the pure decisions behind it. Import its modules directly: Ray is slow to load."""
+"""Which trial next, and its life. Import its modules directly: Ray is slow to load.
+
+Rooms, one way: on_ray, study_run, trial, decisions, proposers.
+"""

@@ -19,7 +19,7 @@ import yaml
 
 from autotuner.benchmark.stand_ins.mock_process import mock_server
 from tests.e2e.studies import Workplace, merged
-from tests.unit.test_docs import PAGES, ROOT, SHELLS, Found, blocks, name_of
+from tests.unit.repository.test_docs import PAGES, ROOT, SHELLS, Found, blocks, name_of
 
 EXAMPLES = ROOT / "tests" / "unit" / "import_examples"
 # Of a page's own study: the same commands and files, in less time.
@@ -43,17 +43,17 @@ NOT_RUN = {
     "make format": "rewrites the repository",
     ".venv/bin/python -m pytest tests/unit tests/property": "runs the tests",
     ".venv/bin/python -m pytest tests/e2e -k resume": "runs the tests",
-    ".venv/bin/python scripts/make_study_reference.py": "rewrites docs (tests/unit/test_study_reference.py)",
+    ".venv/bin/python scripts/make_study_reference.py": "rewrites docs (tests/unit/study/test_reference.py)",
     ".venv/bin/python -m benchmarks --except chaos --except scale": "benchmarks: minutes",
-    ".venv/bin/python -m benchmarks --old": "its answer is no promise (tests/unit/test_benchmarks_page.py)",
+    ".venv/bin/python -m benchmarks --old": "its answer is no promise (tests/unit/repository/test_benchmarks_page.py)",
     ".venv/bin/python -m benchmarks.utilisation": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.scale": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.chaos --quick": "a benchmark: minutes",
     "scripts/real-vllm-cpu": "downloads vLLM",
     "python scripts/make_vllm_catalogue.py > autotuner/engines/flags/catalogues/vllm-0.33.0.yaml": "needs vLLM",
-    "autotuner engines --index": "asks the package index (tests/integration/test_api_cataloguing.py)",
+    "autotuner engines --index": "asks the package index (tests/integration/api/test_cataloguing.py)",
     "llama-server --help | python scripts/make_llamacpp_catalogue.py b11549 - > "
-    "autotuner/engines/flags/catalogues/llamacpp-b11549.yaml": "tests/integration/test_servers_llamacpp.py",
+    "autotuner/engines/flags/catalogues/llamacpp-b11549.yaml": "tests/integration/servers/test_llamacpp.py",
     "autotuner run --engine vllm --model meta-llama/Llama-3.1-8B-Instruct --gpus 8 --slo ttft.p90=300ms "
     "--slo tpot.mean=30ms --scenario 'D(1000,200)' --objective goodput_per_gpu": "needs 8 GPUs and vLLM "
     "(tests/e2e/test_run_without_file.py)",

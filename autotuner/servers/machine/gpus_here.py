@@ -1,10 +1,11 @@
-"""Which GPUs this machine has."""
+"""Which GPUs this machine has, and what they are called."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _TIMEOUT_S = 10.0
@@ -42,3 +43,16 @@ def gpus_here() -> tuple[FoundGpu, ...]:
         if allowed is None or any(word == index or (len(word) > 4 and uuid.startswith(word)) for word in allowed):
             found.append(FoundGpu(name, int(memory_mib) / 1024))
     return tuple(found)
+
+
+def accelerator_name(gpu_ids: Sequence[str]) -> str:
+    """NVML's name of the first of ``gpu_ids`` (index or UUID); empty without GPUs or without ``nvidia-smi``."""
+    tool = shutil.which("nvidia-smi")
+    if not gpu_ids or tool is None:
+        return ""
+    command = [tool, f"--id={gpu_ids[0]}", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout.strip()

@@ -6,7 +6,8 @@ import contextlib
 import math
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,6 @@ from autotuner.tuning.trial.core_wait import CoreWait, core_holder
 from autotuner.tuning.trial.log_shipper import LogShipper
 from autotuner.tuning.trial.rig import Rig
 from autotuner.tuning.trial.trial_store import TrialStore
-from autotuner.tuning.trial.weights import fetch_on_all_nodes
 
 _ATTEMPTS = 3  # of what says nothing about a Config: a taken port, a busy node
 
@@ -148,7 +148,7 @@ class TrialLaunch:
         timeout_s = min(self._study.timeouts.fetch_s, self._left_s())
         order = FetchOrder(self._own_study, deployment, timeout_s, self._place.tags, log)
         try:
-            fetch_on_all_nodes(order, self._rig.prefetch, self._place.other_nodes)
+            _fetch_on_all_nodes(order, self._rig.prefetch, self._place.other_nodes)
         finally:
             self.loading_s += self._rig.clock.monotonic_s() - started
 
@@ -236,3 +236,12 @@ class TrialLaunch:
             return study.search.seed
         salt = f"{self._place.tags.get(OWNER, '')}/{launch_id}/{study.search.seed}"
         return zlib.crc32(salt.encode())
+
+
+def _fetch_on_all_nodes(order: FetchOrder, here: Callable[[FetchOrder], None], others: Sequence[OtherNode]) -> None:
+    """To all nodes of a trial at a time. Raises, when all have ended, what ``here`` raised, else the first other."""
+    with ThreadPoolExecutor(max_workers=max(1, len(others))) as pool:
+        waiting = [pool.submit(node.prefetch, order.deployment, order.timeout_s) for node in others]
+        here(order)
+    for one in waiting:
+        one.result()

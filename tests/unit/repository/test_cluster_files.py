@@ -16,7 +16,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from autotuner.servers.machine.node_label import ACCELERATOR_LABEL
 from autotuner.study.hardware_profiles import find_profile, hardware_profiles, profile_of_device
 
-CLUSTER = Path(__file__).parents[2] / "cluster"
+CLUSTER = Path(__file__).parents[3] / "cluster"
 RAY_UP = sorted((CLUSTER / "ray-up").glob("*.yaml"))
 KUBERAY = sorted((CLUSTER / "kuberay").glob("*.yaml"))
 LOCAL = CLUSTER / "local" / "ray-local"

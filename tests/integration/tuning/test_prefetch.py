@@ -12,7 +12,7 @@ from autotuner.errors import Failure, InfrastructureError, InputError
 from autotuner.results.records import TrialState
 from autotuner.servers.weights.prefetch import FetchOrder
 from autotuner.tuning.trial.rig import Rig
-from tests.integration.test_tuning_trial import Lab
+from tests.integration.tuning.test_trial import Lab
 from tests.integration.tuning_rig import START_S, World
 from tests.tuning_parts import study
 

@@ -12,7 +12,7 @@ from autotuner.api.checking import check
 from autotuner.engines import build_space, random_token_problems
 from autotuner.study import Study, load_study_text
 
-CONFIGS = Path(__file__).parent / "model_configs"
+CONFIGS = Path(__file__).parents[1] / "models" / "model_configs"
 
 
 def told(engine: Any, parameters: dict[str, Any], *, is_moe: bool = True, **space: Any) -> list[str]:

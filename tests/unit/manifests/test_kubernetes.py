@@ -11,7 +11,7 @@ from autotuner.engines.deployment import Mount
 from autotuner.errors import InputError
 from autotuner.manifests import render
 from autotuner.manifests.images import tag_of
-from tests.unit.test_manifests_render import HOSTILE, context, deployment, kubernetes_objects, one
+from tests.unit.manifests.test_render import HOSTILE, context, deployment, kubernetes_objects, one
 
 
 def pod(made: Any, **changes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-SCRIPT = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "make_llamacpp_catalogue.py"))
+SCRIPT = runpy.run_path(str(Path(__file__).parents[3] / "scripts" / "make_llamacpp_catalogue.py"))
 
 HELP = """----- common params -----
 

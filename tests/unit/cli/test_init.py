@@ -53,7 +53,7 @@ def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path, capsys: pytest.
 # ── engines on GPUs ───────────────────────────────────────────────────────────────────────────
 
 
-MODELS = Path(__file__).parent / "model_configs"
+MODELS = Path(__file__).parents[1] / "models" / "model_configs"
 
 
 def model_folder(folder: Path, name: str) -> str:

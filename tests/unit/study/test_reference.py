@@ -10,7 +10,7 @@ from typing import Any
 
 from autotuner.study import study_schema
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_page_is_up_to_date() -> None:

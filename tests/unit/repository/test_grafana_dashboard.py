@@ -12,7 +12,7 @@ import pytest
 
 from autotuner.tuning.on_ray.metrics_observer import STUDY_METRICS
 
-FILE = Path(__file__).parents[2] / "cluster" / "grafana" / "autotuner.json"
+FILE = Path(__file__).parents[3] / "cluster" / "grafana" / "autotuner.json"
 DASHBOARD: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 LABELS = {f"ray_{metric.name}": {"study", *metric.labels} for metric in STUDY_METRICS}  # Ray puts its name before

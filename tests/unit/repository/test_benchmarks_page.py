@@ -15,7 +15,7 @@ from benchmarks.docs_page import PAGE, Measured, names_in, outside, when_measure
 from benchmarks.machine import describe
 from benchmarks.registry import BENCHMARKS, Benchmark
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SERVERS = {"chaos_server", "empty_server"}  # processes that benchmarks start
 NAMES = [benchmark.name for benchmark in BENCHMARKS]
 BEGAN = datetime(2026, 11, 30, 7, 8, tzinfo=UTC)

@@ -330,7 +330,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 sys.path[:0] = [sys.argv[2]]
-from tests.integration.test_results_store import open_store, rung, trial
+from tests.integration.results.test_store import open_store, rung, trial
 from autotuner.results import OutputFolder
 store = open_store(OutputFolder(Path(sys.argv[1])))
 store.add_trial(trial())
@@ -342,7 +342,7 @@ for number in range(10_000):
 
 def test_a_killed_writer_loses_no_rung_that_it_said_was_stored(folder: OutputFolder) -> None:
     folder.path.mkdir()
-    argv = [sys.executable, "-c", _WRITER, str(folder.path), str(Path(__file__).parents[2])]
+    argv = [sys.executable, "-c", _WRITER, str(folder.path), str(Path(__file__).parents[3])]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None
         said = [int(next(writer.stdout)) for _ in range(15)]

@@ -108,8 +108,8 @@ def test_a_config_gets_its_own_checkpoint_and_the_adapters(cache: Path, hub: Hub
 
 def test_trials_that_start_together_wait_for_one_download(cache: Path, hub: Hub) -> None:
     hub.pause_s = 0.3
-    program = "import sys; from tests.integration.test_servers_prefetch import *; prefetch(order())"
-    processes = [subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2]) for _ in range(3)]
+    program = "import sys; from tests.integration.servers.test_prefetch import *; prefetch(order())"
+    processes = [subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[3]) for _ in range(3)]
     assert [process.wait(120) for process in processes] == [0, 0, 0]
     assert sorted(hub.got) == ["org/model/config.json", "org/model/model.safetensors", "org/model/tokenizer.json"]
 
@@ -189,8 +189,8 @@ def test_one_that_takes_too_long_is_given_up_and_leaves_no_process(cache: Path, 
 
 def test_a_fetcher_ends_with_the_trial_that_waits_for_it(cache: Path, hub: Hub, mark: str, alive: Any) -> None:
     hub.pause_s = 60
-    program = "import sys; from tests.integration.test_servers_prefetch import *; prefetch(order())"
-    root = Path(__file__).parents[2]
+    program = "import sys; from tests.integration.servers.test_prefetch import *; prefetch(order())"
+    root = Path(__file__).parents[3]
     trial = subprocess.Popen([sys.executable, "-c", program], cwd=root, env={**os.environ, "M": mark})
     wait_for(lambda: len(alive()) == 2 and hub.asked > 2)
     trial.kill()

@@ -19,7 +19,7 @@ from autotuner.api.checking import check
 from autotuner.cli.main import build_parser
 from autotuner.study import Study, load_study
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGES = (
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",

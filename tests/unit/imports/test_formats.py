@@ -18,7 +18,7 @@ from autotuner.imports import FORMATS, import_study
 from autotuner.imports.draft import StudyDraft, study_name
 from autotuner.imports.record import NotConverted, Recorder
 from autotuner.imports.writing import study_text
-from autotuner.study.schema import study_schema
+from autotuner.study import study_schema
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "just text", "model: {id: a}\nengine: {name: vllm}", "{}"])

@@ -17,7 +17,7 @@ from autotuner.study import LoadedStudy, dump_study, load_study, parse_study
 from autotuner.study.layers.files import profile_names
 from autotuner.study.layers.space_files import shipped_space_names
 
-MODELS = Path(__file__).parent / "model_configs"
+MODELS = Path(__file__).parents[1] / "models" / "model_configs"
 Write = Callable[..., Path]
 Load = Callable[..., LoadedStudy]
 

@@ -23,7 +23,7 @@ from autotuner.servers.llamacpp_server import make_params, parse_the_rest
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 
-SERVER = Path(__file__).parents[2] / "autotuner" / "servers" / "llamacpp_server.py"
+SERVER = Path(__file__).parents[3] / "autotuner" / "servers" / "llamacpp_server.py"
 ENGINE = get_engine("llamacpp")
 
 Start = Callable[..., RunningServer]
@@ -175,7 +175,7 @@ def test_it_ends_cleanly_on_signals(number: signal.Signals, tiny_model: Path) ->
 def test_the_catalogue_is_what_its_script_makes_of_the_help(tmp_path: Path) -> None:
     """llama.cpp's own help text, of the wheel's build."""
     told = subprocess.run([sys.executable, "-P", str(SERVER), "--help"], capture_output=True, text=True, timeout=60)
-    script = Path(__file__).parents[2] / "scripts" / "make_llamacpp_catalogue.py"
+    script = Path(__file__).parents[3] / "scripts" / "make_llamacpp_catalogue.py"
     newest = catalogue_versions("llamacpp")[-1]
     made = subprocess.run(
         [sys.executable, str(script), newest, "-"], input=told.stdout, capture_output=True, text=True, check=True
@@ -253,7 +253,7 @@ def test_flags_that_llama_cpp_reads_itself_reach_its_parameters() -> None:
 
 
 def test_the_model_is_the_same_file_every_time(tmp_path: Path, tiny_model: Path) -> None:
-    script = Path(__file__).parents[2] / "examples" / "laptop" / "make_model.py"
+    script = Path(__file__).parents[3] / "examples" / "laptop" / "make_model.py"
     again = tmp_path / "deep" / "tiny.gguf"
     subprocess.run([sys.executable, str(script), "--out", str(again)], check=True, capture_output=True, timeout=60)
     digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (again, tiny_model)}

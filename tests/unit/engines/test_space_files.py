@@ -9,7 +9,7 @@ import pytest
 from autotuner.engines import build_space, get_engine
 from autotuner.study import Study, load_study
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SPACE_FILES = sorted(path.stem for path in (ROOT / "search_spaces" / "llamacpp").glob("*.yaml"))
 
 

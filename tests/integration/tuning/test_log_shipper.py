@@ -173,7 +173,7 @@ def test_a_piece_that_comes_twice_or_too_early_changes_nothing(kept: Path) -> No
 _NODE = """
 import sys, time
 from pathlib import Path
-from tests.integration.test_tuning_log_shipper import ShakyService, ship
+from tests.integration.tuning.test_log_shipper import ShakyService, ship
 study, logs, launch = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 with ship(ShakyService(study), logs), (logs / f"0001-l{launch}-rank0.log").open("ab", buffering=0) as log:
     for number in range(1000000):
@@ -189,7 +189,7 @@ def test_a_killed_node_leaves_what_it_had_sent_and_its_next_launch_begins_a_log_
 ) -> None:
     def start(launch: int) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-c", _NODE, str(kept.parents[1]), str(logs), str(launch)]
-        return subprocess.Popen(argv, cwd=Path(__file__).parents[2])
+        return subprocess.Popen(argv, cwd=Path(__file__).parents[3])
 
     first = start(1)
     try:
