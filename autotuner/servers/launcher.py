@@ -52,7 +52,7 @@ class OtherNode(Protocol):
         ...
 
     def prefetch(self, deployment: Deployment, timeout_s: float) -> None:
-        """As ``servers.prefetch.prefetch``, on that node. Raises ServerLostError when it is gone."""
+        """As ``servers.weights.prefetch.prefetch``, on that node. Raises ServerLostError when it is gone."""
         ...
 
 

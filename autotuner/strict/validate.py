@@ -60,7 +60,7 @@ def _is_open_map(annotation: object) -> bool:
 
 
 def _problem(kind: type[BaseModel], details: Mapping[str, Any], prefix: str) -> Problem:
-    # Elements that start with | name the form of a union: see ``model.py``.
+    # Elements that start with | name the form of a union: see ``forms.py``.
     place = [part for part in details["loc"] if not str(part).startswith("|") and part != "[key]"]
     key = ".".join([*([prefix] if prefix else []), *map(str, place)]) or "the study"
     value = details["input"]

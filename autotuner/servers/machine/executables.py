@@ -51,6 +51,6 @@ def resolve_argv(argv: Sequence[str]) -> Resolved:
             rule=f"an executable on the PATH, or the extra {stand_in.extra}",
         )
     # By path, and without that path on sys.path: no import of this package in the server.
-    script = str(Path(__file__).with_name(stand_in.script))
+    script = str(Path(__file__).parents[1] / stand_in.script)
     version = f"{stand_in.package}-{importlib.metadata.version(stand_in.package)}"
     return Resolved((sys.executable, "-P", script, *argv[1:]), version)
