@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 from autotuner.errors import StudyError
 from autotuner.models.context import full_attention_layers, read_positions
+from autotuner.models.facts import ModelFacts
 from autotuner.models.quantization import read_weight_format
 from autotuner.models.shapes import count_parameters
-from autotuner.models.facts import ModelFacts
 
 # Where models of several parts keep the one that makes text.
 _TEXT_PARTS = ("text_config", "llm_config", "language_config", "thinker_config")

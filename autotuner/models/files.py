@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from autotuner.models.config_json import refuse
-from autotuner.strict.paths import absolute
 from autotuner.models.facts import ModelFacts
+from autotuner.strict.paths import absolute
 
 _INDEX = "model.safetensors.index.json"
 _MODEL_SUFFIXES = (".gguf", ".safetensors", ".bin", ".pt")
