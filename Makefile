@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODEL := models/tiny.gguf
 
-.PHONY: demo test check benchmarks model install format clean
+.PHONY: demo test mutants check benchmarks model install format clean
 
 install: $(VENV)/.installed
 
@@ -25,6 +25,12 @@ test: install
 	$(BIN)/python scripts/test_needs.py
 	$(BIN)/python -m pytest --durations=40
 
+SEED ?= 0
+COUNT ?= 200
+
+mutants: install
+	$(BIN)/python -m scripts.mutants --seed $(SEED) --count $(COUNT)
+
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -39,4 +45,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) models studies build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) models studies build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .mutants .hypothesis .import_linter_cache

@@ -1,0 +1,72 @@
+"""Which tests are asked about a mutant: those that run its line, the likeliest to notice first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from scripts.mutants.mutant import Mutant
+from scripts.mutants.seen import SeenFile
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Files in the order in which they are run, and the tests that count of them."""
+
+    tests: Mapping[Path, frozenset[str]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Tests:
+    """The tests of all files, and the lines they run."""
+
+    root: Path
+    files: Mapping[Path, SeenFile]
+
+    def asked(self, mutant: Mutant) -> Asked:
+        """What is evaluated where the module is imported reaches every test of it, and of what imports it."""
+        modules = {str(mutant.path)} | (self._importers.get(str(mutant.path), set()) if mutant.at_import else set())
+        lines = None if mutant.at_import else frozenset(mutant.lines)
+        chosen: dict[Path, frozenset[str]] = {}
+        for file, seen in self.files.items():
+            tests = frozenset(test for test, ran in seen.lines.items() if _runs(ran, modules, lines))
+            if tests:
+                chosen[file] = tests
+        cost = {file: sum(self.files[file].seconds[test] for test in tests) for file, tests in chosen.items()}
+        order = sorted(chosen, key=lambda file: (-_kinship(file, mutant.path), cost[file], file))
+        return Asked({file: chosen[file] for file in order}, sum(cost.values()))
+
+    @cached_property
+    def _importers(self) -> dict[str, set[str]]:
+        """By module, those that import it, directly or by the name of its package."""
+        sources = {p: p.read_text(encoding="utf-8") for p in sorted(self.root.glob("autotuner/**/*.py"))}
+        found: dict[str, set[str]] = {}
+        for path, source in sources.items():
+            for name in set(re.findall(r"^ *from (autotuner[\w.]*) import", source, re.MULTILINE)):
+                found.setdefault(_file_of(self.root, name), set()).add(str(path.relative_to(self.root)))
+        for module, importers in list(found.items()):
+            for importer in list(importers):
+                if importer.endswith("__init__.py"):
+                    found[module] = found[module] | found.get(importer, set())
+        return found
+
+
+def _runs(ran: Mapping[str, frozenset[int]], modules: Iterable[str], lines: frozenset[int] | None) -> bool:
+    return any(module in ran and (lines is None or not lines.isdisjoint(ran[module])) for module in modules)
+
+
+def _file_of(root: Path, name: str) -> str:
+    path = Path(*name.split("."))
+    return str(path / "__init__.py" if (root / path).is_dir() else path.with_suffix(".py"))
+
+
+def _kinship(test: Path, module: Path) -> int:
+    """How much of the module's name the test's has."""
+    words = set(re.findall(r"[a-z]+", str(test.with_suffix(""))))
+    return sum(len(word) for word in re.findall(r"[a-z]+", module.stem) if word in words) + sum(
+        1 for part in module.parts[1:-1] if part in words or part.rstrip("s") in words
+    )
