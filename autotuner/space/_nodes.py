@@ -37,19 +37,21 @@ class Arithmetic:
 
 
 @dataclass(frozen=True)
-class Listing:
-    """The right side of ``in``."""
-
-    items: tuple[Node, ...]
-    at: int
-
-
-@dataclass(frozen=True)
 class Comparison:
     """``operands[0] ops[0] operands[1] ops[1] …``, chained as in Python."""
 
     ops: tuple[str, ...]
     operands: tuple[Node, ...]
+    at: int
+
+
+@dataclass(frozen=True)
+class Membership:
+    """``op`` is ``in`` or ``not in``. A chain that ends in one is the chain before it, ``and`` this."""
+
+    op: str
+    member: Node
+    items: tuple[Node, ...]
     at: int
 
 
@@ -69,4 +71,4 @@ class Call:
     at: int
 
 
-Node = Literal | Name | Unary | Arithmetic | Listing | Comparison | Logic | Call
+Node = Literal | Name | Unary | Arithmetic | Comparison | Membership | Logic | Call

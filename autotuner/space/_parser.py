@@ -11,7 +11,7 @@ import re
 import warnings
 
 from autotuner.errors import SpaceError
-from autotuner.space._nodes import Arithmetic, Call, Comparison, Listing, Literal, Logic, Name, Node, Unary, Value
+from autotuner.space._nodes import Arithmetic, Call, Comparison, Literal, Logic, Membership, Name, Node, Unary, Value
 
 MAX_CHARACTERS = 1000
 MAX_DEPTH = 100
@@ -156,23 +156,26 @@ class _Parser:
             return f"{self._dotted(node.value)}.{node.attr}"
         raise self._error(self._at(node), "a name")
 
-    def _comparison(self, node: ast.Compare, at: int) -> Comparison:
+    def _comparison(self, node: ast.Compare, at: int) -> Node:
         ops: list[str] = []
         operands = [self._node(node.left)]
         for op, operand in zip(node.ops, node.comparators, strict=True):
             if type(op) not in _COMPARE:
                 raise self._error(self._at(operand), "compare with <, <=, >, >=, ==, != or in")
-            ops.append(_COMPARE[type(op)])
-            operands.append(self._listing(operand) if ops[-1].endswith("in") else self._node(operand))
-        if any(isinstance(operand, Listing) for operand in operands[:-1]):
-            raise self._error(at, "nothing can follow the list after `in`: use and")
+            symbol = _COMPARE[type(op)]
+            if symbol in ("in", "not in"):
+                member = Membership(symbol, operands[-1], self._items(operand), at)
+                if operand is not node.comparators[-1]:
+                    raise self._error(at, "nothing can follow the list after `in`: use and")
+                return Logic("and", (Comparison(tuple(ops), tuple(operands), at), member), at) if ops else member
+            ops.append(symbol)
+            operands.append(self._node(operand))
         return Comparison(tuple(ops), tuple(operands), at)
 
-    def _listing(self, node: ast.expr) -> Listing:
-        at = self._at(node)
+    def _items(self, node: ast.expr) -> tuple[Node, ...]:
         if not isinstance(node, ast.Tuple | ast.List | ast.Set) or not node.elts:
-            raise self._error(at, "a list such as [1, 2] must follow `in`")
-        return Listing(tuple(map(self._node, node.elts)), at)
+            raise self._error(self._at(node), "a list such as [1, 2] must follow `in`")
+        return tuple(map(self._node, node.elts))
 
     def _call(self, function: str, arguments: list[ast.expr], at: int) -> Call:
         if function not in FUNCTIONS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from autotuner.space._nodes import Arithmetic, Call, Comparison, Listing, Literal, Logic, Name, Node, Unary, Value
+from autotuner.space._nodes import Arithmetic, Call, Comparison, Literal, Logic, Membership, Name, Node, Unary, Value
 from autotuner.space._numbers import UndefinedError, log2, number, power
 
 _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
@@ -49,12 +49,13 @@ def evaluate(node: Node, values: Mapping[str, Value]) -> Value:
             return _arithmetic(op, number(evaluate(left, values)), number(evaluate(right, values)))
         case Comparison():
             return _compare(node, values)
+        case Membership(op, member, items):
+            found = evaluate(member, values)
+            return any(same(found, item) for item in [evaluate(i, values) for i in items]) is (op == "in")
         case Logic(op, operands):
             return _logic(op, operands, values)
         case Call(function, arguments):
             return _FUNCTIONS[function](*[number(evaluate(a, values)) for a in arguments])
-        case Listing():
-            raise TypeError("a list stands only at the right of `in`")
 
 
 def truth(node: Node, values: Mapping[str, Value]) -> bool:
@@ -78,9 +79,6 @@ def _arithmetic(op: str, left: float, right: float) -> float:
 def _compare(node: Comparison, values: Mapping[str, Value]) -> bool:
     left = evaluate(node.operands[0], values)
     for op, operand in zip(node.ops, node.operands[1:], strict=True):
-        if isinstance(operand, Listing):
-            items = [evaluate(item, values) for item in operand.items]
-            return any(same(left, item) for item in items) is (op == "in")
         right = evaluate(operand, values)
         if not _related(op, left, right):
             return False
@@ -97,11 +95,10 @@ def _related(op: str, left: Value, right: Value) -> bool:
 
 
 def same(left: Value, right: Value) -> bool:
-    """Equality; a number never equals a text, true equals 1."""
-    numeric = isinstance(left, bool | int | float), isinstance(right, bool | int | float)
-    if all(numeric):
+    """Equality, of numbers as doubles; a number never equals a text, true equals 1."""
+    if isinstance(left, bool | int | float) and isinstance(right, bool | int | float):
         return number(left) == number(right)
-    return not any(numeric) and left == right
+    return left == right
 
 
 def _logic(op: str, operands: tuple[Node, ...], values: Mapping[str, Value]) -> bool:

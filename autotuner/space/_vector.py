@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from autotuner.space._nodes import Arithmetic, Call, Comparison, Listing, Literal, Logic, Name, Node, Unary, Value
+from autotuner.space._nodes import Arithmetic, Call, Comparison, Literal, Logic, Membership, Name, Node, Unary, Value
 from autotuner.space._numbers import UndefinedError, log2, number, power
 
 BoolArray = NDArray[np.bool_]
@@ -113,13 +113,13 @@ def _evaluate(node: Node, columns: Mapping[str, Column], coder: Coder) -> Column
         case Arithmetic(op, left, right):
             return _arithmetic(op, _evaluate(left, columns, coder), _evaluate(right, columns, coder))
         case Comparison(ops, operands):
-            return _compare(ops, operands, columns, coder)
+            return _compare(ops, [_evaluate(o, columns, coder) for o in operands])
+        case Membership(op, member, items):
+            return _membership(op, _evaluate(member, columns, coder), [_evaluate(i, columns, coder) for i in items])
         case Logic(op, operands):
             return _logic(op, (_evaluate(o, columns, coder) for o in operands))
         case Call(function, arguments):
             return _call(function, [_evaluate(a, columns, coder) for a in arguments])
-        case Listing():
-            raise TypeError("a list stands only at the right of `in`")
 
 
 def _unary(op: str, operand: Column) -> Column:
@@ -162,17 +162,8 @@ def _elementwise(function: Callable[..., float], arguments: list[Column], known:
     return Column(numbers, defined=known & np.isfinite(numbers))
 
 
-def _compare(ops: tuple[str, ...], operands: tuple[Node, ...], columns: Mapping[str, Column], coder: Coder) -> Column:
-    left = _evaluate(operands[0], columns, coder)
-    links = []
-    for op, operand in zip(ops, operands[1:], strict=True):
-        if isinstance(operand, Listing):
-            links.append(_membership(op, left, [_evaluate(item, columns, coder) for item in operand.items]))
-            continue
-        right = _evaluate(operand, columns, coder)
-        links.append(_related(op, left, right))
-        left = right
-    return _logic("and", links)
+def _compare(ops: tuple[str, ...], operands: list[Column]) -> Column:
+    return _logic("and", map(_related, ops, operands, operands[1:]))
 
 
 def _related(op: str, left: Column, right: Column) -> Column:

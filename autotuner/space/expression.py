@@ -18,7 +18,7 @@ from functools import cached_property
 
 from autotuner.errors import SpaceError
 from autotuner.space import _scalar, _vector
-from autotuner.space._nodes import Arithmetic, Call, Comparison, Listing, Literal, Logic, Name, Node, Unary, Value
+from autotuner.space._nodes import Arithmetic, Call, Comparison, Literal, Logic, Membership, Name, Node, Unary, Value
 from autotuner.space._numbers import UndefinedError
 from autotuner.space._parser import error_at, parse
 from autotuner.space._vector import Coder, Column
@@ -99,8 +99,8 @@ def _children(node: Node) -> tuple[Node, ...]:
             return (operand,)
         case Arithmetic(_, left, right):
             return left, right
-        case Listing(items):
-            return items
+        case Membership(_, member, items):
+            return member, *items
         case Comparison(_, operands) | Logic(_, operands):
             return operands
         case Call(_, arguments):
