@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from autotuner.results.points import Rungs, TrialPoint
 from autotuner.results.records import Phase, TrialRecord, TrialState
 from autotuner.results.scope import scope_text
 from autotuner.scoring.objective import Objective
-from autotuner.scoring.select import Choice, choices, select_best, select_closest
+from autotuner.scoring.select import Choice, select_best, select_closest
 from autotuner.study.model import Study
 
 _CONFIDENCE = 0.95
@@ -104,7 +105,7 @@ def why_unconfirmed(asked: int, trials: Sequence[TrialRecord], ended: int, ids: 
     record = next((t for t in trials if t.trial_id == default), None)
     if record is not None and record.failure is not None and record.failure.blames_config:
         return f"there is no default to confirm against: trial {default} failed: {record.failure}: {record.message}"
-    confirmed = {t.trial_id.rpartition("-c")[0] for t in trials if t.phase is Phase.CONFIRM} - {default}
+    confirmed = {t.trial_id.split("-c")[0] for t in trials if t.phase is Phase.CONFIRM} - {default}
     if confirmed and best not in confirmed:
         return f"the confirmation rounds were of trial {', '.join(sorted(confirmed))}, which was the best then"
     failed = [t for t in trials if t.phase is Phase.CONFIRM and t.failure is not None]
@@ -140,7 +141,8 @@ def paired_ratio(
 
 
 def _exp(x: float) -> float:
-    return math.exp(max(min(x, 700.0), -700.0))
+    """Finite, however large."""
+    return math.exp(min(x, math.log(sys.float_info.max)))
 
 
 def confirmed_rounds(
@@ -154,7 +156,7 @@ def confirmed_rounds(
     }
     pairs = []
     for trial_id, trial in ended.items():
-        first, _, number = trial_id.rpartition("-c")
+        first, number = trial_id.split("-c")
         other = ended.get(f"{default}-c{number}")
         if first == best and other is not None:
             pairs.append((trial, other))
@@ -172,9 +174,10 @@ def confirmed_choices(
 
 
 def _choice(trial_id: str, rungs: Rungs, objective: Objective, study: Study) -> Choice:
-    score = {trial_id: rungs[trial_id][-1].score}
-    found = select_best(score, objective, study.search.select) or select_closest(score, objective)
-    return found or next(choices(trial_id, score[trial_id], objective))
+    score = rungs[trial_id][-1].score
+    best = select_best({trial_id: score}, objective, study.search.select)
+    nothing = Choice(trial_id, None, None, score.score, False, False, reason=score.reason)
+    return best or select_closest({trial_id: score}, objective) or nothing
 
 
 def _verdict(
@@ -188,7 +191,7 @@ def _verdict(
     if not all(b.feasible for b, _ in pairs):
         return False, "it was infeasible in a confirmation round"
     if interval is None:
-        gains = all((b.value or 0) > 0 and not d.value for b, d in pairs) and direction is Direction.MAX
+        gains = all(b.value and not d.value for b, d in pairs) and direction is Direction.MAX
         return gains, "the default's value is 0" if gains else "no ratio: a value is missing or 0"
     gain = interval[0] > 1 if direction is Direction.MAX else interval[1] < 1
     return gain, "the interval excludes no gain" if gain else "the interval does not exclude no gain"

@@ -44,5 +44,5 @@ def confirmation_cost(trials: Collection[Followed], rounds: int) -> Spent:
 
 def _spoiled_rounds(trials: Collection[Followed], rounds: int) -> int:
     """Rounds that say nothing about a Config, for the client's or a node's sake: run again, within bounds."""
-    spoiled = {trial.assignment.trial_id.rpartition("-c")[2] for trial in trials if trial.is_spoiled}
+    spoiled = {trial.assignment.trial_id.split("-c")[1] for trial in trials if trial.is_spoiled}
     return min(len(spoiled), rounds)

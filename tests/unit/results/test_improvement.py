@@ -89,6 +89,51 @@ def test_the_ratio_and_what_it_is_of_are_geometric_means_of_the_rounds() -> None
     assert (found.metric, found.baseline, found.scope) == ("ttft_p90_ms", "0000", "mean of concurrency 1 and 2")
 
 
+@pytest.mark.parametrize(
+    ("objective", "metric", "default"), [("ttft_p90", "ttft_p90_ms", 60), ("throughput", "output_tokens_per_s", 40)]
+)
+def test_what_makes_no_difference_is_no_gain(objective: str, metric: str, default: float) -> None:
+    known = Known({"objective": objective, "search": {"confirm": 2}})
+    rounds = [at_levels(50, metric), at_levels(50, metric)]
+    confirmed(known, rounds, rounds, search=(at_levels(50, metric), at_levels(default, metric)))
+    found = improvement(known)
+    assert found.ratio == pytest.approx(1)
+    assert found.ci95 == pytest.approx((1, 1))
+    assert (found.recommended, found.reason) == (False, "the interval does not exclude no gain")
+
+
+def test_of_a_round_its_last_rung_counts() -> None:
+    known = study()
+    known.trial("0000", at_levels(SLOW))
+    known.trial("0001", at_levels(FAST))
+    for number in (1, 2):
+        known.trial(f"0001-c{number}", at_levels(1), at_levels(40 + number))
+        known.trial(f"0000-c{number}", at_levels(1), at_levels(80 + number))
+    assert improvement(known).best_value == pytest.approx(math.sqrt(41 * 42))
+
+
+@pytest.mark.parametrize(("select", "best_value"), [("slo_met", 10), ("score", 50)])
+def test_the_point_of_a_round_is_chosen_as_that_of_a_trial_is(select: str, best_value: float) -> None:
+    """At level 2 it is much faster, and a little over the SLO."""
+    ours = {1: {"output_tokens_per_s": 10, "ttft_p90_ms": 50}, 2: {"output_tokens_per_s": 50, "ttft_p90_ms": 100.1}}
+    theirs = at_levels(5, "output_tokens_per_s", ttft_p90_ms=50)
+    known = Known({"objective": "throughput", "slo": SLO, "search": {"confirm": 2, "select": select}})
+    confirmed(known, [ours, ours], [theirs, theirs], search=(ours, theirs))
+    found = improvement(known)
+    assert found.best_value == pytest.approx(best_value)
+    assert found.scope == ("concurrency 1" if select == "slo_met" else "each at its best load level")
+
+
+def test_a_round_in_which_nothing_was_measured_is_an_infeasible_one() -> None:
+    known = Known({"objective": "throughput", "search": {"confirm": 2}})
+    fast, slow = at_levels(20, "output_tokens_per_s"), at_levels(10, "output_tokens_per_s")
+    confirmed(known, [fast], [slow], search=(fast, slow))
+    known.trial("0001-c2", {}, lacks={1: Failure.HANG, 2: Failure.HANG})
+    known.trial("0000-c2", slow)
+    found = improvement(known)
+    assert (found.recommended, found.reason) == (False, "the default meets the SLOs in every round, it does not")
+
+
 # ── by the SLOs ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -163,6 +208,10 @@ def test_a_0_anywhere_else_leaves_no_ratio_to_go_by(best: list[float], default: 
     assert found.reason == "no ratio: a value is missing or 0"
 
 
+def test_a_value_below_1_is_one_too() -> None:
+    assert goodput([0.5, 0.25], [0, 0]).recommended
+
+
 def test_a_latency_of_0_recommends_nothing() -> None:
     assert verdict([FAST, FAST], [0, 0]) == (False, "no ratio: a value is missing or 0")
 
@@ -176,6 +225,7 @@ def test_the_default_itself_is_no_improvement_and_confirms_nothing() -> None:
     known.trial("0001", at_levels(SLOW))
     found = improvement(known)
     assert (found.reason, found.recommended, found.ratio, found.ci95) == ("the default is the best", False, 1.0, None)
+    assert (found.rounds, found.baseline) == (0, "0000")
 
 
 def test_without_a_default_nothing_is_compared() -> None:
@@ -205,6 +255,98 @@ def test_one_round_is_not_enough_however_great_the_gain() -> None:
     assert (
         found.reason == "1 of 1 confirmation round came to an end, as search.confirm asks; 2 are needed for an interval"
     )
+
+
+def rounds_that_failed(known: Known, count: int, of: str = "0001") -> None:
+    for number in range(1, count + 1):
+        known.trial(f"{of}-c{number}", state=TrialState.FAILED, failure=Failure.INFRASTRUCTURE)
+
+
+@pytest.mark.parametrize(("asked", "s"), [(1, ""), (2, "s"), (3, "s")])
+def test_two_of_the_failures_that_left_too_few_rounds_are_told(asked: int, s: str) -> None:
+    known = study(search={"confirm": asked})
+    confirmed(known, [], [])
+    rounds_that_failed(known, 3)
+    told = "; ".join(f"0001-c{number}: INFRASTRUCTURE: it broke" for number in (1, 2))
+    assert improvement(known).reason == (
+        f"0 of {asked} confirmation round{s} came to an end; 2 are needed for an interval ({told})"
+    )
+
+
+def test_rounds_of_what_was_the_best_then_confirm_nothing_of_what_is_the_best_now() -> None:
+    known = study(search={"confirm": 2})
+    confirmed(known, [], [])
+    for trial_id in ("0003", "0002"):
+        known.trial(trial_id, at_levels(SLOW))
+        rounds_that_failed(known, 1, trial_id)
+    rounds_that_failed(known, 2, "0000")
+    told = "the confirmation rounds were of trial 0002, 0003, which was the best then"
+    assert improvement(known).reason == told
+    rounds_that_failed(known, 1)
+    assert improvement(known).reason.startswith("0 of 2 confirmation rounds came to an end"), "one was of this one"
+
+
+def test_where_only_the_default_was_confirmed_yet_the_studys_end_is_the_reason() -> None:
+    known = study(search={"confirm": 2})
+    confirmed(known, [], [])
+    known.trial("0000-c1", at_levels(SLOW))
+    assert improvement(known).reason == "0 of 2 confirmation rounds came to an end: the study ended (all trials done)"
+
+
+@pytest.mark.parametrize("asked", [2, 3])
+def test_fewer_rounds_than_were_asked_for_end_with_the_study(asked: int) -> None:
+    known = study(search={"confirm": asked})
+    confirmed(known, [FAST], [SLOW])
+    told = f"1 of {asked} confirmation rounds came to an end: the study ended (all trials done)"
+    assert improvement(known).reason == told
+
+
+def test_none_of_the_one_round_that_was_asked_for_ends_with_the_study_too() -> None:
+    known = study(search={"confirm": 1})
+    confirmed(known, [], [])
+    told = "0 of 1 confirmation round came to an end: the study ended (all trials done)"
+    assert improvement(known).reason == told
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (Failure.CRASH, "there is no default to confirm against: trial 0000 failed: CRASH: it broke"),
+        (Failure.INFRASTRUCTURE, "0 of 2 confirmation rounds came to an end: the study ended (all trials done)"),
+    ],
+)
+def test_a_default_that_failed_by_its_own_fault_is_not_there_to_be_confirmed_against(
+    failure: Failure, told: str
+) -> None:
+    known = study(search={"confirm": 2})
+    known.trial("0000", state=TrialState.FAILED, failure=failure)
+    known.trial("0001", at_levels(FAST))
+    found = improvement(known)
+    assert (found.reason, found.recommended, found.ratio) == (told, False, None)
+
+
+@pytest.mark.parametrize(("ended", "has_interval"), [(1, False), (2, True)])
+def test_an_interval_needs_two_rounds(ended: int, has_interval: bool) -> None:
+    known = study(search={"confirm": 2})
+    confirmed(known, [FAST, FAST + 1][:ended], [SLOW, SLOW + 1][:ended])
+    found = improvement(known)
+    assert (found.ci95 is not None, found.recommended) == (has_interval, has_interval)
+
+
+@pytest.mark.parametrize(("levels", "scope"), [((1, 1), "concurrency 1"), ((1, 2), "each at its best load level")])
+def test_without_rounds_the_scope_is_that_of_the_search(levels: tuple[int, int], scope: str) -> None:
+    known = Known({"objective": "throughput", "search": {"confirm": 0}})
+    best, default = ({level: {"output_tokens_per_s": 10.0}} for level in levels)
+    best[levels[0]]["output_tokens_per_s"] = 20.0
+    confirmed(known, [], [], search=(best, default))
+    assert improvement(known).scope == scope
+
+
+def test_a_default_without_a_level_has_no_scope_of_its_own() -> None:
+    known = study(search={"confirm": 0})
+    known.trial("0000", state=TrialState.FAILED, failure=Failure.CRASH)
+    known.trial("0001", at_levels(FAST))
+    assert improvement(known).scope == "mean of concurrency 1 and 2"
 
 
 def test_without_rounds_the_ratio_is_that_of_the_search() -> None:
