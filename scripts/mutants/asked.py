@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,17 +28,22 @@ class Tests:
     files: Mapping[Path, SeenFile]
 
     def asked(self, mutant: Mutant) -> Asked:
-        """What is evaluated where the module is imported reaches every test of it, and of what imports it."""
-        modules = {str(mutant.path)} | (self._importers.get(str(mutant.path), set()) if mutant.at_import else set())
-        lines = None if mutant.at_import else frozenset(mutant.lines)
-        chosen: dict[Path, frozenset[str]] = {}
+        """Those that run its line; of what no test runs, or all do where they import the module, every test of it."""
+        module = str(mutant.path)
+        chosen = {} if mutant.at_import else self._that_run({module}, frozenset(mutant.lines))
+        chosen = chosen or self._that_run({module} | self._importers.get(module, set()), None)
+        cost = {file: sum(self.files[file].seconds[test] for test in tests) for file, tests in chosen.items()}
+        order = sorted(chosen, key=lambda file: (-_kinship(file, mutant.path), cost[file], file))
+        return Asked({file: chosen[file] for file in order}, sum(cost.values()))
+
+    def _that_run(self, modules: Set[str], lines: frozenset[int] | None) -> dict[Path, frozenset[str]]:
+        """By file, the tests that run one of the lines of one of the modules; ``None``: any line."""
+        chosen = {}
         for file, seen in self.files.items():
             tests = frozenset(test for test, ran in seen.lines.items() if _runs(ran, modules, lines))
             if tests:
                 chosen[file] = tests
-        cost = {file: sum(self.files[file].seconds[test] for test in tests) for file, tests in chosen.items()}
-        order = sorted(chosen, key=lambda file: (-_kinship(file, mutant.path), cost[file], file))
-        return Asked({file: chosen[file] for file in order}, sum(cost.values()))
+        return chosen
 
     @cached_property
     def _importers(self) -> dict[str, set[str]]:
@@ -55,7 +60,7 @@ class Tests:
         return found
 
 
-def _runs(ran: Mapping[str, frozenset[int]], modules: Iterable[str], lines: frozenset[int] | None) -> bool:
+def _runs(ran: Mapping[str, frozenset[int]], modules: Set[str], lines: frozenset[int] | None) -> bool:
     return any(module in ran and (lines is None or not lines.isdisjoint(ran[module])) for module in modules)
 
 

@@ -1,0 +1,64 @@
+"""The pace of one answer's tokens, and which of them nobody saw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from autotuner.metrics import RequestRecord
+from autotuner.metrics.request import FASTEST_S
+
+STREAM = RequestRecord(0, False, 0.0, 0.0, 0.1, 1.1, 1.1, 20, 11, 11, first_visible_s=0.1)
+# Five visible tokens from 0.75 s on, one every 0.125 s, after six of reasoning.
+REASONED = replace(
+    STREAM,
+    first_token_s=0.75,
+    first_visible_s=0.75,
+    last_token_s=1.25,
+    reasoning_tokens=6,
+    chunk_s=(0.75, 1.0, 1.25),
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "gap_s"),
+    [
+        ({}, 0.1),
+        ({"output_tokens": 2}, 1.0),
+        ({"output_tokens": 1}, None),
+        ({"output_tokens": None}, None),
+        ({"first_token_s": None}, None),
+        ({"last_token_s": None}, None),
+        ({"output_tokens": 3, "first_token_s": 0.0, "last_token_s": 2 * FASTEST_S}, FASTEST_S),
+        ({"output_tokens": 3, "first_token_s": 0.0, "last_token_s": 1.9 * FASTEST_S}, None),
+    ],
+)
+def test_the_gap_between_tokens_is_the_streams_time_over_one_less_than_they_are(
+    given: dict[str, Any], gap_s: float | None
+) -> None:
+    assert replace(STREAM, **given).token_gap_s == (None if gap_s is None else pytest.approx(gap_s))
+
+
+@pytest.mark.parametrize(
+    ("given", "unseen"),
+    [
+        ({}, 6),
+        ({"reasoning_tokens": 0}, 0),
+        ({"reasoning_tokens": None}, 0),
+        ({"first_visible_s": 0.8}, 0),  # some of it was seen
+        ({"output_tokens": None}, 0),
+        ({"chunk_s": (0.0,) * 5}, 6),
+        ({"chunk_s": (0.0,) * 6}, 0),  # more chunks than visible tokens
+        ({"output_tokens": 6, "chunk_s": ()}, 6),  # none is visible
+        ({"output_tokens": 5, "chunk_s": ()}, 0),  # reasoning is counted beside the output
+        ({"sent_s": 0.375}, 6),  # a silence of half of what six tokens take at the pace of the visible ones
+        ({"sent_s": 0.376}, 0),
+        ({"sent_s": 0.7, "output_tokens": 8, "chunk_s": ()}, 0),
+        ({"sent_s": 0.7, "output_tokens": 7, "chunk_s": ()}, 6),  # one visible token has no pace
+        ({"sent_s": 0.7, "last_token_s": None}, 6),
+    ],
+)
+def test_tokens_of_reasoning_are_unseen_where_nothing_speaks_against_it(given: dict[str, Any], unseen: int) -> None:
+    assert replace(REASONED, **given).unseen_tokens == unseen
