@@ -20,7 +20,7 @@ import yaml
 from autotuner.results import OutputFolder
 from autotuner.results.storage.requests_file import read_requests
 from autotuner.servers.supervision.tags import STUDY, TRIAL
-from autotuner.tuning.on_ray.store_actor import MEASURED_TWICE
+from autotuner.tuning.store_service import MEASURED_TWICE
 
 _SERVER = str(Path(__file__).with_name("chaos_server.py"))
 _CONTAINER_OWNER = "autotuner.servers.docker.rank"

@@ -17,7 +17,7 @@ from autotuner.study import study_id
 from autotuner.study.model import Study
 from autotuner.tuning.events import Event, Observer, TrialEnded, TrialStarted
 from autotuner.tuning.on_ray.runner import run_study
-from autotuner.tuning.on_ray.store_actor import StoreService
+from autotuner.tuning.store_service import StoreService
 from benchmarks import empty_server
 from benchmarks.raylets import NodeKind
 

@@ -11,7 +11,7 @@ import psutil
 
 from autotuner.results import OutputFolder
 from autotuner.servers.supervision.tags import LAUNCH, STUDY
-from autotuner.tuning.on_ray.store_actor import MEASURED_TWICE
+from autotuner.tuning.store_service import MEASURED_TWICE
 from tests.e2e.studies import living, rows, wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "server_with_family.py"

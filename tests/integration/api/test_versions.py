@@ -17,7 +17,7 @@ from autotuner.results.records import Phase
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.decisions.assignment import Assignment
-from autotuner.tuning.on_ray.store_actor import StoreService
+from autotuner.tuning.store_service import StoreService
 from autotuner.tuning.trial.launch import Place
 from autotuner.tuning.trial.rig import Rig, make_rig
 from autotuner.tuning.trial.trial import TrialRun

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from autotuner.results import OutputFolder, resolved_yaml
-from autotuner.tuning.on_ray.store_actor import StoreService
+from autotuner.tuning.store_service import StoreService
 from autotuner.tuning.trial.log_shipper import LogShipper
 from tests.tuning_parts import study
 

@@ -28,7 +28,7 @@ from autotuner.tuning.events import (
     TrialStarted,
     Waiting,
 )
-from autotuner.tuning.on_ray.store_actor import StoreService
+from autotuner.tuning.store_service import StoreService
 from autotuner.tuning.study_run import StudyRun
 from tests.integration.tuning_rig import VirtualClock
 from tests.tuning_parts import CountingProposer, report, rules, score, study

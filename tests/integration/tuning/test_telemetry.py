@@ -20,7 +20,7 @@ from autotuner.results.result import load_results
 from autotuner.space.config import Config
 from autotuner.study.model import Slo, Study
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
-from autotuner.tuning.on_ray.store_actor import StoreService
+from autotuner.tuning.store_service import StoreService
 from autotuner.tuning.trial.launch import Place
 from autotuner.tuning.trial.rig import make_rig
 from autotuner.tuning.trial.trial import TrialRun

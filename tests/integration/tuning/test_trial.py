@@ -13,7 +13,7 @@ from autotuner.results.records import FailureRecord, Phase, TrialRecord, TrialSt
 from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
-from autotuner.tuning.on_ray.store_actor import MEASURED_TWICE, StoreService
+from autotuner.tuning.store_service import MEASURED_TWICE, StoreService
 from autotuner.tuning.trial.launch import Place
 from autotuner.tuning.trial.trial import TrialRun
 from tests.integration.tuning_rig import START_S, Incident, VirtualClock, World

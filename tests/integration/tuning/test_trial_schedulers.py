@@ -24,9 +24,9 @@ from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.followed_trial import KnownTrial
 from autotuner.tuning.decisions.placement_policy import Need, Share
 from autotuner.tuning.decisions.rules import Rules
-from autotuner.tuning.on_ray.store_actor import StoreService
 from autotuner.tuning.on_ray.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, judged
 from autotuner.tuning.on_ray.trial_schedulers import StudyTrialScheduler, make_trial_scheduler
+from autotuner.tuning.store_service import StoreService
 from autotuner.tuning.study_run import StudyRun
 from tests.integration.tuning_rig import VirtualClock
 from tests.scores import made_score
