@@ -67,12 +67,16 @@ def resume(
 def _run(
     study: Study, folder: OutputFolder, address: str | None, progress: bool, observers: Sequence[Observer]
 ) -> Result:
+    from autotuner.tuning.on_ray.in_process import run_in_process, runs_in_process
     from autotuner.tuning.on_ray.job_folder import note_job_folder
     from autotuner.tuning.on_ray.runner import run_study
 
     note_job_folder(folder.path)
     with _observers(folder, progress, observers) as watching:
-        ending = run_study(study, study_id(study), folder, address, watching)
+        if runs_in_process(study, address):
+            ending = run_in_process(study, study_id(study), folder, watching)
+        else:
+            ending = run_study(study, study_id(study), folder, address, watching)
     if ending.interrupted_by is not None and not folder.database.exists():
         raise SystemExit(ending.interrupted_by)  # so early that there is nothing to tell
     return write_outputs(folder.path, ending.interrupted_by)

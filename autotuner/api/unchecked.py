@@ -16,7 +16,7 @@ from autotuner.study.model import Study
 def unchecked_models(study: Study, models: KnownModels) -> Iterator[Problem]:
     """One for each checkpoint of which heads, size or context are not known."""
     engines = [get_engine(name) for name in study.engine.names]
-    if study.launcher.kind == "endpoint" or all(engine.model_format is ModelFormat.GGUF for engine in engines):
+    if not study.launcher.starts_servers or all(engine.model_format is ModelFormat.GGUF for engine in engines):
         return
     yield from _unchecked("model.id", study.model.id, models.facts)
     for name, model_id in study.model.variants.items():

@@ -23,7 +23,7 @@ def with_installed_versions(study: Study, address: str | None) -> tuple[Study, l
     Where trials run elsewhere (``address``, or ``RAY_ADDRESS``), or an engine is not here, ``auto`` stays, which is
     judged by the newest catalogue until a trial's own node is asked.
     """
-    if study.launcher.kind == "endpoint":
+    if not study.launcher.starts_servers:
         return study, []
     told: list[Problem] = []
     runs_here = address is None and not os.environ.get("RAY_ADDRESS")

@@ -18,7 +18,7 @@ def known_space(study: Study, models: KnownModels, request_tokens: int | None) -
     Raises SpaceError where no Config can be, with the constraint that forbids most, and StudyError.
     """
     space = build_space(study)
-    if study.launcher.kind == "endpoint":
+    if not study.launcher.starts_servers:
         return space
     rules = model_constraints(study, space, models.facts, models.variants, request_tokens)
     try:

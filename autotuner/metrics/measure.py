@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from autotuner.metrics._telemetry_metrics import WatchedRun, telemetry_metrics
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import FloatArray, MeasureContext, Measurement
 from autotuner.metrics.percentile import percentile
-from autotuner.metrics.registry import STATISTICS
-from autotuner.metrics.request import PointRun
+from autotuner.metrics.registry import RATES, STATISTICS
+from autotuner.metrics.request import PointRun, Replayed
 from autotuner.metrics.window import find_window
 
 
@@ -26,6 +26,9 @@ def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> 
     Latencies are pooled, windows added up. A failed request counts as one that took the request time-out in
     every latency metric, and in no rate; cancelled and warm-up requests count in neither count nor latency.
     """
+    replayed = next((run.replayed for run in reversed(runs) if run.replayed is not None), None)
+    if replayed is not None:
+        return _as_recorded(level, replayed, runs, ctx)
     columns = [RequestColumns.of(run) for run in runs]
     latencies = [run_latencies(c) for c in columns]
     requests = sum(int(c.measured.sum()) for c in columns)
@@ -41,7 +44,7 @@ def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> 
         total += held
         watched.append(WatchedRun(run, window, held.output_tokens))
     answers = Answers.of([r for run in runs for r in run.records])
-    found = {**_statistics(samples), **_rates(total, ctx), **answers.metrics(), **telemetry_metrics(watched)}
+    found = {**_statistics(samples), **_derived(_rates(total), ctx), **answers.metrics(), **telemetry_metrics(watched)}
     if requests:
         found["error_rate"] = errors / requests
     if found.get("tpot_mean_ms", 0) > 0:
@@ -54,8 +57,20 @@ def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> 
         samples=samples,
         stopped_early=next((run.stopped_early for run in reversed(runs) if run.stopped_early), None),
         tokens_by=answers.tokens_by,
-        notes=(*answers.notes(), *dict.fromkeys(note for run in runs for note in run.notes)),
+        notes=(*answers.notes(), *_notes(runs)),
     )
+
+
+def _notes(runs: Sequence[PointRun]) -> Iterator[str]:
+    yield from dict.fromkeys(note for run in runs for note in run.notes)
+
+
+def _as_recorded(level: LoadLevel, replayed: Replayed, runs: Sequence[PointRun], ctx: MeasureContext) -> Measurement:
+    """Metrics as they were recorded, those made of them added where they were not."""
+    rates = {column: value for column, value in replayed.metrics.items() if column in RATES}
+    found = {**_derived(rates, ctx), **replayed.metrics}
+    errors = round(found.get("error_rate", 0.0) * replayed.requests)
+    return Measurement(level, replayed.requests, errors, found, notes=tuple(_notes(runs)))
 
 
 def _samples(
@@ -100,22 +115,28 @@ def _statistics(samples: Mapping[str, FloatArray]) -> dict[str, float]:
     return found
 
 
-def _rates(total: Amounts, ctx: MeasureContext) -> dict[str, float]:
+def _rates(total: Amounts) -> dict[str, float]:
     if total.seconds <= 0:
         return {}
-    rates = {
+    return {
         "output_tokens_per_s": total.output_tokens / total.seconds,
         "total_tokens_per_s": (total.output_tokens + total.prompt_tokens) / total.seconds,
         "requests_per_s": total.requests / total.seconds,
         "goodput_per_s": total.good_requests / total.seconds,
     }
+
+
+def _derived(rates: Mapping[str, float], ctx: MeasureContext) -> dict[str, float]:
+    """Rates, and what is made of them: rates per GPU, and costs where there is a price."""
     servers = ctx.gpus or ctx.replicas or 1
     found = {**rates, **{f"{column}_per_gpu": rate / servers for column, rate in rates.items()}}
-    if ctx.cost_per_hour is not None:
-        output = rates["output_tokens_per_s"] * 3600
-        if output > 0:
-            found["cost_per_mtok"] = ctx.cost_per_hour * 1e6 / output
-        if ctx.cost_per_hour > 0:
-            found["output_tokens_per_cost"] = output / ctx.cost_per_hour
-            found["goodput_per_cost"] = rates["goodput_per_s"] * 3600 / ctx.cost_per_hour
+    if ctx.cost_per_hour is None:
+        return found
+    output = rates.get("output_tokens_per_s", 0.0) * 3600
+    if output > 0:
+        found["cost_per_mtok"] = ctx.cost_per_hour * 1e6 / output
+    if ctx.cost_per_hour > 0 and "output_tokens_per_s" in rates:
+        found["output_tokens_per_cost"] = output / ctx.cost_per_hour
+    if ctx.cost_per_hour > 0 and "goodput_per_s" in rates:
+        found["goodput_per_cost"] = rates["goodput_per_s"] * 3600 / ctx.cost_per_hour
     return found

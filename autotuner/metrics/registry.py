@@ -65,6 +65,7 @@ _RATES = (
     ("requests_per_s", "requests/s", "Requests per second", "requests that ended well in the window / window"),
     ("goodput_per_s", "requests/s", "Goodput", "requests in the window that meet every SLO / window"),
 )
+RATES = frozenset(column for column, *_ in _RATES)  # of a whole trial
 
 
 def _latencies() -> Iterator[Metric]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autotuner.errors import Failure
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.telemetry import Telemetry
 
@@ -114,6 +116,16 @@ class RequestRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a table has of a load point where it has no raw requests: ``metrics`` by their columns, of ``requests``
+    requests; or why there are none."""
+
+    requests: int
+    metrics: Mapping[str, float]
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PointRun:
     """One run of one load point: what the load driver hands back.
 
@@ -121,7 +133,8 @@ class PointRun:
     that lag makes the figures the client's rather than the server's. ``stopped_early`` says why a
     hopeless point was given up, else ``None``. ``started_at`` is its time 0 in seconds since the epoch, ``None``
     where time is not real; ``telemetry`` what servers and GPUs told meanwhile, ``None`` where nobody asked. ``notes``
-    are sentences on how it was measured that its requests alone do not tell.
+    are sentences on how it was measured that its requests alone do not tell. ``replayed`` stands in for requests that
+    were not recorded.
     """
 
     level: LoadLevel
@@ -132,3 +145,4 @@ class PointRun:
     started_at: float | None = None
     telemetry: Telemetry | None = None
     notes: tuple[str, ...] = ()
+    replayed: Replayed | None = None

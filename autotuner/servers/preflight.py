@@ -13,7 +13,7 @@ from autotuner.models.facts import ModelFacts, WeightFormat
 from autotuner.servers.docker.client import runtimes
 from autotuner.servers.machine.executables import resolve_argv
 from autotuner.servers.secrets import needed_variables, unset_variables
-from autotuner.study.model import DockerLauncher, EndpointLauncher, Study
+from autotuner.study.model import DockerLauncher, Study
 
 # Words of names in model.variants that say how numbers are stored.
 _ALGORITHMS = frozenset({"awq", "gptq"})
@@ -42,7 +42,7 @@ def variant_problems(study: Study, facts: Mapping[str, ModelFacts | None]) -> li
 
 
 def _weights_problem(study: Study, key: str, model_id: str) -> Problem | None:
-    if isinstance(study.launcher, EndpointLauncher):
+    if not study.launcher.starts_servers:
         return None
     path = Path(model_id)
     is_file = all(get_engine(name).model_format is ModelFormat.GGUF for name in study.engine.names)
@@ -75,7 +75,7 @@ def _is_named_for(name: str, told: WeightFormat | None) -> bool:
 
 def adapter_problems(study: Study) -> list[Problem]:
     """LoRA adapters that should be local folders or files and are none."""
-    if isinstance(study.launcher, EndpointLauncher) or study.workload.lora is None:
+    if not study.launcher.starts_servers or study.workload.lora is None:
         return []
     return [
         Problem(f"workload.lora.adapters.{name}", path, "no such file or folder", _nearest_file(Path(path)))
@@ -87,7 +87,7 @@ def adapter_problems(study: Study) -> list[Problem]:
 def executable_problem(study: Study, executable: str) -> Problem | None:
     """An executable (a Deployment's ``argv[0]``) that is neither here nor has a stand-in here; of a docker study, a
     daemon that does not answer here."""
-    if isinstance(study.launcher, EndpointLauncher):
+    if not study.launcher.starts_servers:
         return None
     if isinstance(study.launcher, DockerLauncher):
         return _docker_problem()

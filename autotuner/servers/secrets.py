@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from autotuner.errors import StudyError
-from autotuner.study.model import EndpointLauncher, SecretRef, Study
+from autotuner.study.model import EndpointLauncher, ReplayLauncher, SecretRef, Study
 
 
 def resolve_headers(study: Study) -> dict[str, str]:
@@ -26,6 +26,8 @@ def resolve_secrets(key: str, values: Mapping[str, str | SecretRef]) -> dict[str
 
 def needed_variables(study: Study) -> dict[str, str]:
     """Key → variable of every secret that a study's servers and requests need where they start."""
+    if isinstance(study.launcher, ReplayLauncher):
+        return {}
     if isinstance(study.launcher, EndpointLauncher):
         sections: dict[str, Mapping[str, str | SecretRef]] = {"launcher.headers": study.launcher.headers}
     else:

@@ -13,6 +13,7 @@ from autotuner.strict.durations import UnitError, read_milliseconds
 from autotuner.strict.problem import Problem, nearest_name, study_error
 
 Section = TypeVar("Section", bound=BaseModel)
+_KINDS = ("process", "docker", "endpoint", "replay")  # of launchers
 _MAY_BE_SECRET = frozenset({"env", "headers"})  # maps whose values are in no message
 _RULES = {
     "missing": "is required",
@@ -117,7 +118,7 @@ def _unknown_key(kind: type[BaseModel], place: Sequence[Any], key: str, value: A
 def _wrong_form(kind: type[BaseModel], place: Sequence[Any], key: str, value: Any, rule: str) -> Problem:
     """A map of which no key told the form: most likely one is misspelt."""
     if isinstance(value, dict) and "kind" in value:
-        return Problem(f"{key}.kind", value["kind"], rule, nearest_name(value["kind"], ["process", "endpoint"]))
+        return Problem(f"{key}.kind", value["kind"], rule, nearest_name(value["kind"], _KINDS))
     if isinstance(value, dict):
         known = sorted(set(_keys_at(kind, place)))
         for name in value:

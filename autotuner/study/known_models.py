@@ -37,8 +37,8 @@ _ADAPTER = TypeAdapter(KnownModels)
 
 
 def find_known_models(study: Study) -> KnownModels:
-    """What this machine's files say; nothing of a server that somebody else runs. Raises StudyError."""
-    if study.launcher.kind == "endpoint":
+    """What this machine's files say; nothing where no server is started. Raises StudyError."""
+    if not study.launcher.starts_servers:
         return KnownModels()
     variants = {name: _find_variant(name, model) for name, model in study.model.variants.items()}
     return KnownModels(find_model_facts(study.model.id), variants)

@@ -34,6 +34,7 @@ from autotuner.study.sections.server import (
     Launcher,
     Model,
     ProcessLauncher,
+    ReplayLauncher,
     SecretRef,
     TextOrSecret,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "ProcessLauncher",
     "QuantizationSpace",
     "RateLoad",
+    "ReplayLauncher",
     "Requests",
     "Scalar",
     "ScenarioSource",

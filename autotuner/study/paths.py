@@ -7,12 +7,12 @@ from pathlib import Path
 
 from autotuner.models.files import is_local_model
 from autotuner.strict.paths import absolute
-from autotuner.study.model import Dataset, EndpointLauncher, ScenarioSource, Study, Trace
+from autotuner.study.model import Dataset, EndpointLauncher, ReplayLauncher, ScenarioSource, Study, Trace
 
 
 def with_absolute_paths(study: Study, folder: Path) -> Study:
-    """The study with the paths of models, adapters, datasets and traces made absolute; a hub id, and what a running
-    server has already, stay as they are."""
+    """The study with the paths of models, adapters, datasets, traces and tables made absolute; a hub id, and a model
+    that is served already or whose measurements are replayed, stay as they are."""
     workload = study.workload
     parts: dict[str, object] = {
         "scenario": None if workload.scenario is None else _source(workload.scenario, folder),
@@ -20,6 +20,10 @@ def with_absolute_paths(study: Study, folder: Path) -> Study:
             part.model_copy(update={"scenario": _source(part.scenario, folder)}) for part in workload.scenarios
         ],
     }
+    if isinstance(study.launcher, ReplayLauncher):
+        table = absolute(study.launcher.table, folder)
+        launcher = study.launcher.model_copy(update={"table": table})
+        return study.model_copy(update={"launcher": launcher, "workload": workload.model_copy(update=parts)})
     if isinstance(study.launcher, EndpointLauncher):
         return study.model_copy(update={"workload": workload.model_copy(update=parts)})
     if workload.lora is not None:

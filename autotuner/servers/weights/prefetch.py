@@ -23,7 +23,7 @@ from autotuner.servers.machine.lock_file import lock_folder, try_lock
 from autotuner.servers.secrets import read_variable
 from autotuner.servers.supervision.rank_starter import inherited_env
 from autotuner.servers.supervision.tags import OWNER
-from autotuner.study.model import EndpointLauncher, Study
+from autotuner.study.model import Study
 
 _PACKAGE = "huggingface_hub"
 _FETCHER = Path(__file__).with_name("hub_fetcher.py")
@@ -88,7 +88,7 @@ def prefetch_problem(study: Study) -> Problem | None:
 
 
 def _is_on(study: Study, engines: Sequence[str]) -> bool:
-    if not study.model.prefetch or isinstance(study.launcher, EndpointLauncher):
+    if not study.model.prefetch or not study.launcher.starts_servers:
         return False
     return any(get_engine(name).model_format is ModelFormat.HUB for name in engines)
 

@@ -73,13 +73,20 @@ class Engine(EngineSettings):
         return as_tuple(self.name)
 
 
-class ProcessLauncher(Section):
+class _Launcher(Section):
+    @property
+    def starts_servers(self) -> bool:
+        """Whether anything is started on a node: else no model, executable or secret of a server's need be there."""
+        return True
+
+
+class ProcessLauncher(_Launcher):
     """Start each server as a process on the trial's node."""
 
     kind: Annotated[Literal["process"], Field(description="Start each server as a process")] = "process"
 
 
-class DockerLauncher(Section):
+class DockerLauncher(_Launcher):
     """Start each server in a container of the engine's image."""
 
     kind: Annotated[Literal["docker"], Field(description="Start each server in a container")]
@@ -92,7 +99,7 @@ class DockerLauncher(Section):
     extra_args: Annotated[list[str], Field(description="Further words of docker run, as --ulimit memlock=-1")] = []
 
 
-class EndpointLauncher(Section):
+class EndpointLauncher(_Launcher):
     """Measure a server that already runs; nothing is started or stopped."""
 
     kind: Annotated[Literal["endpoint"], Field(description="Measure a server that already runs")]
@@ -102,17 +109,39 @@ class EndpointLauncher(Section):
     ] = {}
     insecure: Annotated[bool, Field(description="Whether its certificate is taken as it is")] = False
 
+    @property
+    def starts_servers(self) -> bool:
+        return False
+
+
+class ReplayLauncher(_Launcher):
+    """Take every measurement from a table of recorded ones, in virtual time; nothing is started."""
+
+    kind: Annotated[Literal["replay"], Field(description="Take every measurement from a table of recorded ones")]
+    table: Annotated[str, Field(min_length=1, description="The table: .jsonl, .csv (each also .gz) or .parquet")]
+    nearest: Annotated[
+        bool, Field(description="Whether a Config that the table lacks is taken from the nearest, and marked")
+    ] = False
+
+    @property
+    def starts_servers(self) -> bool:
+        return False
+
 
 def _launcher_kind(value: Any) -> str | None:
     kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-    return f"|{kind}" if kind in ("process", "docker", "endpoint") else None
+    return f"|{kind}" if kind in ("process", "docker", "endpoint", "replay") else None
 
 
 Launcher = Annotated[
     Annotated[ProcessLauncher, Tag("|process")]
     | Annotated[DockerLauncher, Tag("|docker")]
-    | Annotated[EndpointLauncher, Tag("|endpoint")],
-    form(_launcher_kind, "a map with kind: process, kind: docker, or kind: endpoint and its url"),
+    | Annotated[EndpointLauncher, Tag("|endpoint")]
+    | Annotated[ReplayLauncher, Tag("|replay")],
+    form(
+        _launcher_kind,
+        "a map with kind: process, kind: docker, kind: endpoint and its url, or kind: replay and its table",
+    ),
 ]
 
 

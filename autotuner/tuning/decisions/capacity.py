@@ -26,7 +26,7 @@ def need_of(study: Study, config: Config) -> Need:
 
     A Config that the engine refuses still gets a place: the trial then reports why.
     """
-    client = float(study.hardware.client_cpus)
+    client = float(study.hardware.client_cpus) if study.launcher.kind != "replay" else 0.0
     deployment = _deployment(study, config)
     if deployment is None:
         return Need((Share(0, client),))
@@ -97,12 +97,21 @@ def misfit_values(study: Study, space: SearchSpace, baseline: Config, nodes: Seq
     return told
 
 
+def deployment_of(study: Study, config: Config) -> Deployment:
+    """What a trial of the Config starts, or what stands in for it. Raises InputError where there can be none."""
+    if study.launcher.kind == "replay":
+        from autotuner.servers.replay.lookup import replayed_deployment  # reads the study's table
+
+        return replayed_deployment(study, config)
+    engine, own_study, own_config = one_engine(study, config)
+    return engine.deployment(own_study, own_config)
+
+
 def _deployment(study: Study, config: Config) -> Deployment | None:
     if study.launcher.kind == "endpoint":
         return None
     try:
-        engine, own_study, own_config = one_engine(study, config)
-        return engine.deployment(own_study, own_config)
+        return deployment_of(study, config)
     except InputError:
         return None
 

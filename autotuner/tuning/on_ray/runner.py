@@ -113,7 +113,7 @@ def _run_on_ray(
     began_s = clock.monotonic_s()
     handle = start_store(folder, study, study_id, clock.epoch_s())
     store = RemoteStore(handle)
-    if study.launcher.kind != "endpoint":
+    if study.launcher.starts_servers:
         begin_reaping()
     known = take_up(store)
     budget = Budget.of(study)

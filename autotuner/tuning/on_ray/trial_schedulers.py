@@ -111,13 +111,13 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
 
 def make_trial_scheduler(study: Study, run: StudyRun, known: Iterable[KnownTrial]) -> StudyTrialScheduler:
     """The study's trial scheduler, told of the rungs of earlier lives."""
-    inner = _make_inner(study)
-    if not isinstance(inner, HyperBand):  # its brackets can't be refilled: it starts new ones
-        _retell(inner, study, known)
+    inner = make_inner(study)
+    retell(inner, study, known)
     return StudyTrialScheduler(inner, run)
 
 
-def _make_inner(study: Study) -> TrialScheduler:
+def make_inner(study: Study) -> TrialScheduler:
+    """Ray Tune's own, that judges searched trials."""
     fidelity = study.fidelity
     judged = {"metric": SCORE, "mode": str(parse_objective(study.objectives[0]).direction)}
     full = fidelity.eta ** (fidelity.rungs - 1)
@@ -154,8 +154,13 @@ class _PastTrial:
     status: str = Trial.TERMINATED
 
 
-def _retell(inner: TrialScheduler, study: Study, known: Iterable[KnownTrial]) -> None:
-    """Tells ended trials as they were told when they ended, so that a resumed study decides as one that lived on."""
+def retell(inner: TrialScheduler, study: Study, known: Iterable[KnownTrial]) -> None:
+    """Tells ended trials as they were told when they ended, so that a resumed study decides as one that lived on.
+
+    Not HyperBand, whose brackets can't be refilled: it starts new ones.
+    """
+    if isinstance(inner, HyperBand):
+        return
     for trial in known:
         if trial.phase is not Phase.SEARCH or not trial.state.is_terminal:
             continue

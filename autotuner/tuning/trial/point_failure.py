@@ -32,6 +32,9 @@ def point_failure(
     dead one.
     """
     level = str(run.level)
+    if run.replayed is not None:
+        failure = run.replayed.failure
+        return None if failure is None else PointFailure(level, failure, f"recorded as {failure}")
     if exit_code is not None:
         report = diagnose(exit_code)
         return PointFailure(level, _under_load(report.failure), f"the server died under load: {report.message}")

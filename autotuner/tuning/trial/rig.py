@@ -13,9 +13,12 @@ from typing import Protocol
 from autotuner.benchmark import DriverSettings, LoadDriver, Target, open_driver
 from autotuner.engines import Engine, EngineAnswer
 from autotuner.servers import Launcher, ask_version, make_launcher, reap
+from autotuner.servers.replay import launcher as replay
+from autotuner.servers.replay.clock import VirtualClock
+from autotuner.servers.replay.lookup import find_lookup
 from autotuner.servers.telemetry import WatchTarget, watch_driver
 from autotuner.servers.weights.prefetch import FetchOrder, prefetch
-from autotuner.study.model import Study
+from autotuner.study.model import ReplayLauncher, Study
 
 
 class Clock(Protocol):
@@ -58,15 +61,23 @@ class Rig:
     prefetch: Callable[[FetchOrder], None] | None = None
 
 
-def make_rig(study: Study) -> Rig:
-    """The rig of the study's launcher kind."""
+def make_rig(study: Study, epoch_s: float | None = None) -> Rig:
+    """The rig of the study's launcher kind; a virtual clock begins at ``epoch_s``, by default now."""
+    if isinstance(study.launcher, ReplayLauncher):
+        return replay_rig(study, VirtualClock(time.time() if epoch_s is None else epoch_s))
     return Rig(
         launcher=make_launcher(study),
         open_driver=open_driver,
         clock=SystemClock(),
-        leases_cores=study.launcher.kind != "endpoint",
+        leases_cores=study.launcher.starts_servers,
         watch=watch_driver,
-        ask_version=None if study.launcher.kind == "endpoint" else ask_version,
-        reap=None if study.launcher.kind == "endpoint" else reap,
+        ask_version=ask_version if study.launcher.starts_servers else None,
+        reap=reap if study.launcher.starts_servers else None,
         prefetch=prefetch,
     )
+
+
+def replay_rig(study: Study, clock: VirtualClock) -> Rig:
+    """Recorded measurements in place of servers and requests. Raises StudyError for a table that can't be read."""
+    launcher = replay.ReplayLauncher(find_lookup(study), clock, study.search.seed)
+    return Rig(launcher=launcher, open_driver=launcher.open_driver, clock=clock, leases_cores=False)

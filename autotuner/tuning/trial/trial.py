@@ -17,7 +17,7 @@ from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.budget import STUDYS_END
-from autotuner.tuning.decisions.capacity import need_of
+from autotuner.tuning.decisions.capacity import deployment_of, need_of
 from autotuner.tuning.trial.launch import Live, Place, TrialLaunch
 from autotuner.tuning.trial.rig import Rig
 from autotuner.tuning.trial.rung import RungResult, RungRunner
@@ -53,7 +53,7 @@ class TrialRun:
         self._rig = rig
         self._store = store
         self._ends_at = ends_at
-        self._engine, own_study, own_config = one_engine(study, assignment.config)
+        self._engine, _, _ = one_engine(study, assignment.config)
         self._reserved_gpus, cpus = need_of(study, assignment.config).size
         self._reserved_cpus = round(cpus)
         self._launch = TrialLaunch(study, assignment, place, rig, store)
@@ -61,7 +61,7 @@ class TrialRun:
         self._deployment: Deployment | None = None
         self._invalid = ""
         try:
-            self._deployment = self._engine.deployment(own_study, own_config)
+            self._deployment = deployment_of(study, assignment.config)
         except InputError as error:
             self._invalid = error.message
         record = store.begin_trial(self._record())

@@ -1,0 +1,1 @@
+"""Replay: recorded measurements in place of servers, in virtual time."""
