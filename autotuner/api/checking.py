@@ -18,6 +18,7 @@ from autotuner.engines.deployment import Rank
 from autotuner.engines.known_space import known_space
 from autotuner.scoring import parse_objective
 from autotuner.servers import adapter_problems, executable_problem, model_problem, secret_problems, variant_problems
+from autotuner.servers.replay.problems import replay_problems
 from autotuner.servers.telemetry import energy_problem
 from autotuner.servers.weights.prefetch import prefetch_problem
 from autotuner.space import Config, Count, SearchSpace
@@ -74,6 +75,7 @@ def check(
     defaults = default_space(study, space, models, tokens)
     baseline = baseline_config(study, defaults)
     _refuse([baseline_problem(study, space, baseline, models, tokens)])
+    told += _refuse(replay_problems(study, space, [baseline]))
     ranks = _ranks(study, baseline)
     needs = bundle(study, baseline)
     told += _refuse([*variant_problems(study, models.variants), *adapter_problems(study)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from autotuner.errors import Failure, InfrastructureError
@@ -21,6 +21,7 @@ from autotuner.results.records import (
     Usage,
 )
 from autotuner.results.waits import Wait
+from autotuner.servers.replay.clock import VirtualClock
 
 MEASURED_TWICE = "was measured again, though it had ended: the first measurement stays"
 
@@ -40,17 +41,21 @@ class StoreService:
         name: str,
         began_at: float | None = None,
         *,
-        epoch_s: Callable[[], float] = time.time,
+        virtual: VirtualClock | None = None,
     ) -> None:
-        """``began_at``: when this life of the study began, in epoch seconds; by default now. ``epoch_s`` tells them."""
-        self._epoch_s = epoch_s
+        """``began_at``: when this life of the study began, in epoch seconds; by default now.
+
+        ``virtual``: time is what trials say it is; from here on it is this service's own.
+        """
+        self._virtual = virtual
         self._folder = OutputFolder(Path(out_dir))
         self._store = Store(self._folder.database_url, self._folder.requests)
-        self._store.open_study(study_yaml, study_id, name, now=epoch_s() if began_at is None else began_at)
+        self._store.open_study(study_yaml, study_id, name, now=self._epoch_s() if began_at is None else began_at)
         self._nodes: dict[str, str] = {}  # trial → the one that it is written of from
         self._over: set[str] = set()  # launches of trials that were taken from their nodes
 
     def hand_out(self, record: TrialRecord) -> None:
+        self._follow(record.started_at)
         self._store.add_trial(record)
         self._store.take_hold(record.trial_id, record.held, now=record.started_at)
 
@@ -104,12 +109,14 @@ class StoreService:
 
     def add_rung(self, record: RungRecord) -> None:
         """The first measurement of a rung stays; that GPUs were busy with another one is told as a failure."""
+        self._follow(record.ended_at)
         self._launched_last(record.trial_id, record.launch_id)
         if not self._store.add_rung(record):
             message = f"rung {record.rung} {MEASURED_TWICE}"  # no failure of the rung, which is a good one
             self.note_failure(FailureRecord(record.trial_id, Failure.INFRASTRUCTURE, message, self._epoch_s()))
 
     def end_trial(self, end: TrialEnd) -> None:
+        self._follow(end.ended_at)
         if end.node:
             self._refuse_others(end.trial_id, end.node)
         self._store.end_trial(end)
@@ -167,6 +174,13 @@ class StoreService:
 
     def ping(self) -> bool:
         return True
+
+    def _epoch_s(self) -> float:
+        return time.time() if self._virtual is None else self._virtual.epoch_s()
+
+    def _follow(self, epoch_s: float) -> None:
+        if self._virtual is not None:
+            self._virtual.advance_to(epoch_s)
 
     def _is_written_from(self, trial_id: str, node: str) -> bool:
         return self._nodes.get(trial_id, node) == node

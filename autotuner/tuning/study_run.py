@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialEnd, TrialRecord, TrialState, Usage
 from autotuner.results.waits import Holder
+from autotuner.servers.replay.clock import VirtualClock
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.budget import Spent
@@ -97,6 +98,8 @@ class _Running:
     need: Need
     since_s: float | None  # that it has held its GPUs without a break; None: it is paused
     held_s: float = 0.0  # before that
+    began_s: float = 0.0  # when it was handed out
+    used_before_s: float = 0.0  # in earlier lives of the study
     report: RungReport | None = None
     is_stopped: bool = False  # it was told to end, and has not yet
     rungs_seen: set[int] = field(default_factory=set)
@@ -131,10 +134,12 @@ class StudyRun:
         began_s: float | None = None,
         *,
         ray_places: bool = False,
+        virtual: VirtualClock | None = None,
     ) -> None:
         """``need_of``: what a trial of this Config reserves. ``spent_before``: GPU-seconds of the study's earlier
         lives. ``heed_interrupts`` may raise. Without a ``cluster``, and where ``ray_places``, trials are placed by Ray.
-        ``began_s``: when this life began, on ``clock``; by default now.
+        ``began_s``: when this life began, on ``clock``; by default now. ``virtual``: the clock, where trials themselves
+        say how long they held their GPUs, and it follows them.
         """
         self._conductor = conductor
         self._store = store
@@ -147,6 +152,7 @@ class StudyRun:
         self._heed_interrupts = heed_interrupts
         self._cluster = cluster
         self._ray_places = ray_places
+        self._virtual = virtual
         self._running: dict[str, _Running] = {}
         self._phases_told: set[Phase] = set()
         self._held_up = HeldUp(store, clock, self.tell)
@@ -162,7 +168,7 @@ class StudyRun:
 
     def spent(self) -> Spent:
         now = self._clock.monotonic_s()
-        held = sum(r.held_until(now) * r.gpus for r in self._running.values())
+        held = sum(self._held_s(r) * r.gpus for r in self._running.values())
         return Spent(wall_s=now - self._began_s, gpu_s=self._gpu_s + held)
 
     def next(self, ray_id: str) -> Assignment | Pause:
@@ -178,8 +184,11 @@ class StudyRun:
                 self._tell_alive()
                 self._look_for_waits(nodes)
             return assignment
+        if self._virtual is not None:
+            assignment = replace(assignment, handed_out_s=self._virtual.epoch_s())
         need = self._need_of(assignment.config)
-        self._running[ray_id] = _Running(assignment, need, self._clock.monotonic_s())
+        now_s, used_s = self._clock.monotonic_s(), self._conductor.seconds_of(assignment.trial_id)
+        self._running[ray_id] = _Running(assignment, need, now_s, began_s=now_s, used_before_s=used_s)
         gpus, cpus = need.size
         accelerator = _accelerator(assignment, nodes or ())
         self._store.hand_out(
@@ -210,6 +219,8 @@ class StudyRun:
             return
         running.rungs_seen.add(report.rung)
         running.report = report
+        if self._virtual is not None:
+            self._virtual.advance_to(running.began_s + self._held_s(running))
         if report.to_repeat:
             return
         self._conductor.rung_ended(report)
@@ -258,7 +269,7 @@ class StudyRun:
         if running is None:
             return
         actor_lost = actor_lost or (running.report is None and self._lacks_a_node(running))
-        held_s = running.held_until(self._clock.monotonic_s())
+        held_s = self._held_s(running)
         self._gpu_s += held_s * running.gpus
         usage = self._store.take_back(running.assignment.trial_id, held_s)
         if not self._is_repeated(running, actor_lost, held_s):
@@ -267,6 +278,12 @@ class StudyRun:
     def tell(self, event: Event) -> None:
         for observer in self._observers:
             observer.on_event(event)
+
+    def _held_s(self, running: _Running) -> float:
+        """Seconds for which a trial has held its GPUs in this life."""
+        if self._virtual is None:
+            return running.held_until(self._clock.monotonic_s())
+        return 0.0 if running.report is None else running.report.usage.reserved_s - running.used_before_s
 
     def _tell_alive(self) -> None:
         now = self._clock.monotonic_s()

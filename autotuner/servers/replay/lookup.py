@@ -121,4 +121,4 @@ def _ranges(keys: tuple[ConfigKey, ...]) -> Mapping[str, tuple[float, float]]:
 
 def values_text(values: Mapping[str, Any]) -> str:
     """A Config for people."""
-    return ", ".join(f"{name} {canonical(value)}" for name, value in values.items())
+    return ", ".join(f"{name} {canonical(value).removesuffix('.0')}" for name, value in values.items())

@@ -18,6 +18,7 @@ class Assignment:
 
     ``nodes`` are the ids of those it is to run on, one for each share of its need; empty: wherever Ray finds room.
     Failures of ``repeat_on`` are not believed yet: the trial ends without a record of them, to be started elsewhere.
+    ``handed_out_s``: at which epoch second, where time is virtual.
     """
 
     trial_id: str
@@ -26,6 +27,7 @@ class Assignment:
     rungs: int
     nodes: tuple[str, ...] = ()
     repeat_on: frozenset[Failure] = frozenset()
+    handed_out_s: float | None = None
 
 
 @dataclass(frozen=True)

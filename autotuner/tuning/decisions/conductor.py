@@ -141,6 +141,10 @@ class Conductor:
         """Why the study ends, once it does."""
         return self._ending.reason
 
+    def seconds_of(self, trial_id: str) -> float:
+        """For how long a trial has held its place, as far as it was told."""
+        return self._followed[trial_id].seconds
+
     def running(self) -> list[Assignment]:
         return [f.assignment for f in self._followed.values() if not f.state.is_terminal]
 

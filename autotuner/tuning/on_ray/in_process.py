@@ -44,7 +44,7 @@ def run_in_process(study: Study, study_id: str, folder: OutputFolder, observers:
     stop_reason = ""
     clock = VirtualClock(time.time())
     service = StoreService(
-        str(folder.path), resolved_yaml(study, study_id), study_id, study.name, epoch_s=clock.epoch_s
+        str(folder.path), resolved_yaml(study, study_id), study_id, study.name, virtual=VirtualClock(clock.epoch_s())
     )
     clock.advance_to(_last_known(service))  # an earlier life may have gone on further than the real clock has
     with contextlib.suppress(KeyboardInterrupt), interrupts.hear(), interrupts.watch():

@@ -11,12 +11,16 @@ from autotuner.tuning.decisions.capacity import need_of
 from autotuner.tuning.decisions.placement_policy import Need, Share
 from autotuner.tuning.on_ray.cluster import NODE_LABEL
 
+_REPLAY_CPUS = 0.01  # some is what Ray asks for
+
 
 def placement_group(study: Study, assignment: Assignment) -> tune.PlacementGroupFactory:
     """Bundle 0 holds the trial's own process, its load driver and the first share of its servers.
 
     Where the assignment names no nodes Ray chooses them, of the GPU type that the Config asks for.
     """
+    if study.launcher.kind == "replay":
+        return tune.PlacementGroupFactory([{"CPU": _REPLAY_CPUS}])  # its GPUs are recorded ones
     need = need_of(study, assignment.config)
     strategy = "STRICT_PACK" if len(need.shares) == 1 else "STRICT_SPREAD"
     selectors = _selectors(need, assignment.nodes)

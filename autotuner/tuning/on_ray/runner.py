@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from autotuner.results.account import Account
 from autotuner.results.records import StudyStatus
 from autotuner.scoring import parse_objective
 from autotuner.servers import owner_tag
+from autotuner.servers.replay.clock import VirtualClock
 from autotuner.space import SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.model import Study
@@ -107,11 +109,13 @@ def _run_on_ray(
     refuse_docker_in_pods(study)
     for text in nodes_without_secrets(study):
         logging.getLogger(__name__).warning(text)
-    cluster = Cluster()
+    replays = study.launcher.kind == "replay"
+    cluster = None if replays else Cluster()
     plan = _plan(study, folder, cluster)
-    clock = SystemClock()
+    virtual = VirtualClock(time.time()) if replays else None
+    clock = virtual or SystemClock()
     began_s = clock.monotonic_s()
-    handle = start_store(folder, study, study_id, clock.epoch_s())
+    handle = start_store(folder, study, study_id, clock.epoch_s(), virtual)
     store = RemoteStore(handle)
     if study.launcher.starts_servers:
         begin_reaping()
@@ -123,20 +127,29 @@ def _run_on_ray(
 
     # A paused HyperBand trial is not running, though it has not ended: there Ray alone counts.
     ray_places = study.fidelity.trial_scheduler == "hyperband"
-    rules = rules_of(study, plan.baselines, None if ray_places else study.search.max_concurrent_trials)
+    at_once = plan.concurrent if replays else study.search.max_concurrent_trials
+    rules = rules_of(study, plan.baselines, None if ray_places else at_once)
     proposer = make_proposer(study, plan.space, plan.baselines[0])
-    sick = _still_sick(store, cluster)
+    sick = [] if cluster is None else _still_sick(store, cluster)
     conductor = Conductor(rules, proposer, budget, known, need, nodes=plan.nodes, quarantined=sick)
     account = store.account()
     before = Spent(gpu_s=account.gpu_s)
     run = StudyRun(
-        conductor, store, observers, clock, need, before, interrupts.heed, cluster, began_s, ray_places=ray_places
+        conductor,
+        store,
+        observers,
+        clock,
+        need,
+        before,
+        interrupts.heed,
+        cluster,
+        began_s,
+        ray_places=ray_places,
+        virtual=virtual,
     )
     run.tell(started(study, folder, plan.concurrent, plan.by_type, known, conductor, account))
-    for quarantine in sick:
-        run.tell(NodeQuarantined(cluster.name_of(quarantine.node_id), quarantine.reason))
-    for reason in misfit_values(study, plan.space, plan.baselines[0], plan.nodes):
-        run.tell(ConfigsLeftOut(reason))
+    if cluster is not None:
+        _tell_of_nodes(run, study, plan, cluster, sick)
     ends_at = None if budget.wall_s is None else clock.epoch_s() + budget.wall_s - run.spent().wall_s
     job = StudyJob(study, study_id, str(folder.path), owner_tag(), ends_at)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_pending(study, plan.concurrent))
@@ -149,8 +162,21 @@ def _run_on_ray(
     return concluded(run, store)
 
 
-def _plan(study: Study, folder: OutputFolder, cluster: Cluster) -> _Plan:
-    """Raises InputError where the default can't be, CapacityError where no node holds it."""
+def _tell_of_nodes(run: StudyRun, study: Study, plan: _Plan, cluster: Cluster, sick: Sequence[Quarantine]) -> None:
+    for quarantine in sick:
+        run.tell(NodeQuarantined(cluster.name_of(quarantine.node_id), quarantine.reason))
+    for reason in misfit_values(study, plan.space, plan.baselines[0], plan.nodes):
+        run.tell(ConfigsLeftOut(reason))
+
+
+def _plan(study: Study, folder: OutputFolder, cluster: Cluster | None) -> _Plan:
+    """Raises InputError where the default can't be, CapacityError where no node holds it.
+
+    Without a ``cluster``: trials that are replayed run wherever Ray has room.
+    """
+    if cluster is None:
+        space, baselines = find_space(study, folder, None)
+        return _Plan(space, (), baselines, {}, study.search.max_concurrent_trials or 1)
     nodes = cluster.nodes()
     space, baselines = find_space(study, folder, nodes)
     check_capacity(need_of(study, baselines[0]), nodes)

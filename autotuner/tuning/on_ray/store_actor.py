@@ -22,20 +22,28 @@ from autotuner.results.records import (
     Usage,
 )
 from autotuner.results.waits import Wait
+from autotuner.servers.replay.clock import VirtualClock
 from autotuner.study.model import Study
 from autotuner.tuning.store_service import StoreService
 
 _CALL_TIMEOUT_S = 120.0
 
 
-def start_store(folder: OutputFolder, study: Study, study_id: str, began_at: float | None = None) -> Any:
+def start_store(
+    folder: OutputFolder,
+    study: Study,
+    study_id: str,
+    began_at: float | None = None,
+    virtual: VirtualClock | None = None,
+) -> Any:
     """Starts the store actor on this very node and waits until it answers; returns its handle.
 
-    ``began_at``: when this life of the study began, in epoch seconds; by default now.
+    ``began_at``: when this life of the study began, in epoch seconds; by default now. ``virtual``: as in StoreService.
     """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor_class = ray.remote(num_cpus=0, max_concurrency=1, scheduling_strategy=here)(StoreService)
-    handle = actor_class.remote(str(folder.path), resolved_yaml(study, study_id), study_id, study.name, began_at)
+    text = resolved_yaml(study, study_id)
+    handle = actor_class.remote(str(folder.path), text, study_id, study.name, began_at, virtual=virtual)
     ray.get(handle.ping.remote(), timeout=_CALL_TIMEOUT_S)
     return handle
 

@@ -21,6 +21,7 @@ from autotuner.scoring import Score, parse_objective, told_value
 from autotuner.servers import accelerator_name, tags
 from autotuner.study.model import Study
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
+from autotuner.tuning.decisions.capacity import need_of
 from autotuner.tuning.on_ray.cluster import accelerator_here
 from autotuner.tuning.on_ray.job import StudyJob
 from autotuner.tuning.on_ray.priority import take_usual_priority
@@ -95,16 +96,23 @@ class TrialTrainable(tune.Trainable):  # type: ignore[misc]  # Ray has no type s
         self._hosts = contextlib.ExitStack()
         others = self._hosts.enter_context(rank_hosts(job, self.STORE, assignment))
         self._run = TrialRun(
-            job.study, assignment, self._place(assignment, others), make_rig(job.study), self._store, job.ends_at
+            job.study,
+            assignment,
+            self._place(assignment, others),
+            make_rig(job.study, assignment.handed_out_s),
+            self._store,
+            job.ends_at,
         )
 
     def _place(self, assignment: Assignment, others: tuple[RemoteNode, ...]) -> Place:
         job = self.JOB
         folder = OutputFolder(Path(job.out_dir))
+        is_replayed = job.study.launcher.kind == "replay"
+        recorded_on = need_of(job.study, assignment.config).accelerator if is_replayed else ""
         return Place(
             node=f"{os.uname().nodename}/{ray.get_runtime_context().get_node_id()[:8]}",
             gpu_ids=self._gpu_ids,
-            accelerator=accelerator_here() or accelerator_name(self._gpu_ids),
+            accelerator=recorded_on or accelerator_here() or accelerator_name(self._gpu_ids),
             log_dir=folder.trial_logs(assignment.trial_id) if folder.takes_logs_of(job.study_id) else None,
             tags=tags(job.study_id, assignment.trial_id, job.owner),
             other_nodes=others,
