@@ -12,6 +12,7 @@ from autotuner.benchmark import full_requests, levels
 from autotuner.engines import load_catalogue, study_of
 from autotuner.engines.deployment import Rank
 from autotuner.models.facts import ModelFacts
+from autotuner.results.replayed import replayed_text
 from autotuner.space import Count
 from autotuner.study.model import Study
 
@@ -63,6 +64,8 @@ class CheckReport:
             ("nodes", f"{self.nodes} for the default" + ("" if self.nodes == 1 else ", a rank on each")),
             *self.cost.rows(),
         ]
+        if replayed := replayed_text(study):
+            rows.append(("measurements", replayed))
         if self.fits is not None:
             rows.append(("trials at a time", str(self.fits)))
         return rows

@@ -9,6 +9,8 @@ from autotuner.engines import Deployment, one_engine
 from autotuner.errors import InputError
 from autotuner.manifests import ExportOptions, ManifestContext, render
 from autotuner.results import OutputFolder, StudyResults, TrialPoint, TrialRecord
+from autotuner.results.replay_table import NAME, write_replay_table
+from autotuner.results.replayed import replayed_text
 from autotuner.space.config import Config
 from autotuner.space.memory import GIB, weight_bytes
 from autotuner.study.hardware_profiles import known_profile
@@ -50,11 +52,13 @@ def export_configs(
     return [path for name, point in chosen.items() for path in _write(results, target, point, out / name, options)]
 
 
-def export_table(results: StudyResults, out: Path) -> Path:
+def export_table(results: StudyResults, out: Path) -> list[Path]:
+    """The measurements for people, and as a table that studies can be replayed from."""
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "measurements.csv"
-    results.measurements.to_csv(path, index=False)
-    return path
+    measurements, table = out / "measurements.csv", out / NAME
+    results.measurements.to_csv(measurements, index=False)
+    write_replay_table(results, table)
+    return [measurements, table]
 
 
 def _point_of(results: StudyResults, trial_id: str) -> TrialPoint:
@@ -141,7 +145,9 @@ def _memory_gib(study: Study, deployment: Deployment, models: KnownModels | None
 
 def _summary_lines(results: StudyResults, point: TrialPoint) -> tuple[str, ...]:
     value = "no value" if point.value is None else f"{point.value:.6g}"
+    replayed = replayed_text(results.study)
     return (
+        *([replayed] if replayed else []),
         f"{results.study.objectives[0]}: {value} ({point.scope or 'nothing measured'}, trial {point.trial_id})",
         "meets every SLO" if point.slo_met else "does not meet every SLO",
     )

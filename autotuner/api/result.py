@@ -90,7 +90,8 @@ class Result:
     ) -> list[Path]:
         """Writes deployment files of the ``top`` best Configs (or of one trial) into ``out``.
 
-        ``target``: shell, compose, kubernetes, or ``table`` (the measurements as CSV). ``image`` takes the place of the
+        ``target``: shell, compose, kubernetes, or ``table`` (the measurements as CSV, and as
+        a table to replay studies from). ``image`` takes the place of the
         engine's usual one, ``namespace`` and ``pvc``, a claim for the weights, are for Kubernetes. Raises InputError
         for an unknown target or trial, and for an option that the target has no place for.
         """
@@ -99,7 +100,7 @@ class Result:
         options = ExportOptions(image, namespace, pvc)
         if target == "table":
             check_options(target, options)
-            return [export_table(self._results, Path(out))]
+            return export_table(self._results, Path(out))
         if target not in targets():
             known = [*targets(), "table"]
             raise InputError(

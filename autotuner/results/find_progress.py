@@ -25,6 +25,7 @@ from autotuner.results.records import (
     TrialRecord,
     TrialState,
 )
+from autotuner.results.replayed import replayed_text
 from autotuner.results.scope import scope_text
 from autotuner.results.standing import Standing, find_standing
 from autotuner.results.storage.store import Store
@@ -126,6 +127,7 @@ class _Found:
             quarantines=tuple(self.stored.quarantines),
             stop_reason=self.stored.record.stop_reason if self.stored.record else "",
             fetched=self.fetched,
+            replayed=replayed_text(study),
             waits=tuple(self.stored.waits) if self._standing().goes_on else (),
         )
 

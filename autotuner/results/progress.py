@@ -76,6 +76,7 @@ class StudyProgress:
     stop_reason: str
     fetched: FetchedCopy | None = None
     waits: tuple[Wait, ...] = ()  # for what others hold; of a study that runs
+    replayed: str = ""  # from where, in words; of a study that measures nothing itself
 
     @property
     def ranks_by_violation(self) -> bool:
@@ -91,6 +92,7 @@ class StudyProgress:
             "folder": str(self.path),
             "at": self.at,
             "state": self.standing.value,
+            "replayed": self.replayed or None,
             "driver": {
                 "state": self.driver.state.value,
                 "host": owner and owner.host,

@@ -35,6 +35,8 @@ def rescore(results: StudyResults, slo: Slo, *, database: str | None = None) -> 
             ended = results.rung_records.get(trial.trial_id, ())
             if ended:
                 runs = kept_runs(ended, store.runs(trial.trial_id))
+                if runs and not any(run.records for _, run in runs):
+                    raise InputError("the study kept no raw requests: it was replayed from a table of metrics")
                 rescored[trial.trial_id] = tuple(_rescore_rung(study, trial, rung, runs) for rung in ended)
     return replace(results, study=study, rung_records=rescored)
 

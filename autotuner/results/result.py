@@ -31,6 +31,7 @@ from autotuner.results.records import (
     StudyStatus,
     TrialRecord,
 )
+from autotuner.results.replayed import replayed_from
 from autotuner.results.standing import Standing, find_standing
 from autotuner.results.storage.store import Store
 from autotuner.results.summary import (
@@ -176,6 +177,7 @@ class StudyResults:
             "name": self.study.name,
             "study_id": self.study_id,
             "status": self.standing.value,
+            "replayed_from": replayed_from(self.study),
             "objective": self.objective.name,
             "objectives": {o.name: {"metric": o.column, "direction": o.direction.value} for o in self.objectives},
             "baseline": point_dict(self.baseline),

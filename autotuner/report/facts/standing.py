@@ -74,6 +74,8 @@ def _copy_text(progress: StudyProgress) -> str:
 def _lines(progress: StudyProgress) -> Iterator[tuple[str, str, str]]:
     yield "study", f"{progress.name} ({progress.path})", "bold"
     yield "state", standing_text(progress), _STYLES.get(progress.standing, "")
+    if progress.replayed:
+        yield "", progress.replayed, "yellow"
     for wait in progress.waits:
         yield "waits", f"{wait_text(wait)}; for {duration(progress.at - wait.since)} by now", "yellow"
     if progress.phase is None:

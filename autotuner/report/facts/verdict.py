@@ -13,6 +13,7 @@ from autotuner.report.text import number, percent
 from autotuner.results.improvement import Improvement
 from autotuner.results.points import TrialPoint
 from autotuner.results.records import Phase, TrialRecord, TrialState
+from autotuner.results.replayed import replayed_text
 from autotuner.results.result import StudyResults
 from autotuner.results.standing import Standing
 from autotuner.scoring.score import Violation
@@ -40,6 +41,9 @@ def verdict(results: StudyResults) -> Verdict:
     """The study's verdict; of one that did not come to its end, the verdict so far."""
     found = _verdict(results)
     found = replace(found, details=(*found.details, *left_out_lines(results)))
+    if replayed := replayed_text(results.study):
+        told = f"{replayed[:1].upper()}{replayed[1:]}."
+        found = replace(found, headline=f"Replayed. {found.headline}", details=(told, *found.details))
     if results.standing is Standing.COMPLETED:
         return found
     stands = _STANDS.get(results.standing, "Not ended")
