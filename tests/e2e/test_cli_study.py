@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from autotuner.benchmark.traffic.arrivals import REPEAT_OFFSET
+from autotuner.servers.replay.table import read_table
 from tests.e2e.studies import Ended, Told, assert_nothing_left, paced_study, rows
 
 FILES = (
@@ -259,7 +260,8 @@ def test_deployment_files_are_exported(
 
 
 def test_the_measurements_are_exported(ended_study: Ended, tmp_path: Path, ask: Callable[..., Any]) -> None:
-    (file,) = ask("export", ended_study.folder, "--target", "table", "--out", tmp_path)["files"]
+    file, table = ask("export", ended_study.folder, "--target", "table", "--out", tmp_path)["files"]
+    assert read_table(Path(table)).launches, "a study can be replayed from it"
     pd.testing.assert_frame_equal(pd.read_csv(file), pd.read_csv(ended_study.folder / "measurements.csv"))
 
 

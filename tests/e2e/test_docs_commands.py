@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -164,6 +165,7 @@ RUN_BY = {  # page → how its commands are run
     "docs/quick-start.md": "test_the_commands_of_the_quick_start",
     "docs/watching.md": "test_the_commands_of_watching",
     "docs/study-layers.md": "test_the_commands_of_study_layers",
+    "docs/replay.md": "test_the_commands_of_replaying",
     "docs/importing.md": "test_the_commands_of_importing",
 }
 
@@ -208,6 +210,14 @@ def test_the_commands_of_watching(first: Desk) -> None:
     for told in TOLD:
         if told.page == "docs/watching.md":
             first.run(told.line)
+
+
+def test_the_commands_of_replaying(first: Desk) -> None:
+    for told in TOLD:
+        if told.page == "docs/replay.md":
+            first.run(told.line, VERDICTS.get(" ".join(told.line.split()[:2]), DONE))
+    summary = json.loads((first.folder / "studies" / "replayed" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["replayed_from"] == "replay.jsonl.gz"
 
 
 def test_the_commands_of_study_layers(shared_place: Workplace) -> None:

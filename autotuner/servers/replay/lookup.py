@@ -45,7 +45,9 @@ class Lookup:
         if not self.takes_nearest:
             told = ", ".join(f"{name} {value}" for name, value in values.items())
             rule = "a Config of the table; `nearest: true` takes the nearest that it has"
-            raise SpaceError(f"{KEY}: the table has no Config with {told}", key=KEY, value=dict(values), rule=rule)
+            raise SpaceError(
+                f"{KEY}: the table has no Config with {told}: give {rule}", key=KEY, value=dict(values), rule=rule
+            )
         key = min(self.table.launches, key=lambda one: _distance(dict(config_key(wanted)), dict(one), self._ranges))
         return Found(self.table.launches[key], self.table.configs[key])
 

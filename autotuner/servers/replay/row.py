@@ -53,11 +53,9 @@ def config_key(values: Mapping[str, Any]) -> ConfigKey:
 
 def canonical(value: Any) -> str:
     """One text for ``16``, ``16.0`` and ``"16"``, for ``true`` and ``"true"``."""
+    value = _as_value(value)
     if isinstance(value, str):
-        try:
-            return canonical(json.loads(value))
-        except ValueError:
-            return value
+        return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(float(value))
     return json.dumps(value, sort_keys=True)
@@ -87,7 +85,7 @@ def read_row(number: int, cells: Mapping[str, Any]) -> Row:
         cell.refuse("requests", None, "raw requests, or metrics in their columns")
     return Row(
         number=number,
-        config={name.removeprefix(CONFIG): value for name, value in cells.items() if name.startswith(CONFIG)},
+        config={n.removeprefix(CONFIG): _as_value(v) for n, v in cells.items() if n.startswith(CONFIG)},
         level=level,
         repeat=cell.whole("repeat", default=0),
         failure=failure,
@@ -188,6 +186,14 @@ def refuse(where: str, rule: str, nearest: str | None = None, value: Any = None)
 def is_at_start(row: Row) -> bool:
     """Whether the launch itself failed, and not one of its load points."""
     return row.failure is not None and (row.level is None or row.failure in _AT_START)
+
+
+def _as_value(value: Any) -> Any:
+    """What a text stands for, as files of text have it: a number, a truth value, a map, or itself."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _as_number(value: Any) -> float | None:

@@ -49,9 +49,9 @@ def _read(path: Path, _changed_ns: int, _size: int) -> Table:
     cells = list(_cells(path))
     if not cells:
         refuse(str(path), "a table with rows")
-    columns = list(dict.fromkeys(name for row in cells for name in row))
-    check_columns(columns)
-    return make_table(read_row(number, row) for number, row in enumerate(cells, start=1))
+    check_columns(list(dict.fromkeys(name for row in cells for name in row)))
+    filled = ({name: value for name, value in row.items() if value not in (None, "")} for row in cells)
+    return make_table(read_row(number, row) for number, row in enumerate(filled, start=1))
 
 
 def make_table(rows: Iterable[Row]) -> Table:
@@ -105,14 +105,13 @@ def _refuse_mixed_units(rows: Sequence[Row]) -> None:
 
 
 def _cells(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows as maps from column to value, without empty ones."""
+    """Rows as maps from column to value."""
     name = path.name.lower()
     if not name.endswith(SUFFIXES):
         refuse(str(path), f"a file that ends in {', '.join(SUFFIXES)}")
     try:
         rows = _of_parquet(path) if name.endswith(".parquet") else _of_text(path)
-        for row in rows:
-            yield {str(column): value for column, value in row.items() if value is not None}
+        yield from rows
     except (OSError, ValueError, EOFError) as error:
         refuse(str(path), f"can't be read: {' '.join(str(error).split())}")
 
