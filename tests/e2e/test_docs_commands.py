@@ -22,7 +22,7 @@ from autotuner.benchmark.stand_ins.mock_process import mock_server
 from tests.e2e.studies import Workplace, merged
 from tests.unit.repository.test_docs import PAGES, ROOT, SHELLS, Found, blocks, name_of
 
-EXAMPLES = ROOT / "tests" / "unit" / "import_examples"
+EXAMPLES = ROOT / "tests" / "unit" / "imports" / "import_examples"
 # Of a page's own study: the same commands and files, in less time.
 SMALLER = {
     "workload": {"requests": {"per_slot": 2, "min": 8}},
@@ -42,6 +42,7 @@ NOT_RUN = {
     "make test": "runs this very test",
     "make check": "CI's own step",
     "make format": "rewrites the repository",
+    "make mutants SEED=7 COUNT=200": "runs the tests, many times over",
     ".venv/bin/python -m pytest tests/unit tests/property": "runs the tests",
     ".venv/bin/python -m pytest tests/e2e -k resume": "runs the tests",
     ".venv/bin/python scripts/make_study_reference.py": "rewrites docs (tests/unit/study/test_reference.py)",
