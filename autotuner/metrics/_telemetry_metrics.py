@@ -119,7 +119,7 @@ def _energy_per_token(runs: Iterable[WatchedRun]) -> dict[str, float]:
 def _energy(watched: WatchedRun) -> float | None:
     """Joules in the window: from the energy counter, else mean power × time."""
     window = watched.window
-    if window is None or window.length_s <= 0:
+    if window is None:
         return None
     counter = _series(watched, "gpu_energy_j")
     if len(counter.values) > 1 and counter.values[-1] >= counter.values[0] and counter.at_s[-1] > counter.at_s[0]:

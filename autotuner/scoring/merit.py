@@ -90,11 +90,9 @@ def make_merit(
 
 def summed_excess(excesses: Iterable[float]) -> float:
     """log(1 + ΣP) from each log(1 + P), however large."""
-    above = [excess for excess in excesses if excess > 0]
-    if not above:
-        return 0.0
-    most = max(above)
-    return most + math.log(math.fsum(math.exp(e - most) - math.exp(-most) for e in above) + math.exp(-most))
+    each = list(excesses)
+    most = max(each, default=0.0)
+    return most + math.log(math.fsum(math.exp(e - most) - math.exp(-most) for e in each) + math.exp(-most))
 
 
 def _good(points: Sequence[tuple[float | None, float]], direction: Direction) -> float:

@@ -27,8 +27,8 @@ def pareto_front(points: ArrayLike, directions: Sequence[Direction]) -> NDArray[
         raise InputError(f"points have shape {values.shape}, {len(directions)} objectives need (n, {len(directions)})")
     if np.isnan(values).any():
         raise InputError("a Pareto front of NaN does not exist: leave out points that lack an objective")
-    signs = np.array([1.0 if direction is Direction.MIN else -1.0 for direction in directions])
-    unique, inverse = np.unique(values * signs, axis=0, return_inverse=True)  # rows in lexicographic order
+    less_is_better = np.where([direction is Direction.MIN for direction in directions], values, -values)
+    unique, inverse = np.unique(less_is_better, axis=0, return_inverse=True)  # rows in lexicographic order
     on_front = _sweep(unique) if unique.shape[1] <= 2 else _cull(unique)
     return np.flatnonzero(on_front[inverse.reshape(-1)])
 

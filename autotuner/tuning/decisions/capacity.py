@@ -41,7 +41,7 @@ def bundle(study: Study, config: Config) -> dict[str, float]:
 
 
 def fitting(need: Need, nodes: Sequence[Node]) -> int:
-    """How many such trials fit on the empty nodes at a time; above 1,000 it is not counted on."""
+    """How many such trials fit on the empty nodes at a time; of several shares, above 1,000 it is not counted on."""
     free = [dataclasses.replace(node, free_gpus=node.gpus, free_cpus=node.cpus, open=True) for node in nodes]
     if len(need.shares) == 1:
         share = need.shares[0]

@@ -167,3 +167,59 @@ def test_whatever_is_told_metrics_are_finite(first: list[TelemetrySample], secon
     metrics = found(*runs)
     assert all(math.isfinite(value) for value in metrics.values())
     assert metrics.get("server_prefix_hit_rate", 0) >= 0
+
+
+def test_samples_at_the_edges_of_window_and_run_are_within_them() -> None:
+    edges = run(
+        TelemetrySample(0.0, gpu_memory_gib=9, running=50),
+        TelemetrySample(1.0, gpu_memory_gib=1, running=2),
+        TelemetrySample(4.0, gpu_memory_gib=1, running=4),
+    )
+    assert found(edges) == {"server_running_mean": 3, "gpu_memory_gib_max": 9}
+    assert found(run(TelemetrySample(4.0, gpu_memory_gib=9)))["gpu_memory_gib_max"] == 9
+
+
+def test_a_count_that_did_not_move_is_0_and_one_seen_first_within_the_run_counts_from_there() -> None:
+    still = run(TelemetrySample(0.0, preemptions=5), TelemetrySample(4.1, preemptions=5))
+    assert found(still) == {"server_preemptions": 0}
+    late = run(TelemetrySample(2.0, preemptions=5), TelemetrySample(4.1, preemptions=9))
+    assert found(late) == {"server_preemptions": 4}
+    at_the_start = run(
+        TelemetrySample(-1.0, preemptions=1), TelemetrySample(0.0, preemptions=5), TelemetrySample(4.1, preemptions=9)
+    )
+    assert found(at_the_start) == {"server_preemptions": 4}, "from the last one before the run"
+    over = run(TelemetrySample(-2.0, preemptions=1), TelemetrySample(-1.0, preemptions=5))
+    assert found(over) == {}, "nothing was told since"
+
+
+def test_a_rate_of_the_servers_own_counts_only_where_no_queries_are_told() -> None:
+    both = run(
+        TelemetrySample(1.5, prefix_hits=0, prefix_queries=0, prefix_hit_rate=0.5),
+        TelemetrySample(4.1, prefix_hits=5, prefix_queries=10, prefix_hit_rate=0.5),
+    )
+    assert found(both) == {"server_prefix_hit_rate": 0.5}
+    silent = run(
+        TelemetrySample(1.5, prefix_queries=0, prefix_hit_rate=0.5),
+        TelemetrySample(4.1, prefix_queries=0, prefix_hit_rate=0.5),
+    )
+    assert found(silent) == {}
+
+
+@pytest.mark.parametrize(
+    ("told", "joules_per_token"),
+    [
+        (((1, 100), (4, 400)), 10.0),  # from the window's start to its end
+        (((1, 100), (3.9, 390)), 10.0),  # a little short of it: at the mean power of its own time
+        (((1.1, 110), (4, 400)), 10.0),
+        (((0, 0), (1, 500), (4, 800), (5, 801)), 10.0),
+        (((1, 100), (4, 100)), 0.0),
+        (((1, 400), (4, 100)), None),  # it fell
+        (((2, 100),), None),
+        (((2, 100), (2, 300)), None),  # no time went by
+    ],
+)
+def test_energy_of_a_counter(told: tuple[tuple[float, float], ...], joules_per_token: float | None) -> None:
+    """3 s and 30 tokens in the window."""
+    metrics = found(run(*(TelemetrySample(at_s, gpu_energy_j=joules) for at_s, joules in told)))
+    wanted = {} if joules_per_token is None else {"energy_j_per_token": pytest.approx(joules_per_token)}
+    assert metrics == wanted

@@ -36,7 +36,7 @@ def test_closed_loop_window_is_where_all_slots_are_busy() -> None:
         request(3, 5.5),
         request(4, 5),  # the second slot has no further one: the window ends at 5
     )
-    assert find_window(run) == Window(2, 5)
+    assert find_window(run) == Window(2, 5, full=True)
 
 
 def test_a_slot_that_changes_over_slowly_is_still_busy() -> None:
@@ -81,7 +81,7 @@ def test_open_loop_window_runs_from_first_to_last_scheduled_send() -> None:
         request(2, 3),
         request(3.5, 9, scheduled=3),
     )
-    assert find_window(PointRun(level, records)) == Window(1.0, 3.0)
+    assert find_window(PointRun(level, records)) == Window(1.0, 3.0, full=True)
 
 
 def test_a_run_without_measured_requests_has_no_window() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from autotuner.errors import Failure
 from autotuner.space.config import Config
-from autotuner.tuning.decisions.node_health import NodeHealth
+from autotuner.tuning.decisions.node_health import NodeHealth, Quarantine
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.decisions.repeats import Repeats
 
@@ -153,3 +153,87 @@ def test_a_lost_process_is_followed_by_another_three_times() -> None:
         assert repeats.may_follow_a_loss()
         repeats.note(None, ["a"])
     assert not repeats.may_follow_a_loss()
+
+
+# ── whose fault it is ─────────────────────────────────────────────────────────────────────────
+
+
+def two_failed_on(health: NodeHealth, *names: str, failure: Failure = Failure.INFRASTRUCTURE) -> None:
+    for number in range(2):
+        health.failed(config(number), names, failure)
+
+
+@pytest.mark.parametrize(("names", "closed"), [("ab", []), ("abc", []), ("abcd", ["a"])])
+def test_no_node_is_closed_where_more_than_half_of_the_nodes_have_something_against_them(
+    names: str, closed: list[str]
+) -> None:
+    """One thing is enough to count among those: b has one, a has two."""
+    health = NodeHealth()
+    two_failed_on(health, "a")
+    health.failed(config(5), ["b"], Failure.INFRASTRUCTURE)
+    health.succeeded(config(9), ["elsewhere"])
+    assert sick(health, names) == closed
+
+
+def test_of_a_trial_over_two_nodes_each_has_half_against_it() -> None:
+    """Of a, b and c two have half a thing against them, which is none."""
+    health = NodeHealth()
+    two_failed_on(health, "a")
+    health.failed(config(7), ["b", "c"], Failure.INFRASTRUCTURE)
+    health.succeeded(config(9), ["d"])
+    assert sick(health, "abc") == ["a"]
+
+
+def test_what_blames_the_config_is_held_against_no_node() -> None:
+    health = NodeHealth()
+    two_failed_on(health, "a", failure=Failure.OUT_OF_MEMORY_AT_START)
+    for number in (0, 1, 9):
+        health.succeeded(config(number), ["b"])
+    assert sick(health, "abc") == []
+
+
+def test_a_config_that_got_on_where_it_failed_speaks_for_that_node() -> None:
+    health = NodeHealth()
+    two_failed_on(health, "a", failure=Failure.HANG)
+    health.succeeded(config(0), ["a"])
+    for number in range(2):
+        health.succeeded(config(number), ["b"])
+    assert sick(health, "abc") == [], "one is left, and one is not enough"
+
+
+def test_what_failed_is_told_by_its_kinds() -> None:
+    health = NodeHealth()
+    health.failed(config(0), ["a"], Failure.INFRASTRUCTURE)
+    health.failed(config(1), ["a"], Failure.CRASH)
+    health.failed(config(2), ["a"], Failure.CRASH)
+    for number in (1, 2):
+        health.succeeded(config(number), ["b"])
+    [found] = health.newly_sick(nodes("abc"))
+    told = "3 different Configs failed on it (CRASH, INFRASTRUCTURE) and not for their own sake"
+    assert found == Quarantine("a", told)
+
+
+def test_a_slow_node_is_closed_and_told_once_and_one_that_is_gone_is_not() -> None:
+    health = NodeHealth()
+    health.slow(Quarantine("b", "slow"))
+    health.slow(Quarantine("gone", "slow"))
+    assert sick(health, "abc") == ["b"]
+    assert health.quarantined == {"b"}
+    assert sick(health, "ac") == []
+
+
+def test_as_many_stay_as_hold_each_need_though_several_are_sick() -> None:
+    health = NodeHealth()
+    for name in "ab":
+        health.slow(Quarantine(name, "slow"))
+    assert sick(health, "abc", TWO_NODES) == ["a"], "with b and c it still fits"
+
+
+def test_a_need_that_fitted_nowhere_keeps_no_node() -> None:
+    health = NodeHealth()
+    health.slow(Quarantine("a", "slow"))
+    assert sick(health, "abc", Need((Share(99, 1.0),))) == ["a"]
+
+
+def test_a_node_that_was_in_quarantine_before_is_in_it_now() -> None:
+    assert NodeHealth([Quarantine("a", "then")]).quarantined == {"a"}

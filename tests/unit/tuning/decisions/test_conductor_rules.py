@@ -1,0 +1,184 @@
+"""The conductor's smaller rules, each by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from autotuner.errors import Failure
+from autotuner.results.records import Phase, TrialState
+from autotuner.scoring import Score
+from autotuner.space.config import Config
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.budget import Budget, Spent
+from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.followed_trial import KnownTrial
+from autotuner.tuning.decisions.placement_policy import Need, Node, Share
+from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
+
+NOTHING = Spent()
+C, S, F, R = TrialState.COMPLETED, TrialState.STOPPED, TrialState.FAILED, TrialState.RUNNING
+
+
+def cpus(name: str, free: float, *, gpus: int = 0, is_open: bool = True) -> Node:
+    return Node(name, "", gpus, 8.0, gpus, free, is_open)
+
+
+def one_gpu(config: Config) -> Need:
+    return Need((Share(1, 1.0),))
+
+
+def start(conductor: Conductor, nodes: Sequence[Node] | None = None, spent: Spent = NOTHING) -> Assignment:
+    decision = conductor.next(spent, nodes)
+    assert isinstance(decision, Assignment), decision
+    return decision
+
+
+def known(trial_id: str, state: TrialState = C, *scores: Score, **more: Any) -> KnownTrial:
+    phase = Phase.SEARCH if trial_id > "0000" else Phase.BASELINE
+    config = Config({"n": int(trial_id[:4]) - 1}) if trial_id > "0000" else rules().baseline
+    return replace(KnownTrial(trial_id, phase, config, state, None, scores or (score(5.0),), 20.0), **more)
+
+
+# ── what ranks trials ─────────────────────────────────────────────────────────────────────────
+
+MEETS, VIOLATES = score(1.0), score(1.0, slo_met=False)
+
+
+@pytest.mark.parametrize(
+    ("trials", "by_violation"),
+    [
+        ([], False),
+        ([known("0000", R)], False),
+        ([known("0000", S, VIOLATES)], False),
+        ([known("0000", C, VIOLATES)], True),
+        ([known("0000", C, infeasible())], True),
+        ([known("0000", C, VIOLATES), known("0001", C, MEETS)], False),
+        ([known("0000", C, VIOLATES), known("0001", S, MEETS)], True),
+        ([known("0000", C, MEETS, VIOLATES)], True),  # its last rung counts
+        ([known("0000", C, VIOLATES), known("0000-c1", C, MEETS, phase=Phase.CONFIRM)], True),
+    ],
+)
+def test_trials_rank_by_violation_once_some_came_to_their_end_and_none_meets_the_slos(
+    trials: list[KnownTrial], by_violation: bool
+) -> None:
+    given = rules()
+    assert Conductor(given, CountingProposer(), Budget(), trials).ranks_by_violation is by_violation
+    ignoring = replace(given, select="score")
+    assert not Conductor(ignoring, CountingProposer(), Budget(), trials).ranks_by_violation
+
+
+# ── scores ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_rungs_score_is_noted_once_and_in_its_place() -> None:
+    conductor = Conductor(rules(rungs=3), CountingProposer(), Budget())
+    start(conductor)
+    assert conductor.score_of("0000") is None
+    assert conductor.score_of("unknown") is None
+    conductor.rung_ended(report("0000", 1, 9.0))
+    assert conductor.score_of("0000") is None, "there was no rung before it"
+    conductor.rung_ended(report("0000", 0, 3.0))
+    conductor.rung_ended(report("0000", 0, 4.0))
+    assert conductor.score_of("0000") == score(3.0)
+    conductor.rung_ended(report("0000", 1, None))
+    conductor.rung_ended(report("0000", 1, 2.0))
+    assert conductor.score_of("0000") == score(2.0)
+
+
+def test_a_trial_that_is_to_be_repeated_keeps_its_scores_meanwhile() -> None:
+    conductor = Conductor(rules(max_running=1), CountingProposer(), Budget())
+    start(conductor)
+    conductor.rung_ended(report("0000", 0, 3.0))
+    assert conductor.repeats("0000", Failure.INFRASTRUCTURE)
+    assert conductor.running() == []
+    assert conductor.score_of("0000") == score(3.0)
+    again = start(conductor)
+    assert (again.trial_id, again.nodes, again.repeat_on) == ("0000", (), frozenset())
+
+
+# ── places ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_study_whose_need_is_not_told_runs_on_any_node() -> None:
+    conductor = Conductor(rules(), CountingProposer(), Budget())
+    assert start(conductor, [cpus("bare", 1.0)]).nodes == ("bare",)
+
+
+@pytest.mark.parametrize(
+    ("node", "asked"),
+    [(cpus("a", 1.0), 1), (cpus("a", 0.9), 0), (cpus("a", 8.0, is_open=False), 0), (cpus("a", 0.0, gpus=4), 0)],
+)
+def test_without_gpus_a_proposal_is_asked_for_where_a_whole_core_is_free(node: Node, asked: int) -> None:
+    proposer = CountingProposer()
+    conductor = Conductor(
+        rules(max_running=None), proposer, Budget(), (known("0000"),), lambda _: Need((Share(0, 0.5),))
+    )
+    running = start(conductor, [cpus("other", 8.0)])
+    assert running.trial_id == "0001"
+    conductor.next(NOTHING, [node])
+    assert len(proposer.proposed) == 1 + asked
+
+
+def test_a_place_is_waited_for_two_minutes_and_no_longer() -> None:
+    conductor = Conductor(rules(), CountingProposer(), Budget(), (), one_gpu)
+    assert conductor.next(Spent(wall_s=1000), []) is Pause.WAIT
+    assert conductor.next(Spent(wall_s=1119.9), []) is Pause.WAIT
+    assert conductor.next(Spent(wall_s=1120), []) is Pause.NO_PLACE
+
+
+def test_the_wait_for_a_place_begins_anew_when_there_was_one() -> None:
+    conductor = Conductor(rules(), CountingProposer(), Budget(), (), one_gpu)
+    busy = replace(cpus("a", 8.0, gpus=1), free_gpus=0)
+    assert conductor.next(Spent(wall_s=0), []) is Pause.WAIT
+    assert conductor.next(Spent(wall_s=100), [busy]) is Pause.WAIT
+    assert conductor.next(Spent(wall_s=200), []) is Pause.WAIT
+    assert conductor.next(Spent(wall_s=319), []) is Pause.WAIT
+    assert conductor.next(Spent(wall_s=320), []) is Pause.NO_PLACE
+
+
+def test_every_node_that_was_there_at_any_time_is_known() -> None:
+    conductor = Conductor(rules(), CountingProposer(), Budget(), (), one_gpu, nodes=[cpus("a", 8.0)])
+    conductor.next(NOTHING, [cpus("b", 8.0, gpus=1)])
+    assert [node.node_id for node in conductor.seen] == ["a", "b"]
+
+
+def held(conductor: Conductor, spent: Spent = NOTHING) -> Need | None:
+    taken, alone = replace(cpus("a", 8.0, gpus=1), free_gpus=0), cpus("a", 8.0, gpus=1)
+    return conductor.held_up(spent, [taken], [alone])
+
+
+def test_a_study_that_has_more_to_search_is_held_up_where_its_default_would_fit_alone() -> None:
+    conductor = Conductor(rules(max_running=None), CountingProposer(), Budget(wall_s=100), (), one_gpu)
+    assert held(conductor) == one_gpu(Config({}))
+    assert held(conductor, Spent(wall_s=99)) is not None
+    assert held(conductor, Spent(wall_s=100)) is None, "its budget is spent"
+    done = [known("0000"), known("0001"), known("0002")]
+    assert held(Conductor(rules(trials=3), CountingProposer(), Budget(), done, one_gpu)) is None
+
+
+# ── budgets ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_trials_that_held_no_gpu_keep_no_gpu_hours_for_confirmation() -> None:
+    """Of 20 s each, so that with one GPU 80 GPU-seconds were to be kept of the 100."""
+    past = (known("0000"), known("0001", C, score(1.0)))
+    conductor = Conductor(rules(trials=9), CountingProposer(), Budget(gpu_s=100), past)
+    assert start(conductor, spent=Spent(gpu_s=30)).phase is Phase.SEARCH
+    on_gpus = [replace(trial, gpus=1) for trial in past]
+    conductor = Conductor(rules(trials=9), CountingProposer(), Budget(gpu_s=100), on_gpus)
+    assert start(conductor, spent=Spent(gpu_s=30)).phase is Phase.CONFIRM
+
+
+def test_a_trial_that_ends_with_the_budget_at_its_last_rung_was_not_cut() -> None:
+    conductor = Conductor(rules(trials=1, rungs=2, confirm=0), CountingProposer(), Budget(wall_s=100))
+    start(conductor)
+    conductor.rung_ended(report("0000", 0, 3.0))
+    conductor.rung_ended(report("0000", 1, 3.0, last=True))
+    assert conductor.must_stop("0000", Spent(wall_s=100))
+    conductor.trial_ended("0000", C, None)
+    assert conductor.next(Spent(wall_s=100)) is Pause.FINISHED
+    assert conductor.stop_reason == "all trials done"
