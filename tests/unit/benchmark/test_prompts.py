@@ -145,14 +145,16 @@ def test_a_dataset_stands_after_the_shared_prefix_in_words() -> None:
     assert words == [*(WORDS[unit % len(WORDS)] for unit in Random("0 prefix").choices(range(256), k=4)), "p2"]
 
 
-def test_the_prefix_stands_before_the_first_message_and_the_mark_after_the_last() -> None:
-    shapes = (Shape(0, 1, (("system", "s"), ("user", "u"))),)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_prefix_stands_before_the_first_message_and_the_mark_after_the_last(count: int) -> None:
+    shapes = (Shape(0, 1, tuple((f"role{n}", f"text{n}") for n in range(count))),)
     writer = PromptWriter(Mix((PromptSet(shapes),), (1.0,)), IDS, 0, shared_prefix_tokens=1)
     content = writer.measured("rate 1", 0).content
     assert isinstance(content, tuple)
-    assert [role for role, _ in content] == ["system", "user"]
-    assert content[0][1].endswith(" s")
-    assert content[1][1].startswith("u [")
+    assert [role for role, _ in content] == [f"role{n}" for n in range(count)]
+    texts = [text for _, text in content]
+    assert ["text0" in texts[0].split(" ")[1:2], f"text{count - 1} [" in texts[-1]] == [True, True]
+    assert texts[1:-1] == [f"text{n}" for n in range(1, count - 1)]
 
 
 # ── traces that say what their prompts share ──────────────────────────────────────────────────
