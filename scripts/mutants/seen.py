@@ -37,7 +37,7 @@ class FailingTestsError(Exception):
 def see(root: Path, files: Sequence[Path], cache: Path, at_once: int) -> dict[Path, SeenFile]:
     """What each file's tests run. Raises FailingTestsError."""
     cache.mkdir(parents=True, exist_ok=True)
-    seeing = _Seeing(root, cache, _digest(_shared_files(root)))
+    seeing = _Seeing(root, cache)
     fresh = [file for file in files if not seeing.is_known(file)]
     print(f"tests under coverage: {len(fresh)} of {len(files)} files, the others are known", file=sys.stderr)
     failing = []
@@ -49,12 +49,13 @@ def see(root: Path, files: Sequence[Path], cache: Path, at_once: int) -> dict[Pa
     return {file: seeing.read(file) for file in files}
 
 
-def _shared_files(root: Path) -> list[Path]:
-    """What all tests may rest on, but for modules and the tests themselves."""
-    places = ("autotuner/**/*", "search_spaces/**/*", "tests/**/*", "constraints.txt")
-    found = {path for place in places for path in root.glob(place) if path.is_file()}
-    modules = set(root.glob("autotuner/**/*.py")) | set(root.glob("tests/**/test_*.py"))
-    return sorted(path for path in found - modules if path.suffix != ".pyc")
+def _beside(root: Path, file: Path) -> list[Path]:
+    """What a file of tests rests on but for modules: helpers that it names, ``conftest.py``, data in its folder."""
+    text = (root / file).read_text(encoding="utf-8")
+    helpers = [path for path in sorted((root / "tests").glob("*.py")) if path.stem in text]
+    conftests = [folder / "conftest.py" for folder in file.parents if (root / folder / "conftest.py").exists()]
+    data = [path for path in sorted((root / file.parent).rglob("*")) if path.is_file() and ".py" not in path.suffix]
+    return [file, *conftests, *(path.relative_to(root) for path in (*helpers, *data))]
 
 
 def _digest(files: Sequence[Path]) -> str:
@@ -66,11 +67,10 @@ def _digest(files: Sequence[Path]) -> str:
 
 @dataclass(frozen=True)
 class _Seeing:
-    """What is known of a file of tests holds until it, a module that its tests ran, or what all share has changed."""
+    """What is known of a file of tests holds until it, what it rests on, or a module that its tests ran has changed."""
 
     root: Path
     cache: Path
-    shared: str
 
     def is_known(self, file: Path) -> bool:
         document = self._document(file)
@@ -104,8 +104,7 @@ class _Seeing:
         return code
 
     def _made_of(self, file: Path, modules: Sequence[str]) -> dict[str, Any]:
-        digest = _digest([file, *map(Path, modules)])
-        return {"file": str(file), "modules": list(modules), "digest": digest, "shared": self.shared}
+        return {"modules": list(modules), "digest": _digest([*_beside(self.root, file), *map(Path, modules)])}
 
     def _document(self, file: Path) -> dict[str, Any] | None:
         try:
