@@ -16,7 +16,7 @@ from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import FloatArray, MeasureContext, Measurement
 from autotuner.metrics.percentile import percentile
 from autotuner.metrics.registry import RATES, STATISTICS
-from autotuner.metrics.request import PointRun, Replayed
+from autotuner.metrics.request import PointRun
 from autotuner.metrics.window import find_window
 
 
@@ -26,9 +26,8 @@ def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> 
     Latencies are pooled, windows added up. A failed request counts as one that took the request time-out in
     every latency metric, and in no rate; cancelled and warm-up requests count in neither count nor latency.
     """
-    replayed = next((run.replayed for run in reversed(runs) if run.replayed is not None), None)
-    if replayed is not None:
-        return _as_recorded(level, replayed, runs, ctx)
+    if any(run.replayed is not None for run in runs):
+        return _as_recorded(level, runs, ctx)
     columns = [RequestColumns.of(run) for run in runs]
     latencies = [run_latencies(c) for c in columns]
     requests = sum(int(c.measured.sum()) for c in columns)
@@ -65,12 +64,15 @@ def _notes(runs: Sequence[PointRun]) -> Iterator[str]:
     yield from dict.fromkeys(note for run in runs for note in run.notes)
 
 
-def _as_recorded(level: LoadLevel, replayed: Replayed, runs: Sequence[PointRun], ctx: MeasureContext) -> Measurement:
-    """Metrics as they were recorded, those made of them added where they were not."""
-    rates = {column: value for column, value in replayed.metrics.items() if column in RATES}
-    found = {**_derived(rates, ctx), **replayed.metrics}
-    errors = round(found.get("error_rate", 0.0) * replayed.requests)
-    return Measurement(level, replayed.requests, errors, found, notes=tuple(_notes(runs)))
+def _as_recorded(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> Measurement:
+    """Metrics as they were recorded, means over runs that differ; those made of them are added where they were not."""
+    recorded = [run.replayed for run in runs if run.replayed is not None]
+    columns = dict.fromkeys(column for one in recorded for column in one.metrics)
+    metrics = {c: float(np.mean([one.metrics[c] for one in recorded if c in one.metrics])) for c in columns}
+    found = {**_derived({column: value for column, value in metrics.items() if column in RATES}, ctx), **metrics}
+    requests = sum(one.requests for one in recorded)
+    errors = round(found.get("error_rate", 0.0) * requests)
+    return Measurement(level, requests, errors, found, notes=tuple(_notes(runs)))
 
 
 def _samples(

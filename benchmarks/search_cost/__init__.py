@@ -1,0 +1,1 @@
+"""What a search costs, in GPU-seconds, on surfaces of which the truth is known."""

@@ -1,0 +1,192 @@
+"""Other ways to search the same surface, each as its own library gives it."""
+
+from __future__ import annotations
+
+import logging
+import random
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import hyperopt
+import numpy as np
+import optuna
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+
+from autotuner.scoring import Score
+from autotuner.scoring.merit import Merit
+from autotuner.space import Choice, SearchSpace
+from autotuner.space.config import Config
+from autotuner.space.parameters import Parameter
+from benchmarks.search_cost.surface import Surface
+from benchmarks.search_cost.trace import Trace, incumbents
+from benchmarks.search_cost.trial import Tried, try_config
+
+Way = Callable[[Surface, int, int], Trace]  # surface, trials, seed → what it did
+
+
+def _trace(surface: Surface, tried: list[Tried]) -> Trace:
+    steps = incumbents((one.gpu_s, one.config, one.merit) for one in tried)
+    last = steps[-1].incumbent if steps else None
+    return Trace(steps, steps[-1].spent_s if steps else 0.0, last or surface.default)
+
+
+def grid(surface: Surface, trials: int, seed: int) -> Trace:
+    """The Configs of the space in random order."""
+    rng = random.Random(seed)
+    order = rng.sample(range(len(surface.configs)), min(trials, len(surface.configs)))
+    return _trace(surface, [try_config(surface, surface.configs[i], seed, n) for n, i in enumerate(order)])
+
+
+def drawn(surface: Surface, trials: int, seed: int) -> Trace:
+    """Configs drawn evenly, one as often as it comes."""
+    rng = random.Random(seed)
+    return _trace(surface, [try_config(surface, surface.space.sample(rng), seed, n) for n in range(trials)])
+
+
+# ── Optuna ────────────────────────────────────────────────────────────────────────────────────
+
+
+def of_optuna(sampler: Callable[[int], optuna.samplers.BaseSampler], surface: Surface, trials: int, seed: int) -> Trace:
+    """Ask and tell. What the space forbids is told as failed, and costs nothing."""
+    study = _optuna_study(sampler(seed))
+    tried: list[Tried] = []
+    for asked in _asked(study, surface, trials):
+        one = try_config(surface, asked.config, seed, len(tried))
+        tried.append(one)
+        study.tell(asked.trial, (one.merit or Merit()).told)
+    return _trace(surface, tried)
+
+
+def tpe_asha(surface: Surface, trials: int, seed: int) -> Trace:
+    """Optuna's TPE under Ray Tune's ASHA, at the study's own rungs and eta."""
+    fidelity = surface.study.fidelity
+    study = _optuna_study(optuna.samplers.TPESampler(seed=seed))
+    asha = AsyncHyperBandScheduler(
+        time_attr="resource",
+        metric="score",
+        mode="max",
+        max_t=fidelity.eta ** (fidelity.rungs - 1),
+        grace_period=1,
+        reduction_factor=fidelity.eta,
+        stop_last_trials=False,
+    )
+    tried: list[Tried] = []
+    for asked in _asked(study, surface, trials):
+        stub = _Stub(str(len(tried)))
+        asha.on_trial_add(None, stub)
+        told: list[float] = []
+
+        def goes_on(rung: int, score: Score, stub: _Stub = stub, told: list[float] = told) -> bool:
+            told.append(score.merit().told)
+            result = {"resource": fidelity.eta**rung, "score": told[-1]}
+            return bool(asha.on_trial_result(None, stub, result) != TrialScheduler.STOP)
+
+        one = try_config(surface, asked.config, seed, len(tried), rungs=fidelity.rungs, goes_on=goes_on)
+        tried.append(one)
+        if one.merit is None and not one.failed:
+            study.tell(asked.trial, told[-1])  # as Ray's OptunaSearch tells a trial that was stopped: its last result
+        else:
+            study.tell(asked.trial, (one.merit or Merit()).told)
+    return _trace(surface, tried)
+
+
+@dataclass(eq=False)
+class _Stub:
+    trial_id: str
+    status: str = Trial.RUNNING
+
+
+@dataclass(frozen=True)
+class _Asked:
+    trial: optuna.Trial
+    config: Config
+
+
+def _optuna_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+    logging.getLogger("optuna").setLevel(logging.ERROR)
+    return optuna.create_study(sampler=sampler, direction="maximize")
+
+
+def _asked(study: optuna.Study, surface: Surface, trials: int) -> Any:
+    """So many Configs of the space; ten times as many asks at most."""
+    given = 0
+    for _ in range(10 * trials):
+        if given == trials:
+            return
+        trial = study.ask()
+        config = _suggested(surface.space, lambda p, trial=trial: _suggest(trial, p))  # type: ignore[misc]
+        if surface.space.contains(config):
+            given += 1
+            yield _Asked(trial, config)
+        else:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+
+
+def _suggested(space: SearchSpace, value_of: Callable[[Parameter], Any]) -> Config:
+    values: dict[str, Any] = {}
+    for parameter in space.parameters:
+        if parameter.is_active(values):
+            values[parameter.name] = value_of(parameter)
+    return Config(values)
+
+
+def _suggest(trial: optuna.Trial, parameter: Parameter) -> Any:
+    if isinstance(parameter, Choice):
+        return parameter.value_of(str(trial.suggest_categorical(parameter.name, parameter.labels)))
+    values = list(parameter.values())
+    return values[trial.suggest_int(parameter.name, 0, len(values) - 1)]
+
+
+# ── HyperOpt ──────────────────────────────────────────────────────────────────────────────────
+
+
+def of_hyperopt(surface: Surface, trials: int, seed: int) -> Trace:
+    """HyperOpt's TPE over the index of each parameter's value."""
+    listed = {p.name: _values(p) for p in surface.space.parameters}
+    indices = {name: hyperopt.hp.randint(name, len(values)) for name, values in listed.items()}
+    tried: list[Tried] = []
+
+    def objective(chosen: Mapping[str, int]) -> dict[str, Any]:
+        config = _suggested(surface.space, lambda p: listed[p.name][int(chosen[p.name])])
+        if not surface.space.contains(config) or len(tried) == trials:
+            return {"status": hyperopt.STATUS_FAIL}
+        one = try_config(surface, config, seed, len(tried))
+        tried.append(one)
+        return {"status": hyperopt.STATUS_OK, "loss": -(one.merit or Merit()).told}
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hyperopt.fmin(
+            objective,
+            indices,
+            algo=hyperopt.tpe.suggest,
+            max_evals=10 * trials,
+            rstate=np.random.default_rng(seed),
+            show_progressbar=False,
+            verbose=False,
+            early_stop_fn=lambda _, *__: (len(tried) >= trials, ()),
+        )
+    return _trace(surface, tried)
+
+
+def _values(parameter: Parameter) -> list[Any]:
+    return list(parameter.options) if isinstance(parameter, Choice) else list(parameter.values())
+
+
+def ways() -> dict[str, Way]:
+    """Name → way; those whose packages are installed."""
+    found: dict[str, Way] = {
+        "grid, random order": grid,
+        "random": drawn,
+        "optuna tpe": partial(of_optuna, lambda seed: optuna.samplers.TPESampler(seed=seed)),
+        "tpe + asha, plain": tpe_asha,
+        "hyperopt": of_hyperopt,
+    }
+    if find_spec("torch") is not None:
+        found["optuna gp"] = partial(of_optuna, lambda seed: optuna.samplers.GPSampler(seed=seed))
+    return found

@@ -1,0 +1,1 @@
+"""Surfaces: studies that are replayed from tables, and the programs that recorded or made these."""
