@@ -33,7 +33,8 @@ from autotuner.tuning.on_ray.session import ray_session
 from autotuner.tuning.on_ray.trainable import ASSIGNMENT, REPORT, SCORE
 from autotuner.tuning.on_ray.trial_schedulers import StudyTrialScheduler
 from autotuner.tuning.proposers import Outcome
-from autotuner.tuning.study_run import StudyRun, StudyStore
+from autotuner.tuning.study_ports import StudyStore
+from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.trial.rig import SystemClock
 from benchmarks.raylets import NodeKind, raylets
 from benchmarks.virtual_cluster import VirtualTrial, bound_s

@@ -78,10 +78,7 @@ def check(
     told += _refuse(replay_problems(study, space, [baseline]))
     ranks = _ranks(study, baseline)
     needs = bundle(study, baseline)
-    told += _refuse([*variant_problems(study, models.variants), *adapter_problems(study)])
-    told += _refuse([model_problem(study), *_executables(study, ranks, address, starts_here)])
-    told += _refuse(secret_problems(study, starts_here=starts_here) if address is None else [])
-    told += _refuse([prefetch_problem(study)] if address is None else [])
+    told += _refuse_what_is_missing(study, models, ranks, address, starts_here)
     told += unchecked_models(study, models)
     ends = needs_range(study, space, needs)
     if begins:
@@ -89,7 +86,7 @@ def check(
     told += _refuse([energy_problem(study, needs.get("GPU", 0))])
     fits: int | None = None
     misfits: list[str] = []
-    if address is not None:
+    if address is not None and study.launcher.kind != "replay":  # it holds none of the cluster's GPUs
         fits, misfits = _fit_on_cluster(study, space, defaults, address)
     return CheckReport(
         study=study,
@@ -102,6 +99,16 @@ def check(
         facts=facts,
         fits=fits,
     )
+
+
+def _refuse_what_is_missing(
+    study: Study, models: KnownModels, ranks: Sequence[Rank], address: str | None, starts_here: bool
+) -> list[Problem]:
+    """Files, executables, secrets and packages that must be on this machine; hands back what is only told."""
+    told = _refuse([*variant_problems(study, models.variants), *adapter_problems(study)])
+    told += _refuse([model_problem(study), *_executables(study, ranks, address, starts_here)])
+    told += _refuse(secret_problems(study, starts_here=starts_here) if address is None else [])
+    return told + _refuse([prefetch_problem(study)] if address is None else [])
 
 
 def _fit_on_cluster(study: Study, space: SearchSpace, defaults: SearchSpace, address: str) -> tuple[int, list[str]]:

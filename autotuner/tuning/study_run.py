@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import replace
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialEnd, TrialRecord, TrialState, Usage
-from autotuner.results.waits import Holder
 from autotuner.servers.replay.clock import VirtualClock
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
@@ -33,89 +31,13 @@ from autotuner.tuning.events import (
     TrialRepeated,
     TrialStarted,
 )
-from autotuner.tuning.held_up import HeldUp, WaitStore
+from autotuner.tuning.held_up import HeldUp
+from autotuner.tuning.running_trial import RunningTrial
+from autotuner.tuning.study_ports import NodeView, StudyStore
 from autotuner.tuning.trial.rig import Clock
-from autotuner.tuning.trial.trial_store import TrialStore
 
 _TOLD_ALIVE_EVERY_S = 5.0
 _LOST = "the trial's process died and could not be brought back"
-
-
-class NodeView(Protocol):
-    """The cluster, as far as placement looks at it."""
-
-    def nodes(self, taken: Mapping[str, Sequence[Share]]) -> Sequence[Node]:
-        """Live nodes with what is free on them; ``taken``: node id → shares of the study's running trials."""
-        ...
-
-    def name_of(self, node_id: str) -> str: ...
-
-    def is_alive(self, node_id: str) -> bool: ...
-
-    def unshared(self, taken: Mapping[str, Sequence[Share]]) -> Sequence[Node]:
-        """As ``nodes``, if nobody else held anything."""
-        ...
-
-    def held_up_in_ray(self) -> Need | None:
-        """What waits in Ray for its place, and would not if nobody else held anything."""
-        ...
-
-    def holders(self, need: Need) -> Sequence[Holder]:
-        """Who else holds what on the nodes where a trial could go."""
-        ...
-
-
-class StudyStore(TrialStore, WaitStore, Protocol):
-    def hand_out(self, record: TrialRecord) -> None:
-        """The trial holds what it reserves from ``started_at`` on."""
-        ...
-
-    def pause(self, trial_id: str, held_s: float) -> None:
-        """The trial holds nothing for a while; ``held_s``: seconds for which it did since it was handed out."""
-        ...
-
-    def go_on(self, trial_id: str, held_s: float) -> None:
-        """It holds again what it had held for ``held_s`` before its pause."""
-        ...
-
-    def note_alive(self) -> None:
-        """Should the driver be killed, what trials hold is counted up to now at least."""
-        ...
-
-    def take_back(self, trial_id: str, held_s: float) -> Usage:
-        """Refuses what the trial's present process would yet write of it; returns what it has used.
-
-        ``held_s``: seconds for which it held what it reserves since it was handed out.
-        """
-        ...
-
-    def add_quarantine(self, node: str, reason: str) -> None: ...
-
-
-@dataclass
-class _Running:
-    assignment: Assignment
-    need: Need
-    since_s: float | None  # that it has held its GPUs without a break; None: it is paused
-    held_s: float = 0.0  # before that
-    began_s: float = 0.0  # when it was handed out
-    used_before_s: float = 0.0  # in earlier lives of the study
-    report: RungReport | None = None
-    is_stopped: bool = False  # it was told to end, and has not yet
-    rungs_seen: set[int] = field(default_factory=set)
-
-    @property
-    def gpus(self) -> int:
-        return sum(share.gpus for share in self.need.shares)
-
-    def seconds(self, held_s: float) -> tuple[float, float]:
-        """GPU- and CPU-seconds of so long."""
-        gpus, cpus = self.need.size
-        return held_s * gpus, held_s * cpus
-
-    def held_until(self, now_s: float) -> float:
-        """Seconds that it has held its GPUs for."""
-        return self.held_s + (0.0 if self.since_s is None else now_s - self.since_s)
 
 
 class StudyRun:
@@ -153,7 +75,7 @@ class StudyRun:
         self._cluster = cluster
         self._ray_places = ray_places
         self._virtual = virtual
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, RunningTrial] = {}
         self._phases_told: set[Phase] = set()
         self._held_up = HeldUp(store, clock, self.tell)
         self._refused_told = 0
@@ -188,7 +110,7 @@ class StudyRun:
             assignment = replace(assignment, handed_out_s=self._virtual.epoch_s())
         need = self._need_of(assignment.config)
         now_s, used_s = self._clock.monotonic_s(), self._conductor.seconds_of(assignment.trial_id)
-        self._running[ray_id] = _Running(assignment, need, now_s, began_s=now_s, used_before_s=used_s)
+        self._running[ray_id] = RunningTrial(assignment, need, now_s, began_s=now_s, used_before_s=used_s)
         gpus, cpus = need.size
         accelerator = _accelerator(assignment, nodes or ())
         self._store.hand_out(
@@ -279,7 +201,7 @@ class StudyRun:
         for observer in self._observers:
             observer.on_event(event)
 
-    def _held_s(self, running: _Running) -> float:
+    def _held_s(self, running: RunningTrial) -> float:
         """Seconds for which a trial has held its GPUs in this life."""
         if self._virtual is None:
             return running.held_until(self._clock.monotonic_s())
@@ -331,7 +253,7 @@ class StudyRun:
 
         self._held_up.look(find, lambda need: () if cluster is None else cluster.holders(need))
 
-    def _lacks_a_node(self, running: _Running) -> bool:
+    def _lacks_a_node(self, running: RunningTrial) -> bool:
         cluster = self._cluster
         return cluster is not None and not all(map(cluster.is_alive, running.assignment.nodes))
 
@@ -342,7 +264,7 @@ class StudyRun:
 
     # ── ends ──────────────────────────────────────────────────────────────────────────────────
 
-    def _is_repeated(self, running: _Running, actor_lost: bool, held_s: float) -> bool:
+    def _is_repeated(self, running: RunningTrial, actor_lost: bool, held_s: float) -> bool:
         """Has a trial started again that was handed back, or whose process was lost before it had ended."""
         report, assignment = running.report, running.assignment
         handed_back = report is not None and report.to_repeat
@@ -357,7 +279,7 @@ class StudyRun:
         self.tell(TrialRepeated(assignment.trial_id, failure, message, where, *running.seconds(held_s)))
         return True
 
-    def _close(self, running: _Running, actor_lost: bool, held_s: float, usage: Usage) -> None:
+    def _close(self, running: RunningTrial, actor_lost: bool, held_s: float, usage: Usage) -> None:
         report, assignment = running.report, running.assignment
         state, failure, message = _how_it_ended(report, actor_lost and not running.is_stopped)
         if actor_lost or report is None or not report.is_final:
