@@ -108,6 +108,12 @@ class SearchSpace:
                 raise SpaceError(f"{key}: {rule}", key=key, value=[parameter.low, parameter.high], rule=rule)
         return self._grid_from(0, {})
 
+    def listed(self, most: int) -> list[Config] | None:
+        """Every Config, where it takes no more than a count to know that there are at most so many; else ``None``."""
+        if not self._is_exact or (self.count().number or 0) > most:
+            return None
+        return [self._config_at(int(flat)) for flat in self._valid_points]
+
     def count(self) -> Count:
         """How many Configs there are: exact up to 10^7 raw points, else estimated from a seeded sample.
 
@@ -215,7 +221,10 @@ class SearchSpace:
         """The valid Config at ``fraction`` of their list, for constraints that leave few of the raw points."""
         if not len(self._valid_points):
             self.count()  # raises, with the constraint to blame
-        flat = int(self._valid_points[int(fraction * len(self._valid_points))])
+        return self._config_at(int(self._valid_points[int(fraction * len(self._valid_points))]))
+
+    def _config_at(self, flat: int) -> Config:
+        """The Config that stands for a raw point."""
         indices: dict[str, int] = {}
         for parameter in reversed(self.parameters):
             flat, indices[parameter.name] = divmod(flat, parameter.size or 1)

@@ -29,7 +29,7 @@ _IMAGE = re.compile(
     r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
     r"(?::\w[\w.-]{0,127})?(?:@[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,})?"
 )
-_ONE_OBJECTIVE_ALONE = ("cmaes", "hyperopt")
+_ONE_OBJECTIVE_ALONE = ("auto", "cmaes", "hyperopt")
 _SECRET_VARIABLE = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|CREDENTIALS?)$", re.IGNORECASE)
 _SECRET_HEADER = re.compile(r"(authorization|api-?key|token|cookie|secret)$", re.IGNORECASE)
 _ADAPTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

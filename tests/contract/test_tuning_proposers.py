@@ -23,7 +23,7 @@ from autotuner.tuning.proposers import Outcome, OutcomeKind, Proposer, make_prop
 from tests.scores import joined, made_score
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-SAMPLERS = ["random", "tpe", "cmaes", "nsga2", "hyperopt", *(["gp"] if HAS_TORCH else [])]
+SAMPLERS = ["auto", "random", "tpe", "cmaes", "nsga2", "hyperopt", *(["gp"] if HAS_TORCH else [])]
 ALL = ["grid", *SAMPLERS]
 
 # Every kind of parameter: 4 × 3 × 2 × (3 + 1) raw points, of which conditions and constraints leave fewer.
@@ -155,7 +155,8 @@ def grid_of(space: Mapping[str, Any], baseline: Any = "default") -> list[Any]:
         }
     )
     whole = build_space(study)
-    proposer = make_proposer(study, whole, baseline_config(study, whole))
+    proposer = make_proposer(study, whole)
+    proposer.replay("0000", baseline_config(study, whole), None)
     return [dict(config.values) for config in propose_and_tell(proposer, 100, [UNKNOWN])]
 
 
@@ -170,6 +171,31 @@ def test_a_grid_leaves_out_the_baseline_that_is_measured_anyway() -> None:
         {"max-num-seqs": 16, "block-size": 16},
         {"max-num-seqs": 16, "block-size": 32},
     ]
+
+
+NULLS = {"parameters": {"cache": [None, True], "slots": [2, 4], "draft": [None, 8]}, "conditions": {"draft": "cache"}}
+
+
+@pytest.mark.parametrize("algorithm", ALL)
+def test_a_baseline_is_not_proposed_again(algorithm: str) -> None:
+    """Null is the server's own default: a baseline that leaves the flag out is the same server."""
+    proposer, space = make(algorithm, NULLS)
+    proposer.replay("0000", Config({"slots": 2}), None)
+    first = proposer.propose("0001")
+    proposer.tell("0000", completed(5.0))
+    assert first is not None
+    proposer.tell("0001", completed(6.0))
+    later = propose_and_tell(proposer, 100, outcomes("throughput"), first=2)
+    assert {first, *later} == set(space.grid()) - {Config({"cache": None, "slots": 2})}
+
+
+@pytest.mark.parametrize("algorithm", ALL)
+def test_a_baseline_that_the_space_cannot_say_does_no_harm(algorithm: str) -> None:
+    proposer, space = make(algorithm)
+    proposer.replay("0000", Config({"cache": True, "other": "flag"}), completed(5.0))
+    proposer.replay("0001", Config(), None)
+    proposer.tell("0001", infeasible())
+    assert set(propose_and_tell(proposer, 1000, outcomes("throughput"), first=2)) == set(space.grid())
 
 
 @pytest.mark.parametrize("algorithm", ALL)
@@ -247,7 +273,7 @@ def test_gp_says_which_extra_it_needs() -> None:
 
 
 PLANE = {"parameters": {"x": {"float": [0.0, 1.0]}, "y": {"float": [0.0, 1.0]}}}
-LEARNERS = ["tpe", "cmaes", "nsga2", "hyperopt", *(["gp"] if HAS_TORCH else [])]
+LEARNERS = ["auto", "tpe", "cmaes", "nsga2", "hyperopt", *(["gp"] if HAS_TORCH else [])]
 
 
 def in_infeasible_region(algorithm: str, objective: str, seed: int) -> int:

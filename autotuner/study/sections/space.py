@@ -57,7 +57,7 @@ class Search(Section):
     """How Configs are proposed, and how many."""
 
     algorithm: Annotated[
-        Literal["grid", "random", "tpe", "cmaes", "nsga2", "gp", "hyperopt"], Field(description="The searcher")
+        Literal["auto", "grid", "random", "tpe", "cmaes", "nsga2", "gp", "hyperopt"], Field(description="The searcher")
     ] = "tpe"
     trials: Annotated[int, Field(ge=1, description="Trials of the study, the baseline included")] = 40
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="Of everything that is drawn at random")] = 0

@@ -26,7 +26,6 @@ from autotuner.tuning.decisions.ending import Ending
 from autotuner.tuning.decisions.followed_trial import Followed, KnownTrial
 from autotuner.tuning.decisions.known_nodes import KnownNodes, Places
 from autotuner.tuning.decisions.node_health import NodeHealth, Quarantine
-from autotuner.tuning.decisions.outcome import outcome
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.decisions.proposals import Proposals
 from autotuner.tuning.decisions.repeats import Repeats
@@ -201,8 +200,8 @@ class Conductor:
         self._ending.note(trial)
         if trial.assignment.phase is Phase.NODE_CHECK:
             self._nodes.check_ended(trial)
-        if trial.assignment.phase is Phase.SEARCH:
-            self._proposer.tell(trial_id, outcome(state, failure, trial.scores, self._rules.objectives))
+        if trial.assignment.phase.explores:
+            self._proposer.tell(trial_id, trial.outcome(self._rules.objectives))
 
     def score_of(self, trial_id: str) -> Score | None:
         followed = self._followed.get(trial_id) or self._begun.get(trial_id)
@@ -340,6 +339,7 @@ class Conductor:
         trial_id = self._unused_id()
         if int(trial_id) < len(self._rules.baselines):
             baseline = self._rules.baselines[int(trial_id)]
+            self._proposer.replay(trial_id, baseline, None)
             self._join(Assignment(trial_id, Phase.BASELINE, baseline, self._rules.rungs))
             return True
         config = self._proposals.next(trial_id, places, self._line.needs)
@@ -393,8 +393,8 @@ class Conductor:
         else:
             self._begun[trial.trial_id] = Followed(assignment)
             self._join(assignment)
-        if trial.phase is Phase.SEARCH:
-            told = outcome(trial.state, trial.failure, trial.scores, self._rules.objectives) if ended else None
+        if trial.phase.explores:
+            told = self._followed[trial.trial_id].outcome(self._rules.objectives) if ended else None
             self._proposer.replay(trial.trial_id, trial.config, told)
 
     def _running_in(self, *phases: Phase) -> bool:

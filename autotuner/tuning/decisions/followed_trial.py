@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import Score
+from autotuner.scoring import Objective, Score
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.outcome import outcome
+from autotuner.tuning.proposers import Outcome
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Followed:
     def is_at_fault(self) -> bool:
         """Whether it failed by its Config's own fault."""
         return self.failure is not None and self.failure.blames_config
+
+    def outcome(self, objectives: Sequence[Objective]) -> Outcome:
+        """What the searcher is told of it, once it has ended."""
+        gpu_s = self.gpu_seconds or self.seconds  # without GPUs a server counts as one
+        return outcome(self.state, self.failure, self.scores, objectives, gpu_s)
 
     @property
     def counts(self) -> bool:

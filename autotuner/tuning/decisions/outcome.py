@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from autotuner.errors import Failure
 from autotuner.results.records import TrialState
-from autotuner.scoring import Merit, Objective, Score, told_value
+from autotuner.scoring import Grade, Merit, Objective, Score, told_value
 from autotuner.tuning.proposers import Outcome, OutcomeKind
 
 
 def outcome(
-    state: TrialState, failure: Failure | None, scores: Sequence[Score], objectives: Sequence[Objective]
+    state: TrialState,
+    failure: Failure | None,
+    scores: Sequence[Score],
+    objectives: Sequence[Objective],
+    gpu_s: float = 0.0,
 ) -> Outcome:
+    """``gpu_s``: GPU-seconds that the trial reserved."""
     first = objectives[0]
     by_rung = {rung: told_value(score.merit(first.name), first.direction) for rung, score in enumerate(scores)}
     if failure is not None and not failure.blames_config:
@@ -22,7 +28,7 @@ def outcome(
     if state is TrialState.STOPPED or not scores:
         return Outcome(OutcomeKind.PRUNED, (), by_rung)
     merits = [scores[-1].merit(o.name) for o in objectives]
-    return _told(merits, objectives, by_rung)
+    return replace(_told(merits, objectives, by_rung), gpu_s=gpu_s)
 
 
 def refused(objectives: Sequence[Objective], by_rung: dict[int, float] | None = None) -> Outcome:
@@ -34,4 +40,4 @@ def _told(merits: Sequence[Merit], objectives: Sequence[Objective], by_rung: dic
     values = tuple(told_value(merit, o.direction) for merit, o in zip(merits, objectives, strict=True))
     infeasibility = merits[0].infeasibility
     kind = OutcomeKind.INFEASIBLE if infeasibility else OutcomeKind.COMPLETED
-    return Outcome(kind, values, by_rung, infeasibility)
+    return Outcome(kind, values, by_rung, infeasibility, meets_slos=merits[0].grade is Grade.MEETING)

@@ -79,7 +79,7 @@ def _run(
     def need(config: Config) -> Need:
         return need_of(study, config)
 
-    proposer = make_proposer(study, space, baselines[0])
+    proposer = make_proposer(study, space)
     conductor = Conductor(rules_of(study, baselines, places), proposer, budget, known, need)
     account = store.account()
     before = Spent(gpu_s=account.gpu_s)

@@ -129,7 +129,7 @@ def _run_on_ray(
     ray_places = study.fidelity.trial_scheduler == "hyperband"
     at_once = plan.concurrent if replays else study.search.max_concurrent_trials
     rules = rules_of(study, plan.baselines, None if ray_places else at_once)
-    proposer = make_proposer(study, plan.space, plan.baselines[0])
+    proposer = make_proposer(study, plan.space)
     sick = [] if cluster is None else _still_sick(store, cluster)
     conductor = Conductor(rules, proposer, budget, known, need, nodes=plan.nodes, quarantined=sick)
     account = store.account()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from autotuner.extras import require_installed
 from autotuner.space import SearchSpace
-from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.proposers.listed import GridProposer, RandomProposer
 from autotuner.tuning.proposers.proposer import Proposer
@@ -26,18 +25,19 @@ def require_searchable(study: Study, space: SearchSpace) -> None:
         space.grid()
 
 
-def make_proposer(study: Study, space: SearchSpace, baseline: Config | None = None) -> Proposer:
-    """``baseline`` is measured whatever the searcher does.
-
-    Raises MissingExtraError when the searcher's package is not installed.
-    """
+def make_proposer(study: Study, space: SearchSpace) -> Proposer:
+    """Raises MissingExtraError when the searcher's package is not installed."""
     if not space.parameters:
         return GridProposer(space)  # one Config: nothing to search, and HyperOpt can't draw from nothing
     match study.search.algorithm:
         case "grid":
-            return GridProposer(space, baseline)
+            return GridProposer(space)
         case "random":
             return RandomProposer(space, study.search.seed)
+        case "auto":
+            from autotuner.tuning.proposers.surrogate import SurrogateProposer
+
+            return SurrogateProposer(space, study)
         case "hyperopt":
             from autotuner.tuning.proposers.hyperopt import HyperOptProposer
 

@@ -13,6 +13,7 @@ from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.proposers.listed import draw_new
 from autotuner.tuning.proposers.proposer import Outcome, OutcomeKind
+from autotuner.tuning.proposers.same_config import Seen, in_space
 
 _TRIES = 20
 _BELOW_ONE = 1 - 1e-9
@@ -47,7 +48,7 @@ class HyperOptProposer:
         )
         self._trials = self._hyperopt.Trials()
         self._asked: dict[str, dict[str, Any]] = {}
-        self._seen: set[Config] = set()
+        self._seen = Seen()
 
     def propose(self, trial_id: str) -> Config | None:
         for _ in range(_TRIES):
@@ -67,7 +68,9 @@ class HyperOptProposer:
 
     def tell(self, trial_id: str, outcome: Outcome) -> None:
         base = self._hyperopt.base
-        document = self._asked.pop(trial_id)
+        document = self._asked.pop(trial_id, None)
+        if document is None:  # a baseline that HyperOpt can't be told of
+            return
         if outcome.kind in (OutcomeKind.COMPLETED, OutcomeKind.INFEASIBLE):
             document["state"] = base.JOB_STATE_DONE
             document["result"] = {"status": base.STATUS_OK, "loss": self._sign * outcome.values[0]}
@@ -76,7 +79,10 @@ class HyperOptProposer:
         self._trials.refresh()
 
     def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
-        self._accept(trial_id, self._document(config), config)
+        self._seen.add(config)
+        own = in_space(self._space, config)
+        if own is not None:
+            self._accept(trial_id, self._document(own), own)
         if outcome is not None:
             self.tell(trial_id, outcome)
 

@@ -8,29 +8,22 @@ from collections.abc import Iterator
 from autotuner.space import SearchSpace
 from autotuner.space.config import Config
 from autotuner.tuning.proposers.proposer import Outcome
+from autotuner.tuning.proposers.same_config import Seen
 
 _TRIES_FOR_A_NEW_CONFIG = 1000
 
 
 class GridProposer:
-    """Every Config of a finite space, once, in the space's own order.
-
-    ``baseline``, which is measured outside the searcher, is left out where it is a point of the space: there is
-    nothing to learn from a second measurement.
-    """
+    """Every Config of a finite space, once, in the space's own order."""
 
     learns = False
 
-    def __init__(self, space: SearchSpace, baseline: Config | None = None) -> None:
+    def __init__(self, space: SearchSpace) -> None:
         self._configs: Iterator[Config] = space.grid()
-        self._seen: set[Config] = set()
-        self._baseline = None if baseline is None else _said(baseline)
+        self._seen = Seen()
 
     def propose(self, trial_id: str) -> Config | None:
-        return next((config for config in self._configs if not self._is_known(config)), None)
-
-    def _is_known(self, config: Config) -> bool:
-        return config in self._seen or _said(config) == self._baseline
+        return next((config for config in self._configs if config not in self._seen), None)
 
     def tell(self, trial_id: str, outcome: Outcome) -> None:
         """Nothing is learnt."""
@@ -47,7 +40,7 @@ class RandomProposer:
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self._space = space
         self._rng = random.Random(seed)  # noqa: S311  # sampling, not secrets
-        self._seen: set[Config] = set()
+        self._seen = Seen()
 
     def propose(self, trial_id: str) -> Config | None:
         config = draw_new(self._space, self._rng, self._seen)
@@ -62,12 +55,7 @@ class RandomProposer:
         self._seen.add(config)
 
 
-def _said(config: Config) -> Config:
-    """What a Config asks for: null is the server's own default, as if it were left out."""
-    return Config({name: value for name, value in config.values.items() if value is not None})
-
-
-def draw_new(space: SearchSpace, rng: random.Random, seen: set[Config]) -> Config | None:
+def draw_new(space: SearchSpace, rng: random.Random, seen: Seen) -> Config | None:
     """A valid Config that is not in ``seen``; ``None`` when tries run out, as in an exhausted space."""
     for _ in range(_TRIES_FOR_A_NEW_CONFIG):
         config = space.sample(rng)

@@ -16,6 +16,7 @@ from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.proposers.listed import draw_new
 from autotuner.tuning.proposers.proposer import Outcome, OutcomeKind
+from autotuner.tuning.proposers.same_config import Seen, in_space
 
 _TRIES = 20  # asks until the sampler hits a new, valid Config; then one is drawn at random
 _INFEASIBLE = "infeasible"  # Optuna's constraint: positive is infeasible
@@ -38,7 +39,7 @@ class OptunaProposer:
         )
         self._rng = random.Random(study.search.seed)  # noqa: S311  # sampling, not secrets
         self._asked: dict[str, optuna.Trial] = {}
-        self._seen: set[Config] = set()
+        self._seen = Seen()
 
     def propose(self, trial_id: str) -> Config | None:
         for _ in range(_TRIES):
@@ -51,7 +52,9 @@ class OptunaProposer:
         return None if drawn is None else self._ask_for(trial_id, drawn)
 
     def tell(self, trial_id: str, outcome: Outcome) -> None:
-        trial = self._asked.pop(trial_id)
+        trial = self._asked.pop(trial_id, None)
+        if trial is None:  # a baseline that Optuna can't be told of
+            return
         match outcome.kind:
             case OutcomeKind.COMPLETED | OutcomeKind.INFEASIBLE:
                 if self._knows_constraints:
@@ -65,7 +68,10 @@ class OptunaProposer:
                 self._study.tell(trial, state=TrialState.FAIL)
 
     def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
-        self._ask_for(trial_id, config)
+        self._seen.add(config)
+        own = in_space(self._space, config)
+        if own is not None:
+            self._ask_for(trial_id, own)
         if outcome is not None:
             self.tell(trial_id, outcome)
 

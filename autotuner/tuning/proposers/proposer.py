@@ -28,13 +28,16 @@ class Outcome:
     """``values``: the told value of each objective, finite, in the objectives' own directions.
 
     ``by_rung`` maps ended rungs to the told value of the first objective. ``infeasibility`` is 0 for what is feasible,
-    and more the further something is from that.
+    and more the further something is from that. ``meets_slos``: values of what does not are below those of all that do.
+    ``gpu_s``: GPU-seconds that the trial reserved, without GPUs seconds; 0 where that is not known.
     """
 
     kind: OutcomeKind
     values: tuple[float, ...] = ()
     by_rung: Mapping[int, float] = field(default_factory=dict)
     infeasibility: float = 0.0
+    meets_slos: bool = True
+    gpu_s: float = 0.0
 
 
 class Proposer(Protocol):
@@ -54,5 +57,9 @@ class Proposer(Protocol):
         ...
 
     def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
-        """A trial of an earlier life of this study; ``None`` when it is still to be ended (then told)."""
+        """A trial that it has not proposed in this life: one of an earlier life, or a baseline, of which it learns too.
+
+        ``None`` when it is still to be ended (then told). ``config`` is not proposed any more. A baseline need not be a
+        Config of the space: it leaves to the server what the space has values for.
+        """
         ...

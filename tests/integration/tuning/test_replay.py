@@ -67,7 +67,7 @@ def test_the_same_seed_tries_the_same(place: Place) -> None:
     assert trials(place.run(given, "one")) == trials(place.run(given, "two"))
 
 
-@pytest.mark.parametrize("algorithm", ["tpe", "random", "hyperopt", "nsga2"])
+@pytest.mark.parametrize("algorithm", ["auto", "tpe", "random", "hyperopt", "nsga2"])
 @pytest.mark.parametrize("trial_scheduler", ["asha", "median", "none"])
 def test_every_searcher_and_trial_scheduler_goes_through_it(place: Place, algorithm: str, trial_scheduler: str) -> None:
     search = {**SEARCH, "algorithm": algorithm, "trials": 8}

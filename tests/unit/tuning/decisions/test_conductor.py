@@ -312,10 +312,12 @@ def test_rungs_and_ends_told_twice_count_once() -> None:
     assert [(trial_id, outcome.kind) for trial_id, outcome in proposer.told] == [("0001", OutcomeKind.PRUNED)]
 
 
-def test_baseline_and_confirmations_are_not_told_to_the_searcher() -> None:
+def test_the_searcher_is_told_of_the_baseline_and_not_of_confirmations() -> None:
     proposer = CountingProposer()
     run_all(conductor(rules(trials=3), proposer), {"0002": 1.0})
-    assert [trial_id for trial_id, _ in proposer.told] == ["0001", "0002"]
+    assert proposer.replayed == [("0000", Config({"default": True}), None)], "before anything is proposed"
+    assert [trial_id for trial_id, _ in proposer.told] == ["0000", "0001", "0002"]
+    assert [outcome.kind for _, outcome in proposer.told] == [OutcomeKind.COMPLETED] * 3
 
 
 def test_a_lost_node_is_told_as_unknown() -> None:
@@ -398,6 +400,7 @@ def test_resume_retells_ended_trials_and_starts_unfinished_ones_first() -> None:
     study = conductor(rules(trials=9, max_running=1), proposer, known=past)
     kinds = [outcome and outcome.kind for _, _, outcome in proposer.replayed]
     assert kinds == [
+        OutcomeKind.COMPLETED,
         None,
         OutcomeKind.PRUNED,
         OutcomeKind.INFEASIBLE,
@@ -406,7 +409,7 @@ def test_resume_retells_ended_trials_and_starts_unfinished_ones_first() -> None:
         None,
     ]
     assert [(trial_id, config) for trial_id, config, _ in proposer.replayed] == [
-        (f"{n:04d}", Config({"n": n - 1})) for n in range(1, 7)
+        (trial.trial_id, trial.config) for trial in past
     ]
     first = start(study)
     assert first == Assignment("0001", Phase.SEARCH, Config({"n": 0}), 2)

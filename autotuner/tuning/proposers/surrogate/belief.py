@@ -1,0 +1,68 @@
+"""Belief: what is thought of one quantity of every Config, after some were measured."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotuner.tuning.proposers.surrogate.encoding import Matrix, Vector
+from autotuner.tuning.proposers.surrogate.gaussian_process import Posterior, Shape, fit_shape, prior_shape
+
+_ALWAYS_FITTED_TO = 30  # values; a shape found from more changes little with each
+_GROWTH = 1.1
+
+
+class Belief:
+    """A Gaussian process that scales what it is told, and takes up its shape again from where it was."""
+
+    def __init__(self, owners: NDArray[np.intp]) -> None:
+        self._owners = owners
+        self._parameters = int(owners.max(initial=-1)) + 1
+        self._shape = prior_shape(self._parameters)
+        self._fitted_to = 0
+        self._x: Matrix = np.zeros((0, len(owners)))
+        self._y: Vector = np.zeros(0)
+        self._noise: Vector = np.zeros(0)
+        self._centre, self._spread = 0.0, 1.0
+        self._posterior: Posterior | None = None
+
+    def learn(self, x: Matrix, y: Vector, noise: Vector | None = None) -> None:
+        """The values that are known, in place of all before; ``noise``: the variance that each has of its own."""
+        self._centre, spread = (float(np.mean(y)), float(np.std(y))) if len(y) else (0.0, 1.0)
+        self._spread = spread or 1.0
+        self._x, self._y = x, (y - self._centre) / self._spread
+        self._noise = np.zeros(len(y)) if noise is None else noise / self._spread**2
+        if spread and (len(y) <= _ALWAYS_FITTED_TO or len(y) >= self._fitted_to * _GROWTH):
+            starts = [prior_shape(self._parameters)]
+            starts += [self._shape] if self._fitted_to else []
+            self._shape = fit_shape(self._x, self._y, self._noise, self._owners, starts)
+            self._fitted_to = len(y)
+        self._condition()
+
+    def suppose(self, x: Matrix) -> None:
+        """Takes it that what runs at ``x`` will turn out as expected, so that its neighbours promise less.
+
+        The believer of Ginsbourger, Le Riche and Carraro: "Kriging is well-suited to parallelize optimization", 2010.
+        """
+        if len(x):
+            mean = (self.expect(x)[0] - self._centre) / self._spread
+            self._x, self._y = np.vstack([self._x, x]), np.concatenate([self._y, mean])
+            self._noise = np.concatenate([self._noise, np.zeros(len(x))])
+            self._condition()
+
+    def expect(self, x: Matrix) -> tuple[Vector, Vector]:
+        """Mean and standard deviation at each point."""
+        if self._posterior is None:
+            return np.full(len(x), self._centre), np.full(len(x), self._spread)
+        mean, deviation = self._posterior.predict(x)
+        return self._centre + self._spread * mean, self._spread * deviation
+
+    @property
+    def best(self) -> float:
+        """The highest mean among the points that are known or supposed: no single lucky measurement."""
+        return float(self.expect(self._x)[0].max()) if len(self._x) else self._centre
+
+    def _condition(self) -> None:
+        shape: Shape = self._shape
+        known = len(self._x) > 0
+        self._posterior = Posterior(self._x, self._y, self._noise, self._owners, shape) if known else None

@@ -1,0 +1,129 @@
+"""A Gaussian process: what is known of a function from some of its values, with its doubt."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+from autotuner.tuning.proposers.surrogate.encoding import Matrix, Vector
+
+_ROOT_5 = math.sqrt(5.0)
+_ROWS_AT_A_TIME = 8192
+_ITERATIONS = 50
+
+# Hvarfner, Hellsten, Nardi: "Vanilla Bayesian Optimization Performs Great in High Dimensions" (ICML 2024), eq. 6:
+# lengths are log-normal, and grow with the root of the number of parameters, so that many parameters don't make every
+# point a stranger to every other. The prior of the noise is the one that BoTorch pairs with it.
+_LENGTH_SPREAD = math.sqrt(3.0)
+_NOISE_LOCATION, _NOISE_SPREAD = -4.0, 1.0
+_LEAST_NOISE = 1e-6
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How quickly a function of variance 1 changes along each parameter (``lengths``), and the variance of a
+    measurement's noise."""
+
+    lengths: Vector
+    noise: float
+
+
+def prior_shape(parameters: int) -> Shape:
+    """The mode of the prior, for a function of which nothing is known."""
+    length = math.exp(_length_location(parameters) - _LENGTH_SPREAD**2)
+    return Shape(np.full(parameters, length), math.exp(_NOISE_LOCATION - _NOISE_SPREAD**2))
+
+
+def fit_shape(x: Matrix, y: Vector, noise: Vector, owners: NDArray[np.intp], starts: list[Shape]) -> Shape:
+    """The most probable shape after the values ``y``, of mean 0 and variance 1, were seen at the points ``x``.
+
+    ``noise``: what each value is uncertain by beyond the noise of all, a variance. ``owners``: the parameter of each
+    column. The best of what L-BFGS finds from ``starts``.
+    """
+    apart = _squared_distances(x, owners)
+    location = _length_location(len(apart))
+
+    def cost(theta: Vector) -> tuple[float, Vector]:
+        return _negative_log_posterior(theta, apart, y, noise, location)
+
+    bounds = [(math.log(0.01), math.log(1e3))] * len(apart) + [(math.log(_LEAST_NOISE), math.log(2.0))]
+    found = []
+    for start in starts:
+        first = np.log([*start.lengths, start.noise])
+        options = {"maxiter": _ITERATIONS}
+        found.append(minimize(cost, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options))
+    theta = np.exp(min(found, key=lambda result: float(result.fun)).x)
+    return Shape(theta[:-1], float(theta[-1]))
+
+
+class Posterior:
+    """A function of mean 0 and variance 1, after the values ``y`` were seen at the points ``x``."""
+
+    def __init__(self, x: Matrix, y: Vector, noise: Vector, owners: NDArray[np.intp], shape: Shape) -> None:
+        self._scale = shape.lengths[owners]
+        self._x = x / self._scale
+        covariance = _matern(_squared(self._x, self._x))
+        covariance[np.diag_indices_from(covariance)] += shape.noise + noise
+        self._lower = cholesky(covariance, lower=True)
+        self._weights = cho_solve((self._lower, True), y)
+
+    def predict(self, x: Matrix) -> tuple[Vector, Vector]:
+        """Mean and standard deviation at each point, of the function itself and not of a noisy measurement."""
+        mean, deviation = np.empty(len(x)), np.empty(len(x))
+        for start in range(0, len(x), _ROWS_AT_A_TIME):
+            rows = slice(start, start + _ROWS_AT_A_TIME)
+            shared = _matern(_squared(x[rows] / self._scale, self._x))
+            mean[rows] = shared @ self._weights
+            known = solve_triangular(self._lower, shared.T, lower=True, check_finite=False, overwrite_b=True)
+            deviation[rows] = np.sqrt(np.maximum(1.0 - np.einsum("ij,ij->j", known, known), 1e-12))
+        return mean, deviation
+
+
+def _length_location(parameters: int) -> float:
+    return math.sqrt(2.0) + math.log(max(parameters, 1)) / 2
+
+
+def _negative_log_posterior(
+    theta: Vector, apart: Matrix, y: Vector, noise: Vector, location: float
+) -> tuple[float, Vector]:
+    """And its gradient, by the logarithms of lengths and noise (Rasmussen and Williams, 2006, eq. 5.8 and 5.9)."""
+    weights = np.exp(-2 * theta[:-1])
+    distance = np.sqrt(np.tensordot(weights, apart, 1))
+    covariance = _matern(distance**2)
+    covariance[np.diag_indices_from(covariance)] += math.exp(theta[-1]) + noise
+    lower = cholesky(covariance, lower=True, check_finite=False)
+    solved = cho_solve((lower, True), y, check_finite=False)
+    inverse = cho_solve((lower, True), np.eye(len(y)), check_finite=False)
+    pull = inverse - np.outer(solved, solved)
+    slope = 5 / 3 * (1 + _ROOT_5 * distance) * np.exp(-_ROOT_5 * distance)
+    by_length = 0.5 * weights * np.tensordot(apart, pull * slope, 2)
+    by_noise = 0.5 * math.exp(theta[-1]) * float(np.trace(pull))
+    places = np.append(np.full(len(theta) - 1, location), _NOISE_LOCATION)
+    spreads = np.append(np.full(len(theta) - 1, _LENGTH_SPREAD), _NOISE_SPREAD)
+    off = (theta - places) / spreads
+    value = 0.5 * float(y @ solved) + float(np.log(np.diag(lower)).sum()) + float((off**2 / 2 + theta).sum())
+    return value, np.append(by_length, by_noise) + off / spreads + 1
+
+
+def _squared_distances(x: Matrix, owners: NDArray[np.intp]) -> Matrix:
+    """Parameters × points × points."""
+    parameters = int(owners.max(initial=-1)) + 1
+    return np.stack([_squared(x[:, owners == p], x[:, owners == p]) for p in range(parameters)])
+
+
+def _squared(a: Matrix, b: Matrix) -> Matrix:
+    """The squared distance of each row of one to each of the other."""
+    squared: Matrix = (a**2).sum(1)[:, None] + (b**2).sum(1)[None, :] - 2 * a @ b.T
+    return np.maximum(squared, 0.0)
+
+
+def _matern(squared: Matrix) -> Matrix:
+    """Matérn's covariance of smoothness 5/2: twice differentiable, as Snoek et al. (NeurIPS 2012) advise for tuning."""
+    distance = _ROOT_5 * np.sqrt(squared)
+    covariance: Matrix = (1 + distance + distance**2 / 3) * np.exp(-distance)
+    return covariance

@@ -1,0 +1,82 @@
+"""The searcher `auto`: where the surrogate expects the most for a GPU-second, of all that was not yet proposed."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from autotuner.scoring import Direction, parse_objective
+from autotuner.space import SearchSpace
+from autotuner.space.config import Config
+from autotuner.study.model import Study
+from autotuner.tuning.proposers.proposer import Outcome
+from autotuner.tuning.proposers.surrogate.candidates import candidates_of
+from autotuner.tuning.proposers.surrogate.encoding import Encoding, Matrix, Vector
+from autotuner.tuning.proposers.surrogate.knowledge import Knowledge
+
+_FILLING = 4
+_DRAWS_PER_POINT = 10
+_LEADERS = 5
+
+
+class SurrogateProposer:
+    """A few first points that fill the space, then the largest expected improvement per GPU-second.
+
+    Each is a point of the space that was never proposed, and no default that is measured anyway. What runs counts as
+    if it had come out as expected, so that many may run at a time. Of several objectives the first is searched for.
+    """
+
+    learns = True
+
+    def __init__(self, space: SearchSpace, study: Study) -> None:
+        self._rng = random.Random(study.search.seed)  # noqa: S311  # sampling, not secrets
+        self._encoding = Encoding(space)
+        self._candidates = candidates_of(space, self._encoding, self._rng)
+        sign = 1.0 if parse_objective(study.objectives[0]).direction is Direction.MAX else -1.0
+        self._knowledge = Knowledge(self._encoding, sign)
+        self._running: dict[str, Config] = {}
+
+    def propose(self, trial_id: str) -> Config | None:
+        known = len(self._knowledge) + len(self._running)
+        config = self._filling() if known <= _FILLING else self._promising()
+        if config is not None:
+            self.replay(trial_id, config, None)
+        return config
+
+    def tell(self, trial_id: str, outcome: Outcome) -> None:
+        self._knowledge.tell(self._running.pop(trial_id), outcome)
+
+    def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
+        self._candidates.close(config)
+        self._running[trial_id] = config
+        if outcome is not None:
+            self.tell(trial_id, outcome)
+
+    def _filling(self) -> Config | None:
+        """Of some that are drawn the one that is farthest from all that are known.
+
+        Of some, and not of all: the farthest of all are corners, where servers are at their oddest. Ten for each that
+        is known (Mitchell: "Spectrally optimal sampling for distribution ray tracing", 1991).
+        """
+        known = np.vstack([self._knowledge.points, self._running_points()])
+        drawn = self._candidates.some(_DRAWS_PER_POINT * (len(known) + 1))
+        if not drawn:
+            return None
+        distances = _distance_to_nearest(self._encoding.matrix(drawn), known)
+        return drawn[int(np.argmax(distances))]
+
+    def _promising(self) -> Config | None:
+        self._knowledge.learn(self._running_points())
+        return self._candidates.best(self._knowledge.promise, self._knowledge.leaders(_LEADERS))
+
+    def _running_points(self) -> Matrix:
+        return self._encoding.matrix([*self._running.values()])
+
+
+def _distance_to_nearest(x: Matrix, known: Matrix) -> Vector:
+    if not len(known):
+        return np.zeros(len(x))
+    squared = ((x[:, None, :] - known[None, :, :]) ** 2).sum(2)
+    nearest: Vector = squared.min(1)
+    return nearest
