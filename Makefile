@@ -1,10 +1,11 @@
-# Two commands on a fresh machine: `make demo` and `make test`. `make check` is the static part.
+# Two commands on a fresh machine: `make demo` and `make test`. `make check` is the static part, `make test-faults` the
+# tests that need minutes by nature.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MODEL := models/tiny.gguf
 
-.PHONY: demo test mutants check benchmarks model install format clean
+.PHONY: demo test test-faults test-busy mutants check benchmarks model install format clean
 
 install: $(VENV)/.installed
 
@@ -21,9 +22,22 @@ $(MODEL): examples/laptop/make_model.py | install
 demo: install $(MODEL)
 	$(BIN)/autotuner run examples/laptop/study.yaml
 
+# Tests wait for most of their time: more of them at once than there are cores.
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? 2 * n : n < 8 ? n + 2 : 8)))
+TESTS = $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup --durations=20
+
 test: install
 	$(BIN)/python scripts/test_needs.py
-	$(BIN)/python -m pytest --durations=40
+	$(TESTS) -m "not fault"
+
+test-faults: install
+	$(BIN)/python scripts/test_needs.py
+	$(TESTS) -m fault
+
+# What passes on an idle machine alone is of no use to who has a busy one.
+test-busy: install
+	$(BIN)/python scripts/test_needs.py
+	$(BIN)/python scripts/beside_spinning.py $(TESTS)
 
 SEED ?= 0
 COUNT ?= 200

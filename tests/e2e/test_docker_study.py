@@ -14,7 +14,7 @@ from autotuner.errors import Failure
 from benchmarks.dockerd import IMAGE, Dockerd, dockerd, why_not
 from tests.e2e.studies import Workplace, assert_nothing_left, rows, wait_until
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "docker runs")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(bool(why_not()), reason=why_not() or "docker runs")]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def test_a_study_in_containers_ends_well_and_leaves_none(workplace: Workplace, d
     assert_nothing_left(workplace, folder)
 
 
+@pytest.mark.fault
 def test_a_killed_driver_leaves_no_container_and_its_study_goes_on(workplace: Workplace, daemon: Dockerd) -> None:
     folder = workplace.folder / "out"
     study = docker_study(workplace)
@@ -60,6 +61,7 @@ def test_a_killed_driver_leaves_no_container_and_its_study_goes_on(workplace: Wo
     assert_nothing_left(workplace, folder)
 
 
+@pytest.mark.fault
 def test_a_daemon_that_is_lost_for_a_while_costs_no_config_its_score(workplace: Workplace, daemon: Dockerd) -> None:
     folder = workplace.folder / "out"
     study = docker_study(workplace)

@@ -22,6 +22,7 @@ from autotuner.benchmark.stand_ins.mock_process import mock_server
 from tests.e2e.studies import Workplace, merged
 from tests.unit.repository.test_docs import PAGES, ROOT, SHELLS, Found, blocks, name_of
 
+pytestmark = pytest.mark.long
 EXAMPLES = ROOT / "tests" / "unit" / "imports" / "import_examples"
 # Of a page's own study: the same commands and files, in less time.
 SMALLER = {

@@ -29,6 +29,7 @@ from tests.e2e.studies import (
     wait_until,
 )
 
+pytestmark = pytest.mark.long
 VARIABLE, VALUE = "E2E_SECRET", "a-secret-of-the-runtime-env"
 Tell = Callable[..., Told]
 
@@ -132,6 +133,7 @@ def assert_usable(tell: Tell, place: Workplace, out: Path) -> None:
     assert list((place.folder / "exported").rglob("*.sh"))
 
 
+@pytest.mark.fault
 def test_a_stopped_job_is_resumed_by_a_second_one_and_fetched_at_each_stage(head: Head) -> None:
     place, out, copy = head.place, head.place.folder / "stopped", head.place.folder / "copy"
     long = {"requests": {"per_slot": 4, "min": 120}}  # it is still running when it has been fetched

@@ -24,6 +24,7 @@ from autotuner.servers.supervision.tags import STUDY, TRIAL
 from benchmarks.raylets import NodeKind, Raylets, count_nodes, raylets
 from tests.e2e.studies import PROGRAMS, Workplace, assert_nothing_left, living, rows, wait_for_row, wait_until
 
+pytestmark = pytest.mark.long
 H100, A100, L40S, L4 = "H100-80GB", "A100-80GB", "L40S-48GB", "L4-24GB"
 RAY = str(Path(sys.executable).with_name("ray"))
 ENGINE = {"name": "vllm", "command": [sys.executable, str(PROGRAMS / "multi_rank_server.py")]}
@@ -204,6 +205,7 @@ def test_a_node_that_is_slower_than_its_twins_measures_no_trial(workplace: Workp
     assert_nothing_left(workplace, folder)
 
 
+@pytest.mark.fault
 def test_a_node_that_is_lost_costs_no_trial(workplace: Workplace, cluster: Raylets) -> None:
     folder = workplace.folder / "out"
     keys: dict[str, Any] = {

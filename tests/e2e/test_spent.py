@@ -25,6 +25,7 @@ def status(place: Workplace, out: Path) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.fault
 def test_every_life_counts_and_all_say_the_same(workplace: Workplace) -> None:
     out = workplace.folder / "out"
     study = workplace.study_file(

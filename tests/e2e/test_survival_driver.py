@@ -82,6 +82,7 @@ def outputs_tell(out: Path, status: str, rungs: int) -> None:
     assert OutputFolder(out).report.stat().st_size > 0
 
 
+@pytest.mark.fault
 def test_a_study_is_completed_over_every_kind_of_death_of_its_driver(
     workplace: Workplace, tmp_path: Path, nothing_left_behind: Callable[..., None]
 ) -> None:

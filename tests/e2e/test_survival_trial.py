@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from autotuner.results import OutputFolder
 from tests.e2e.studies import Workplace, rows, wait_for_row
@@ -16,6 +17,7 @@ WORKLOAD = {"scenario": "D(32,32)", "requests": {"per_slot": 16, "min": 160}}
 A_RUNG = "SELECT * FROM rungs WHERE trial_id = ? AND rung = 0"
 
 
+@pytest.mark.fault
 def test_a_run_goes_on_after_a_trial_lost_its_actor_its_supervisor_or_its_server(
     workplace: Workplace, tmp_path: Path, nothing_left_behind: Callable[..., None]
 ) -> None:

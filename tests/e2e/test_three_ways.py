@@ -27,6 +27,7 @@ from tests.e2e.studies import (
     wait_until,
 )
 
+pytestmark = pytest.mark.long
 QUICK: dict[str, Any] = {"search": {"trials": 2, "confirm": 0}, "fidelity": {"rungs": 1}}
 
 

@@ -50,6 +50,7 @@ def test_killing_the_launching_process_removes_the_container(daemon: Dockerd, ti
     wait_until_ended("killed-holder")
 
 
+@pytest.mark.alone
 def test_killing_everything_at_once_leaves_the_container_to_the_node_agent(
     daemon: Dockerd, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -242,6 +242,7 @@ def test_killing_both_supervisors_ends_the_server_and_stop_its_orphans(launch: L
     assert can_listen(server.urls[0])
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("victim", ["trial", "trial and guardian", "trial and supervisors"])
 def test_killing_the_trial_leaves_nothing(
     victim: str, mark: str, alive: Alive, programs: Path, own_locks: Path, tmp_path: Path

@@ -15,6 +15,8 @@ import pytest
 from autotuner.servers import Owner, find_leftovers, owner_tag, reap, tags
 from autotuner.servers.supervision.tags import HOLDER
 
+pytestmark = pytest.mark.alone  # any study that begins ends what the dead have left, on all of the machine
+
 
 @pytest.fixture
 def dead_owner() -> str:

@@ -33,6 +33,7 @@ class Killer:
         """An Observer has to."""
 
 
+@pytest.mark.fault
 def test_a_trial_whose_node_goes_before_it_has_begun_is_started_on_another(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
