@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MODEL := models/tiny.gguf
+# Tests start hundreds of Pythons: what each of them imports is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-faults test-busy mutants check benchmarks model install format clean
 

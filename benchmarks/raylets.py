@@ -87,7 +87,7 @@ def raylets(kinds: Sequence[NodeKind]) -> Iterator[Raylets]:
     """Starts the nodes, and ends all of them with the context; clients need the token that the environment then has."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")
-    head = {"num_cpus": 0, "num_gpus": 0, "object_store_memory": _OBJECT_STORE_BYTES}
+    head = {"num_cpus": 0, "num_gpus": 0, "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
     with own_token():
         running = Raylets(Cluster(initialize_head=True, head_node_args=head))
         try:

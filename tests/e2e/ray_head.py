@@ -39,7 +39,7 @@ class Head:
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """``autotuner ARGUMENTS --address …`` on this cluster."""
-        return self.place.run(*arguments, "--address", self.address, timeout_s=240, **self.variables)
+        return self.place.run(*arguments, "--address", self.address, timeout_s=600, **self.variables)
 
     def ray(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -47,7 +47,7 @@ class Head:
             env={**self.place.environment, **self.variables},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
             check=False,
         )
 

@@ -27,9 +27,9 @@ from autotuner.servers.supervision.tags import STUDY
 
 AUTOTUNER = (sys.executable, "-m", "autotuner.cli.main")
 MARK = "E2E_MARK"
-WAIT_S = 120.0  # generous: other studies of this machine may hold its cores
+WAIT_S = 300.0  # generous: other studies of this machine may hold its cores
 _RAY_AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
-_GONE_WITHIN_S = 90.0  # Ray's own processes need some seconds to notice a dead driver
+_GONE_WITHIN_S = 180.0  # Ray's own processes need some seconds to notice a dead driver
 _POLL_S = 0.1
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -128,13 +128,13 @@ class Workplace:
         """What a started command has written on standard error."""
         return (self.folder / f"command-{self.processes.index(process)}.err").read_text(encoding="utf-8")
 
-    def finish(self, process: subprocess.Popen[str], timeout_s: float = 240.0) -> tuple[int, str]:
+    def finish(self, process: subprocess.Popen[str], timeout_s: float = 600.0) -> tuple[int, str]:
         """Waits for a started command: its exit code and standard output."""
         output, _ = process.communicate(timeout=timeout_s)
         return process.returncode, output
 
     def run(
-        self, *arguments: str | Path, timeout_s: float = 240.0, **variables: str
+        self, *arguments: str | Path, timeout_s: float = 600.0, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """``autotuner ARGUMENTS`` to its end."""
         process = self.start(*arguments, **variables)

@@ -79,7 +79,7 @@ def test_the_tables_tell_what_was_measured(table: Callable[[str], pd.DataFrame])
     assert trials["phase"].value_counts().to_dict() == {"confirm": 4, "search": 2, "baseline": 1}
     assert set(trials["state"]) == {"completed"}
     assert set(trials["gpus"]) == {0}
-    assert (trials["ttft_p50_ms"] - trials["config.env.TTFT_MS"]).between(-5, 60).all()
+    assert (trials["ttft_p50_ms"] - trials["config.env.TTFT_MS"]).between(-5, 95).all()
     default = trials.to_dict("index")["0000"]
     assert not default["slo_met"]
     assert default["score"] > default["ttft_p50_ms"]  # the penalty of the SLO it breaks

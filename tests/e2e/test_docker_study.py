@@ -52,7 +52,7 @@ def test_a_killed_driver_leaves_no_container_and_its_study_goes_on(workplace: Wo
     wait_until(daemon.containers, "a container")
     running.kill()
     running.wait()
-    wait_until(lambda: not daemon.containers(), "the container to go with the driver", 60)
+    wait_until(lambda: not daemon.containers(), "the container to go with the driver")
     done = workplace.run("resume", folder, DOCKER_HOST=daemon.host)
     assert done.returncode == 0, done.stderr
     ended = rows(folder, "SELECT state, message FROM trials")
@@ -75,7 +75,7 @@ def test_a_daemon_that_is_lost_for_a_while_costs_no_config_its_score(workplace: 
     assert [row["state"] for row in ended] == ["completed"] * 2, (ended, noted)
     assert not any(Failure(row["failure"]).blames_config for row in noted), noted
     assert (folder / "logs" / "0000" / "0000-l2-rank0.log").exists(), "it was launched again"
-    wait_until(lambda: not daemon.containers(), "what the daemon remembers of it to go", 30)
+    wait_until(lambda: not daemon.containers(), "what the daemon remembers of it to go")
     assert_nothing_left(workplace, folder)
 
 

@@ -41,6 +41,7 @@ _SUBMITTED = (
 NOT_RUN = {
     "make demo": "three minutes on two idle cores",
     "make test": "runs this very test",
+    "make test-faults": "runs the tests",
     "make check": "CI's own step",
     "make format": "rewrites the repository",
     "make mutants SEED=7 COUNT=200": "runs the tests, many times over",

@@ -23,7 +23,7 @@ def test_a_study_runs_without_a_working_folder(workplace: Workplace, tmp_path: P
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

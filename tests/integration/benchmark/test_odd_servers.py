@@ -135,11 +135,11 @@ def test_reasoning_that_is_shown_has_a_first_token_of_its_own() -> None:
 
 def test_reasoning_that_is_streamed_as_text_is_no_silence() -> None:
     """The completions API marks no chunk as reasoning."""
-    result = measure("shown_reasoning", "completions", reasoning=32, ttft_ms=20, itl_ms=5)
-    plain = measure("nothing", "completions", ttft_ms=20, itl_ms=5)
+    result = measure("shown_reasoning", "completions", reasoning=32, ttft_ms=20, itl_ms=10)
+    plain = measure("nothing", "completions", ttft_ms=20, itl_ms=10)
     assert not any("unseen" in note for note in result.measurement.notes)
     tpot, expected = (found.measurement.metrics["tpot_mean_ms"] for found in (result, plain))
-    assert tpot < 1.5 * expected
+    assert tpot < 2 * expected, "three times where the reasoning were left out"
 
 
 # ── how long answers are ──────────────────────────────────────────────────────────────────────

@@ -181,7 +181,7 @@ def test_the_catalogue_is_what_its_script_makes_of_the_help(tmp_path: Path) -> N
         [sys.executable, str(script), newest, "-"], input=told.stdout, capture_output=True, text=True, check=True
     )
     assert metadata.version("xllamacpp").rpartition(".")[2] == newest.removeprefix("b")
-    kept = resources.files("autotuner.engines").joinpath("catalogues", f"llamacpp-{newest}.yaml")
+    kept = resources.files("autotuner.engines.flags").joinpath("catalogues", f"llamacpp-{newest}.yaml")
     assert made.stdout == kept.read_text(encoding="utf-8")
 
 

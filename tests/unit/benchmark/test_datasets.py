@@ -86,7 +86,7 @@ def test_a_json_array_and_a_table_of_our_own_records_are_read(tmp_path: Path) ->
         (b"prompt,output_tokens\na,1\nb\n", ", line 3", "1 values", "2 values, as the header has names"),
         (b"prompt,output_tokens\n", "", "a header alone", "at least one line after it"),
         (b'{"prompt": "a", "output_tokens": 1}\n{"prompt": "\xff"}', ", line 2", "byte 0xff", "UTF-8 text"),
-        (gzip.compress(b"{}"), "", "gzip", "gunzip"),
+        (gzip.compress(b"{}", mtime=0), "", "gzip", "gunzip"),
         (b"PAR1\x00", "", "Parquet", "read_parquet"),
         ("{}".encode("utf-16"), "", "UTF-16 text", "iconv"),
     ],
