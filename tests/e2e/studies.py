@@ -55,17 +55,18 @@ def mock_engine(fault: str = "") -> dict[str, Any]:
 
 
 def paced_study(place: Workplace, **overrides: Any) -> Path:
-    """A study of servers with known times: 400 ms to the first token by default, 200 and 300 in the space.
+    """A study of servers with known times: 1200 ms to the first token by default, 600 and 900 in the space.
 
-    Times are long beside what a busy machine adds, so that who wins is certain.
+    Times are long beside what a busy machine adds, so that who wins is certain, and that a client which the machine
+    keeps waiting is not late enough to be saturated.
     """
     keys: dict[str, Any] = {
         "name": "paced",
         "engine": mock_engine(),
-        "space": {"parameters": {"parallel": [1], "batch-size": [512], "env.TTFT_MS": ["200", "300"]}},
+        "space": {"parameters": {"parallel": [1], "batch-size": [512], "env.TTFT_MS": ["600", "900"]}},
         "workload": {"requests": {"per_slot": 4, "min": 24}},
-        "slo": {"ttft": {"p50": {"threshold_ms": 350}}},
-        "search": {"algorithm": "grid", "baseline": {"env.TTFT_MS": "400"}, "confirm": 2},
+        "slo": {"ttft": {"p50": {"threshold_ms": 1050}}},
+        "search": {"algorithm": "grid", "baseline": {"env.TTFT_MS": "1200"}, "confirm": 2},
     }
     return place.study_file(place.folder, **merged(keys, overrides))
 

@@ -249,7 +249,7 @@ def test_deployment_files_are_exported(
     assert top == {"files": [str(tmp_path / place / name) for place in ("top1", "top2")]}
     one = ask("export", ended_study.folder, "--target", target, "--trial", "0000", "--out", tmp_path)
     assert one == {"files": [str(tmp_path / "0000" / name)]}
-    for folder, pace in {"top1": "200", "top2": "300", "0000": "400"}.items():
+    for folder, pace in {"top1": "600", "top2": "900", "0000": "1200"}.items():
         text = (tmp_path / folder / name).read_text(encoding="utf-8")
         assert "TTFT_MS" in text
         assert pace in text

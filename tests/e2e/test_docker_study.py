@@ -27,7 +27,9 @@ def docker_study(workplace: Workplace, **changes: Any) -> Path:
     keys: dict[str, Any] = {
         "engine": {"image": IMAGE},
         "launcher": {"kind": "docker", "memory_gib": 2},
-        "space": {"parameters": {"parallel": [4], "batch-size": [256]}},
+        "space": {"parameters": {"parallel": [2], "batch-size": [256]}},
+        # More users than slots: they wait so long for their first tokens that no busy client is late beside it.
+        "workload": {"scenario": "D(32,64)", "load": {"concurrency": [8]}},
         "search": {"algorithm": "grid", "trials": 2, "confirm": 0},
         "fidelity": {"rungs": 1},
     }

@@ -61,7 +61,7 @@ def never_up(shared_place: Workplace) -> Failed:
 @pytest.fixture(scope="module")
 def under_load(shared_place: Workplace) -> Failed:
     faults = ["500", "cut", "hang", "crash", "exhausted"]
-    return run_study(shared_place, "flaky", faults, timeouts={"request_s": 1.5})
+    return run_study(shared_place, "flaky", faults, timeouts={"request_s": 5})
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.e2e.studies import AUTOTUNER, Workplace, assert_nothing_left, paced_study
 
-QUICK = {"search": {"trials": 1, "confirm": 0, "baseline": {"env.TTFT_MS": "200"}}, "fidelity": {"rungs": 1}}
+QUICK = {"search": {"trials": 1, "confirm": 0, "baseline": {"env.TTFT_MS": "600"}}, "fidelity": {"rungs": 1}}
 
 
 def test_a_study_runs_without_a_working_folder(workplace: Workplace, tmp_path: Path) -> None:

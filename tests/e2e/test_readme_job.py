@@ -18,7 +18,7 @@ def test_a_study_in_a_working_directory_runs_as_a_job_on_several_nodes(workplace
     (line,) = [told.line for told in TOLD if told.page == "README.md" and told.line.startswith("ray job submit")]
     assert all(placeholder in line for placeholder in (HEAD, PYTHON, DISK))
     with local_cluster(workplace.environment) as cluster:
-        cluster.up("--dashboard", "--cpus", "4", "1xL40S-48GB", "1xL40S-48GB", "1xL40S-48GB")
+        cluster.up("--dashboard", "--cpus", "4", "1xL40S-48GB", "1xL40S-48GB")
         workplace.variables.update(cluster.exports)
         desk = Desk(workplace, workplace.folder / "readme")
         desk.write("study.yaml", merged(yaml_of("README.md", "small"), SMALLER))

@@ -126,7 +126,7 @@ def test_a_cluster_that_is_not_there_is_told_at_once(workplace: Workplace) -> No
 def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -> None:
     place, out = head.place, head.place.folder / "endpoint"
     log = place.folder / "endpoint-requests.jsonl"
-    with mock_server(ttft_ms=200, itl_ms=5, log=str(log), models="a-name-of-its-own") as url:
+    with mock_server(ttft_ms=600, itl_ms=5, log=str(log), models="a-name-of-its-own") as url:
         study = place.folder / "endpoint.yaml"
         keys = {**study_keys(place.model, place.mark), **_endpoint(url), "hardware": {"gpus_per_server": 2}}
         keys["model"] = {"id": place.mark}  # the server is asked for its name
@@ -136,8 +136,10 @@ def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -
         first = _prompts(log)
         again = head.run("run", study, "--out", place.folder / "endpoint-again", "--json")
         assert again.returncode == 0, again.stderr
+        later = _prompts(log)[len(first) :]
         assert first
-        assert len(_prompts(log)) == 2 * len(first), "a server that knows a prompt answers from its cache"
+        assert later
+        assert not {*first} & {*later}, "a server that knows a prompt answers from its cache"
         with urllib.request.urlopen(f"{url}/health", timeout=30) as answer:
             assert answer.status == 200  # it is somebody's: it goes on running
     summary = json.loads(done.stdout)
@@ -149,7 +151,7 @@ def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -
     assert (trial["gpus"], trial["cpus"]) == (2, 1), "those behind the server, and the load driver's"
     measured = pd.read_csv(out / "measurements.csv")
     assert measured["level"].tolist() == [1, 2, 4]
-    assert measured["ttft_p50_ms"].between(200, 2000).all()
+    assert measured["ttft_p50_ms"].between(600, 5000).all()
     assert_done(head, out, trials=1)
 
 
@@ -166,10 +168,10 @@ def test_a_server_that_does_not_run_says_nothing_about_its_config(head: Head) ->
     assert "infeasible" not in ended
 
 
-def _prompts(log: Path) -> set[str]:
+def _prompts(log: Path) -> list[str]:
     """Every prompt of the load, warm-up included; the questions by which a server is got to know are words."""
     asked = (json.loads(line)["prompt"] for line in log.read_text(encoding="utf-8").splitlines())
-    return {json.dumps(prompt) for prompt in asked if isinstance(prompt, list)}
+    return [json.dumps(prompt) for prompt in asked if isinstance(prompt, list)]
 
 
 def _endpoint(url: str) -> dict[str, Any]:

@@ -21,8 +21,8 @@ def test_servers_that_linger_are_gone_when_their_trial_is_told_done(workplace: W
     study = paced_study(
         workplace,
         engine=mock_engine("lingers"),
-        space={"parameters": {"env.TTFT_MS": ["100", "300", "310", "320"]}},
-        workload={"requests": {"min": 8}},
+        space={"parameters": {"env.TTFT_MS": ["400", "1000", "1050", "1100"]}},
+        workload={"load": {"concurrency": [8]}, "requests": {"min": 8}},
         search={"trials": 5, "confirm": 0, "max_concurrent_trials": 1},
         fidelity={"trial_scheduler": scheduler},
     )

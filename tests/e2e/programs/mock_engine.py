@@ -49,7 +49,7 @@ def main() -> None:
     elif fault in ("crash", "exhausted"):
         asyncio.run(serve_a_few(given.host, given.port, fault))
     else:
-        pace = ["--ttft-ms", os.environ.get("TTFT_MS", "50"), "--itl-ms", "5"]
+        pace = ["--ttft-ms", os.environ.get("TTFT_MS", "500"), "--itl-ms", "5"]
         every = "2" if fault == "flaky" else "1"
         kind = "500" if fault == "flaky" else fault
         listen = ["--host", given.host, "--port", str(given.port)]
@@ -86,7 +86,7 @@ async def serve_a_few(host: str, port: int, fault: str) -> None:
     from autotuner.benchmark.stand_ins.mock_process import mock_server
 
     open_connections = 0
-    with mock_server(ttft_ms=50, itl_ms=5) as url:
+    with mock_server(ttft_ms=500, itl_ms=5) as url:
         behind = urlsplit(url)
 
         async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

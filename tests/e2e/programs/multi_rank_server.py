@@ -37,7 +37,7 @@ def main() -> None:
         "--port",
         str(given.port),
         "--ttft-ms",
-        os.environ.get("TTFT_MS", "50"),
+        os.environ.get("TTFT_MS", "500"),
         "--itl-ms",
         "5",
     ]
