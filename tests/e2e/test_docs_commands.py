@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -10,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +22,8 @@ import pytest
 import yaml
 
 from autotuner.benchmark.stand_ins.mock_process import mock_server
-from tests.e2e.studies import Workplace, merged
+from autotuner.cli.main import main
+from tests.e2e.studies import Told, Workplace, merged
 from tests.unit.repository.test_docs import PAGES, ROOT, SHELLS, Found, blocks, name_of
 
 pytestmark = pytest.mark.long
@@ -80,19 +84,19 @@ NOT_RUN = {
 
 
 @dataclass(frozen=True)
-class Told:
+class Line:
     """A command of a page, without its comment."""
 
     page: str
     line: str
 
 
-def told_lines() -> Iterator[Told]:
+def told_lines() -> Iterator[Line]:
     for block in blocks(*SHELLS):
         for line in block.text.replace("\\\n", " ").splitlines():
             command = _without_comment(line)
             if command and not command.startswith("export "):
-                yield Told(block.where.partition(":")[0], command)
+                yield Line(block.where.partition(":")[0], command)
 
 
 def _without_comment(line: str) -> str:
@@ -109,8 +113,17 @@ def yaml_of(page: str, name: str) -> dict[str, Any]:
     return next(data for data in (yaml.safe_load(b.text) for b in found) if data.get("name") == name)
 
 
+def _is_plain(line: str) -> bool:
+    """Whether it is for Autotuner alone, of words and quotes, and one that starts no Ray."""
+    command = re.match(r"autotuner (\w+)[^|;&$<>*`\\]*$", line)
+    return command is not None and command[1] not in ("run", "resume")
+
+
 class Desk:
-    """A folder with what the pages assume; commands are run in it by a shell, as a reader types them."""
+    """A folder with what the pages assume; commands are run in it by a shell, as a reader types them.
+
+    Those that start no Ray and need no shell to be read are run in this process, which has imported all they need.
+    """
 
     def __init__(self, place: Workplace, folder: Path) -> None:
         self.place = place
@@ -128,6 +141,19 @@ class Desk:
         line = command
         for old, new in replaced.items():
             line = line.replace(old, new)
+        told = self._told_here(line) if _is_plain(line) else self._told_by_a_shell(line)
+        assert told.code in codes, f"{command}: exit {told.code}\n{told.output}\n{told.errors}"
+        return told.output
+
+    def _told_here(self, line: str) -> Told:
+        _, *arguments = shlex.split(line)
+        output, errors = io.BytesIO(), io.StringIO()
+        text = io.TextIOWrapper(output, "utf-8", write_through=True)  # the logs of servers are bytes
+        with contextlib.chdir(self.folder), redirect_stdout(text), redirect_stderr(errors):
+            code = main(arguments)
+        return Told(code, output.getvalue().decode(), errors.getvalue())
+
+    def _told_by_a_shell(self, line: str) -> Told:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-c", line],
@@ -139,8 +165,7 @@ class Desk:
             timeout=600,
             check=False,
         )
-        assert done.returncode in codes, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return Told(done.returncode, done.stdout, done.stderr)
 
 
 def run_in_order(desk: Desk, page: str, codes: Mapping[str, Codes], first: str = "") -> None:

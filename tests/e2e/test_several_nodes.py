@@ -150,6 +150,7 @@ def node_without(folder: Path, cluster: Raylets, accelerator: str) -> Iterator[N
         yield
 
 
+@pytest.mark.fault
 def test_ranks_live_and_die_together(workplace: Workplace, cluster: Raylets) -> None:
     folder = workplace.folder / "out"
     long = {"scenario": "D(32,8)", "load": {"concurrency": [8]}, "requests": {"per_slot": 4, "min": 200}}

@@ -16,6 +16,7 @@ _ENDS_WITHIN_S = 600.0
 _TOLD = re.compile(r"trial (\d{4}) (stopped|completed)")
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
 def test_servers_that_linger_are_gone_when_their_trial_is_told_done(workplace: Workplace, scheduler: str) -> None:
     study = paced_study(

@@ -54,8 +54,10 @@ def test_a_gpu_that_only_ray_counts_is_left_out(told: Callable[..., str]) -> Non
 
 
 def test_a_gpu_in_use_is_refused_with_who_uses_it(told: Callable[..., str]) -> None:
-    whose = told("require_empty(['0'], 0.3)", in_use=True, pid=os.getpid())
-    assert whose.startswith(f"raised: GPU 0 is in use by pid {os.getpid()} (p")
+    with subprocess.Popen(["sleep", "300"]) as user:
+        whose = told("require_empty(['0'], 0.3)", in_use=True, pid=user.pid)
+        user.kill()
+    assert whose.startswith(f"raised: GPU 0 is in use by pid {user.pid} (sleep)")
     unseen = told("require_empty(['0'], 0.3)", in_use=True)
     assert unseen == f"raised: GPU 0 is in use by no process that is told ({IN_USE_MIB} MiB)"
 
