@@ -30,8 +30,8 @@ class SloVerdict:
     penalty: float
     violations: tuple[Violation, ...]
     hard_reasons: tuple[str, ...]
-    unmeasured: tuple[str, ...] = ()
-    excess: float = 0.0
+    unmeasured: tuple[str, ...]
+    excess: float
 
 
 def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:

@@ -48,14 +48,14 @@ def test_what_violates_them_is_told_by_its_excess_from_minus_1_to_minus_41(exces
 @pytest.mark.parametrize(("excess", "told"), [(0.0, -42.0), (math.e - 1, -43.0), (1e300, -82.0)])
 def test_what_is_infeasible_is_told_from_minus_42_to_minus_82(excess: float, told: float) -> None:
     merit = make_merit([(5.0, excess)], MAX, "slo_met", feasible=False)
-    assert merit.grade is Grade.INFEASIBLE
+    assert merit == Merit(Grade.INFEASIBLE, -excess, 0.0), "its value counts for nothing"
     assert merit.told == pytest.approx(told)
     assert merit.infeasibility == pytest.approx(-41 - told), "1 and more"
 
 
 def test_nothing_is_told_as_worse_than_all_else() -> None:
     nothing = make_merit([], MAX, "slo_met", feasible=True)
-    assert nothing == Merit()
+    assert nothing == Merit() == Merit(Grade.NOTHING, 0.0, 0.0)
     assert (nothing.grade, nothing.told, nothing.infeasibility) == (Grade.NOTHING, -83.0, 42.0)
 
 
@@ -100,7 +100,9 @@ def test_a_score_ranks_by_its_logarithm_of_several_by_their_means(
     assert merit.good == pytest.approx(good)
 
 
-@pytest.mark.parametrize(("good", "told"), [(3.0, 3.0), (0.0, 0.0), (1 - math.e, -1.0), (-1e300, -40.0)])
+@pytest.mark.parametrize(
+    ("good", "told"), [(3.0, 3.0), (0.0, 0.0), (-0.5, -math.log(1.5)), (1 - math.e, -1.0), (-1e300, -40.0)]
+)
 def test_a_score_next_to_nothing_is_told_ever_closer_to_its_neighbours(good: float, told: float) -> None:
     assert Merit(Grade.MEETING, 0.0, good).told == pytest.approx(told)
 

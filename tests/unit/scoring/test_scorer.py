@@ -10,6 +10,7 @@ from autotuner.metrics import LoadKind, LoadLevel, Measurement
 from autotuner.scoring import (
     Direction,
     Merit,
+    PointScore,
     Score,
     choices,
     infeasible_score,
@@ -92,6 +93,11 @@ def test_a_point_that_counts_for_nothing_says_every_reason(measured: Measurement
 def test_a_share_of_errors_that_is_allowed_is_no_reason() -> None:
     assert score_point(point(errors=1, output_tokens_per_s=1), FREE, THROUGHPUT).reason == ""
     assert score_point(point(requests=2, errors=1, output_tokens_per_s=1), Slo(error_rate=0.5), THROUGHPUT).feasible
+
+
+def test_a_point_of_which_nothing_else_is_said_keeps_its_slos() -> None:
+    plain = PointScore(level(1), "throughput", 1.0, 1.0, feasible=True, slo_met=True)
+    assert (plain.penalty, plain.excess, plain.violations, plain.reason) == (0, 0, (), "")
 
 
 def test_a_value_of_0_is_one() -> None:

@@ -9,7 +9,7 @@ import pytest
 from autotuner.errors import Failure
 from autotuner.results.records import Phase
 from autotuner.space.config import Config
-from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.ending import Ending
 from autotuner.tuning.decisions.followed_trial import Followed
 from tests.tuning_parts import report
@@ -97,3 +97,13 @@ def test_spoiled_is_a_confirmation_that_failed_through_no_fault_of_its_config(
 )
 def test_a_report_is_final_once_the_trial_has_ended(more: dict[str, Any], is_final: bool) -> None:
     assert report("0001", 0, **more).is_final is is_final
+
+
+def test_a_report_that_says_no_more_reserved_no_gpu_and_asks_for_no_repeat() -> None:
+    bare = RungReport("0001", 0, last=False, score=None)
+    assert (bare.gpus, bare.to_repeat, bare.is_final) == (0, False, False)
+    assert RungReport("0001", 0, last=False, score=None, stopped=True).is_final
+
+
+def test_a_trial_that_just_began_took_nothing_and_was_not_cut() -> None:
+    assert (followed().seconds, followed().gpu_seconds, followed().is_cut) == (0, 0, False)
