@@ -65,11 +65,14 @@ class Answers:
             yield f"{len(self.failed)} of {total + len(self.failed)} requests failed: {told}"
         if self.tokens_by not in (None, TokensBy.USAGE):
             yield f"output tokens are counted {self.tokens_by.words}"
-        free = [r for r in self.good if r.expected_output_tokens is None and r.asked_output_tokens]
-        short = [r for r in free if (r.output_tokens or 0) < (r.asked_output_tokens or 0)]
-        if short:
-            got, asked = fmean(r.output_tokens or 0 for r in free), fmean(r.asked_output_tokens or 0 for r in free)
-            yield f"the length of answers is the server's own: {got:.1f} tokens on average of {asked:.1f} asked for"
+        free = [
+            (r.output_tokens or 0, r.asked_output_tokens)
+            for r in self.good
+            if r.expected_output_tokens is None and r.asked_output_tokens
+        ]
+        if any(got < asked for got, asked in free):
+            mean, wanted = fmean(got for got, _ in free), fmean(asked for _, asked in free)
+            yield f"the length of answers is the server's own: {mean:.1f} tokens on average of {wanted:.1f} asked for"
         at_once = [r for r in self.good if r.token_gap_s is None and (r.output_tokens or 0) > 1]
         if len(at_once) > _FEW * total:
             yield (

@@ -180,13 +180,14 @@ def _matching(
     can_hold: Callable[[Node, Share], bool],
     cost: Callable[[Node, Share], tuple[float, ...]],
 ) -> list[Node] | None:
-    """Each share on a node of its own, the largest first on the node where it costs least, by augmenting paths."""
+    """Each share on a node of its own, the largest first on the node where it costs least, by augmenting paths: one
+    that sits already gives way only where nothing is left for a later one."""
     share_on: dict[str, int] = {}
 
     def seat(index: int, seen: set[str]) -> bool:
         share = shares[index]
         holders = [node for node in nodes if can_hold(node, share)]
-        for node in sorted(holders, key=lambda node: (cost(node, share), node.node_id)):
+        for node in sorted(holders, key=lambda node: (node.node_id in share_on, cost(node, share), node.node_id)):
             if node.node_id in seen:
                 continue
             seen.add(node.node_id)

@@ -140,6 +140,27 @@ def test_the_wait_for_a_place_begins_anew_when_there_was_one() -> None:
     assert conductor.next(Spent(wall_s=320), []) is Pause.NO_PLACE
 
 
+def test_as_long_as_one_that_waits_could_have_a_place_it_is_waited_for() -> None:
+    """Of two that began in an earlier life one needs more than there is; the other's GPU is somebody else's."""
+
+    def need_of(config: Config) -> Need:
+        return Need((Share(99 if config.values.get("n") == 1 else 1, 1.0),))
+
+    past = [known("0001", R), known("0002", R)]
+    conductor = Conductor(rules(trials=2), CountingProposer(), Budget(), past, need_of)
+    busy = [replace(cpus("a", 8.0, gpus=1), free_gpus=0)]
+    for second in (0, 200, 400):
+        assert conductor.next(Spent(wall_s=second), busy) is Pause.WAIT
+
+
+def test_what_is_repeated_goes_before_what_waits() -> None:
+    past = [known("0000"), known("0001", R), known("0002", R)]
+    conductor = Conductor(rules(max_running=1), CountingProposer(), Budget(), past)
+    assert start(conductor).trial_id == "0001"
+    assert conductor.repeats("0001", None)
+    assert start(conductor).trial_id == "0001"
+
+
 def test_every_node_that_was_there_at_any_time_is_known() -> None:
     conductor = Conductor(rules(), CountingProposer(), Budget(), (), one_gpu, nodes=[cpus("a", 8.0)])
     conductor.next(NOTHING, [cpus("b", 8.0, gpus=1)])

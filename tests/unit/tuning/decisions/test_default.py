@@ -94,6 +94,8 @@ def test_of_several_engines_the_one_that_it_names_is_left() -> None:
     found = narrow({"engine": "sglang"}, ["vllm", "sglang"], **sections)
     assert (found.engine.names, list(found.engine.per_engine)) == (("sglang",), ["sglang"])
     assert narrow({}, ["vllm", "sglang"], **sections).engine.names == ("vllm", "sglang")
+    shared = narrow({"engine": "vllm"}, ["vllm", "sglang"], engine={"name": ["vllm", "sglang"], "env": {"A": "1"}})
+    assert shared.engine.env == {"A": "1"}, "what all engines share stays"
     other = narrow({"engine": "vllm"}, ["vllm", "sglang"], engine={"name": ["vllm", "sglang"]})
     assert (other.engine.names, other.engine.per_engine) == (("vllm",), {})
 

@@ -51,6 +51,11 @@ def test_a_needs_size_is_that_of_all_its_shares() -> None:
     assert Need((Share(8, 3.0), Share(4, 2.0))).size == (12, 5.0)
 
 
+def test_a_trial_that_just_came_was_passed_by_none_and_a_node_is_open_unless_it_is_said_to_be_closed() -> None:
+    assert Waiting("a", need(1)).overtaken == 0
+    assert Node("a", H100, 8, 64.0, 8, 64.0).open
+
+
 def test_a_need_without_a_type_takes_any() -> None:
     assert [need(1).takes(name) for name in (H100, L40S, "")] == [True, True, True]
     assert [need(1, accelerator=H100).takes(name) for name in (H100, L40S, "")] == [True, False, False]
@@ -142,6 +147,19 @@ def test_the_larger_share_chooses_first() -> None:
     assert found == Start("0", ("b", "a"))
     by_cpus = start([node("a", free_cpus=60), node("b", free_cpus=5)], Need((Share(4, 1.0), Share(4, 50.0))))
     assert by_cpus == Start("0", ("b", "a"))
+
+
+def test_the_larger_share_has_the_node_that_both_would_take() -> None:
+    """Both nodes hold both shares; the one that is less free costs less."""
+    shares = Need((Share(2, 1.0), Share(3, 1.0)))
+    assert start([node("a", 8), node("b", 4)], shares) == Start("0", ("a", "b"))
+    by_cpus = Need((Share(2, 1.0), Share(2, 3.0)))
+    assert start([node("a", 8), node("b", 4)], by_cpus) == Start("0", ("a", "b"))
+
+
+def test_of_two_types_the_one_whose_first_node_is_left_fuller_is_taken() -> None:
+    nodes = [node("a", 8), node("b", 8), node("c", 8, accelerator=L40S), node("d", 4, accelerator=L40S)]
+    assert start(nodes, need(4, 4)) == Start("0", ("d", "c"))
 
 
 def test_a_reservation_lacks_cpus_too() -> None:
