@@ -211,5 +211,5 @@ def _slices(sizes: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
     length = max(_BLOCK_POINTS // rest, 1)
     for start in range(0, sizes[0], length):
         head = slice(start, min(start + length, sizes[0]))
-        for tail in _slices(sizes[1:]) if rest > _BLOCK_POINTS else [tuple(slice(0, size) for size in sizes[1:])]:
+        for tail in _slices(sizes[1:]):
             yield (head, *tail)

@@ -213,5 +213,5 @@ def _amount(size: float, *savings: str) -> str:
 
 
 def _is_one_of(name: str, values: Iterable[Value]) -> str:
-    shown = ["null" if value is None else repr(value) for value in values]
-    return f"{name} == {shown[0]}" if len(shown) == 1 else f"{name} in [{', '.join(shown)}]"
+    first, *others = ["null" if value is None else repr(value) for value in values]
+    return f"{name} in [{', '.join([first, *others])}]" if others else f"{name} == {first}"

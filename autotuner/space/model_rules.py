@@ -55,7 +55,7 @@ def possible_values(parameters: Iterable[Parameter], fixed: Mapping[str, Any]) -
     for parameter in parameters:
         if isinstance(parameter, Choice):
             seen = tuple(parameter.in_expressions(value) for value in parameter.options)
-        elif isinstance(parameter, IntRange) and (parameter.size or _WIDE) < _WIDE:
+        elif isinstance(parameter, IntRange) and parameter.size < _WIDE:
             seen = tuple(parameter.values())
         else:
             seen = (parameter.low, parameter.high)

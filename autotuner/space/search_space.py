@@ -74,8 +74,12 @@ class SearchSpace:
     @property
     def raw_points(self) -> int | None:
         """Points before conditions and constraints; ``None`` where a range without a step makes them endless."""
-        sizes = [parameter.size for parameter in self.parameters]
-        return None if None in sizes else math.prod(size for size in sizes if size is not None)
+        return None if self._shape is None else math.prod(self._shape)
+
+    @property
+    def _shape(self) -> tuple[int, ...] | None:
+        sizes = tuple(parameter.size for parameter in self.parameters if parameter.size is not None)
+        return sizes if len(sizes) == len(self.parameters) else None
 
     def sample(self, rng: Rng) -> Config:
         """A Config at random: each parameter by its own scale, drawn again until the constraints are met.
@@ -168,10 +172,10 @@ class SearchSpace:
     def values_taken(self) -> dict[str, frozenset[int]]:
         """Parameter → places of the values that some Config has, of those that are always there; empty for a space too
         large to be listed for it."""
-        raw = self.raw_points
-        if raw is None or raw > _LISTED_FOR_VALUES or not self.parameters:
+        shape = self._shape
+        if not shape or math.prod(shape) > _LISTED_FOR_VALUES:
             return {}
-        places = np.unravel_index(self._valid_points, [parameter.size or 1 for parameter in self.parameters])
+        places = np.unravel_index(self._valid_points, shape)
         pairs = zip(self.parameters, places, strict=True)
         return {p.name: frozenset(np.unique(seen).tolist()) for p, seen in pairs if p.condition is None}
 
@@ -225,9 +229,8 @@ class SearchSpace:
 
     def _config_at(self, flat: int) -> Config:
         """The Config that stands for a raw point."""
-        indices: dict[str, int] = {}
-        for parameter in reversed(self.parameters):
-            flat, indices[parameter.name] = divmod(flat, parameter.size or 1)
+        places = np.unravel_index(flat, self._shape or ())
+        indices = {parameter.name: int(place) for parameter, place in zip(self.parameters, places, strict=True)}
         values: dict[str, Any] = {}
         for parameter in self.parameters:
             if parameter.is_active(values):
@@ -268,8 +271,8 @@ def _is_absent(parameter: Parameter, fixed: Choice) -> bool:
 
 def _sum(counts: list[Count], raw: int) -> Count:
     numbers = [count.number for count in counts if count.number is not None]
-    looked_at = sum(count.raw or 0 for count in counts)
-    kept = sum(count.kept_fraction * (count.raw or 0) for count in counts) / max(looked_at, 1)
+    looked_at = [(count.kept_fraction, count.raw) for count in counts if count.raw is not None]
+    kept = sum(fraction * points for fraction, points in looked_at) / sum(points for _, points in looked_at)
     return Count(sum(numbers), all(count.exact for count in counts), raw, kept)
 
 

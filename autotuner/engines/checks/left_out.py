@@ -123,7 +123,7 @@ def _never_holds(rule: Rule, values: Mapping[str, Any]) -> bool:
 
 def _values(parameter: Parameter) -> list[Any]:
     """All of them, of a wide range the ends."""
-    if isinstance(parameter, IntRange) and (parameter.size or _WIDE) < _WIDE:
+    if isinstance(parameter, IntRange) and parameter.size < _WIDE:
         return list(parameter.values())
     return _listed(parameter)
 

@@ -55,6 +55,8 @@ def test_after_its_number_comes_a_mark_of_level_and_seed_of_four_bytes() -> None
     assert mark("rate 1", 0, 5) == mark("rate 1", 0, 6)
     assert mark("rate 1", 0, 5) != mark("rate 2", 0, 5)
     assert mark("rate 1", 0, 5) != mark("rate 1", 1, 5)
+    digits = [set(column) for column in zip(*(mark(f"rate {n}", 0, 0) for n in range(40)), strict=True)]
+    assert all(len(seen) > 20 for seen in digits), "each of the four tells levels apart"
     eighth = {ids(PromptWriter(mix("D(40,1)"), IDS, 0), "rate 1", index)[7] for index in range(40)}
     assert len(eighth) > 20, "what follows is drawn"
 

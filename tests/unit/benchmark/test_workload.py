@@ -213,6 +213,13 @@ def test_a_line_of_a_dataset_has_a_prompt_or_messages(tmp_path: Path, line: dict
     assert caught.value.rule == "either prompt (text) or messages (a list of {role, content})"
 
 
+def test_of_prompts_and_messages_the_model_alone_knows_the_tokens(tmp_path: Path) -> None:
+    message = {"role": "user", "content": "b"}
+    lines = ({"prompt": "a", "output_tokens": 2}, {"messages": [message], "output_tokens": 3})
+    found = read_dataset(written(tmp_path, *lines), 0).shapes
+    assert set(found) == {Shape(0, 2, "a"), Shape(0, 3, (("user", "b"),))}
+
+
 def test_after_the_last_line_the_first_comes_again(tmp_path: Path) -> None:
     """A dataset goes on over all levels, a trace begins anew in each."""
     prompts = read_dataset(written(tmp_path, *({"prompt": p, "output_tokens": n} for n, p in enumerate("ab", 1))), 0)
