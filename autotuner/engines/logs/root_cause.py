@@ -108,7 +108,7 @@ class _Reader:
         text = _GROUP.sub("", line)
         said = text.strip()
         if _TRACEBACK.search(said):
-            process.in_traceback, process.source, process.wants_more = True, "", 0
+            process.in_traceback, process.source = True, ""
         elif said in (_CAUSE, _WHILE):
             process.link, process.wants_more = said, 0
         elif _IGNORED.search(said):

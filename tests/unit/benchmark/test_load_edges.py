@@ -191,6 +191,16 @@ def test_sixteen_and_a_quarter_of_what_arrives_are_to_stay(more: int, answered: 
     assert (hopeless(progress) is not None) is told
 
 
+@pytest.mark.parametrize(
+    ("earlier", "later", "told"), [(9, 9, True), (0, 18, False), (18, 0, False)], ids=["rises", "jumped", "rests"]
+)
+def test_a_queue_is_to_rise_from_quarter_to_quarter(earlier: int, later: int, told: bool) -> None:
+    """Of 8 s: so many that wait came in the third quarter and in the last; one came before."""
+    waiting = [1.0, *[5.0] * earlier, *[7.0] * later]
+    progress = Progress([answer(0.0, 0.1)], waiting, 10_000, 0, 8.0, 600.0, planned_s=60.0)
+    assert (hopeless(progress) is not None) is told
+
+
 def test_what_failed_waited_until_its_end() -> None:
     """Ten that timed out at 5 s were in the queue at 4 s: there are fewer than sixteen more now."""
     timed_out = [replace(answer(1.0, None, error="timeout"), end_s=5.0)] * 10

@@ -36,6 +36,12 @@ def test_a_line_counts_when_its_end_has_come() -> None:
     assert (stream.events, stream.chunks) == (1, [2.0])
 
 
+def test_a_blank_after_the_colon_is_no_part_of_what_is_said() -> None:
+    assert read(b"data:[DONE]\n").ended
+    assert read(b"event:error\ndata:it broke\n").error == "it broke"
+    assert read(b"error:it broke\n").error == "it broke"
+
+
 def test_every_data_line_is_an_event_and_an_empty_one_says_nothing() -> None:
     stream = read(b"data:\n\ndata: [DONE]\n\n" + choice(text="a"))
     assert (stream.events, stream.ended, stream.error, stream.chunks) == (3, True, None, [0.0])

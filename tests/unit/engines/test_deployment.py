@@ -97,6 +97,7 @@ def test_a_server_without_gpus_joins_what_is_there() -> None:
         ({"a": "[1, 2]"}, "a: [1, 2]\n"),
         ({"a": "{oops"}, "a: '{oops'\n"),
         ({"a": "true"}, "a: 'true'\n"),
+        ({"ä": "é"}, "ä: é\n"),
         ({"a": "1"}, "a: '1'\n"),
         ({"a": "x\ny"}, 'a: "x\\ny"\n'),
         ({"a": 1, "b": True}, "a: 1\nb: true\n"),

@@ -89,6 +89,7 @@ def test_what_says_that_a_value_is_wrong(name: str, of_values: bool) -> None:
         (("AError:", "BError: y"), None),
         (("AError:", TRACEBACK, AT, "BError: y"), None),
         (("AError:", WHILE, TRACEBACK, "BError: y"), "AError: (then BError: y)"),
+        (("AError:", CAUSE, "one"), "AError:"),
     ],
 )
 def test_two_more_lines_are_told_of_a_message_that_its_first_does_not_tell(

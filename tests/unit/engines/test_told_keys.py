@@ -56,6 +56,7 @@ def blamed(rule: str, **sections: Any) -> SpaceError:
          "space.parameters.vllm.max-model-len", [9000], "4096"),
         ("32 % tp == 0", {"space": {"parallelism": {"tp": [3, 5]}}}, "space.parallelism.tp", [3, 5], "4"),
         ("32 % tp == 0", {"space": {"parallelism": {"tp": 12}}}, "space.parallelism.tp", 12, "8"),
+        ("31 % tp == 0", {"space": {"parallelism": {"tp": [2, 3]}}}, "space.parallelism.tp", [2, 3], "1"),
         ("quant.gemm == 'auto'", {"space": {"quantization": {"gemm": ["fp8"]}}},
          "space.quantization.gemm", ["fp8"], None),
         ("32 % pp == 0", {"space": {"parallelism": {"tp": [3]}}}, "model.id", "org/a-model", None),
