@@ -113,6 +113,7 @@ def test_a_file_of_keys(keys: dict[str, Any], text: str) -> None:
     ("keys", "name", "group"),
     [
         ({"a": 1, "a.b": 2}, "a.b", "a"),
+        ({"a": 1, "a.b.c": 2}, "a.b.c", "a"),
         ({"a.b": 1, "a.b.c": 2}, "a.b.c", "a.b"),
         ({"a": {"b": 1}, "a.b": 2}, "a.b", "a"),
     ],

@@ -20,6 +20,7 @@ from autotuner.engines.checks.installed import (
     with_version,
 )
 from autotuner.engines.one_engine import one_engine, split_prefix, study_of
+from autotuner.engines.settings import image_of, served_name
 from autotuner.engines.written_names import (
     flags_given_twice,
     names_in_expressions,
@@ -134,6 +135,28 @@ def test_a_config_is_seen_in_the_words_of_its_engine_and_on_its_gpu_type() -> No
 )
 def test_an_engine_in_front_of_a_name(name: str, parts: tuple[str | None, str]) -> None:
     assert split_prefix(name) == parts
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ({"id": "org/a-model"}, "a-model"),
+        ({"id": "/models/a-model/"}, "a-model"),
+        ({"id": "a-model"}, "a-model"),
+        ({"id": "org/a-model", "served_name": "own"}, "own"),
+    ],
+)
+def test_a_model_is_served_under_its_own_name_or_the_last_part_of_its_id(model: dict[str, str], name: str) -> None:
+    assert served_name(study(model=model)) == name
+
+
+def test_the_image_is_that_of_the_studys_gpu_type() -> None:
+    images = {"L40S-48GB": "l", "H100-80GB": "h"}
+    both: dict[str, Any] = {"hardware": {"accelerators": ["H100-80GB", "L40S-48GB"]}}
+    assert image_of(study(**engine(image=images), **both)) == "h"
+    assert image_of(study(**engine(image={"L40S-48GB": "l"}), **both)) == "l"
+    assert image_of(study(**engine(image="one"))) == "one"
+    assert image_of(study(**engine(image=images))) is None
 
 
 # ── names of flags ────────────────────────────────────────────────────────────────────────────
