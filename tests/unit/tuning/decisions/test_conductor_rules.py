@@ -203,3 +203,108 @@ def test_a_trial_that_ends_with_the_budget_at_its_last_rung_was_not_cut() -> Non
     conductor.trial_ended("0000", C, None)
     assert conductor.next(Spent(wall_s=100)) is Pause.FINISHED
     assert conductor.stop_reason == "all trials done"
+
+
+# ── node checks ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("done", "checked"), [(0, True), (1, False)])
+def test_trials_that_began_are_no_longer_to_come(done: int, checked: bool) -> None:
+    """Two like nodes that are to have ten trials each, of twenty."""
+    nodes = [cpus(name, 8.0, gpus=1) for name in "ab"]
+    nodes = [replace(node, accelerator="H100") for node in nodes]
+    given = replace(rules(trials=20, max_running=None), trials_per_checked_node=10)
+    past = [known("0000"), known("0000-c1", C, phase=Phase.CONFIRM)][: 2 * done]
+    first = start(Conductor(given, CountingProposer(), Budget(), past, one_gpu), nodes)
+    assert (first.phase is Phase.NODE_CHECK) is checked
+
+
+# ── what is handed out ────────────────────────────────────────────────────────────────────────
+
+
+def test_a_number_that_a_trial_waits_under_is_not_free() -> None:
+    """The line holds 0001 while 0000 runs: the next proposal is 0002."""
+    nodes = [cpus("a", 8.0, gpus=2)]
+    needs = {None: 2, 0: 2, 1: 1}
+
+    def need_of(config: Config) -> Need:
+        return Need((Share(needs[config.values.get("n")], 1.0),))
+
+    proposer = CountingProposer(size=2)
+    conductor = Conductor(rules(max_running=None), proposer, Budget(), (known("0000"),), need_of)
+    assert start(conductor, [replace(nodes[0], free_gpus=1)]).trial_id == "0002"
+    assert [trial_id for trial_id, _ in proposer.proposed] == ["0001", "0002"]
+
+
+def test_up_to_eight_proposals_wait_for_a_searcher_that_learns() -> None:
+    """None of them fits beside what others hold: on the empty node each would."""
+    proposer = CountingProposer()
+    conductor = Conductor(
+        rules(trials=99, max_running=None), proposer, Budget(), (known("0000"),), lambda _: Need((Share(4, 1.0),))
+    )
+    half = replace(cpus("a", 8.0, gpus=4), free_gpus=2)
+    assert conductor.next(NOTHING, [half]) is Pause.WAIT
+    assert len(proposer.proposed) == 8
+    assert conductor.next(NOTHING, [half]) is Pause.WAIT
+    assert len(proposer.proposed) == 8
+
+
+def test_a_study_of_all_trials_that_count_is_over_and_one_that_the_client_spoiled_does_not_count() -> None:
+    done = [known("0000"), known("0001"), known("0002")]
+    assert Conductor(rules(trials=3, confirm=0), CountingProposer(), Budget(), done).next(NOTHING) is Pause.FINISHED
+    spoiled = [*done[:2], known("0002", F, failure=Failure.CLIENT_SATURATED)]
+    again = Conductor(rules(trials=3, confirm=0), CountingProposer(), Budget(), spoiled)
+    assert start(again).trial_id == "0003"
+
+
+def test_a_trial_that_was_let_go_for_the_budget_is_proposed_no_more() -> None:
+    """Waiting for room that others hold when the budget has no room for more than confirmation."""
+    half = replace(cpus("a", 8.0, gpus=4), free_gpus=2)
+    past = (known("0000", C, score(5.0), score(5.0)),)
+    conductor = Conductor(
+        rules(trials=99, confirm=1, max_running=None),
+        CountingProposer(),
+        Budget(wall_s=100),
+        past,
+        lambda _: Need((Share(4, 1.0),)),
+    )
+    assert conductor.next(NOTHING, [half]) is Pause.WAIT
+    assert conductor.next(Spent(wall_s=59.9), [half]) is Pause.WAIT
+    assert conductor.next(Spent(wall_s=60), [half]) is Pause.FINISHED, "40 s are kept for two trials of 20 s"
+    assert conductor.stop_reason == "budget: wall_clock_h"
+
+
+def test_a_repeated_failure_is_held_against_the_node_and_a_lost_process_is_not() -> None:
+    nodes = [cpus(name, 8.0, gpus=4) for name in "abc"]
+    conductor = Conductor(rules(trials=9, max_running=None), CountingProposer(), Budget(), (), one_gpu)
+    started = [start(conductor, nodes) for _ in range(3)]
+    assert {assignment.nodes for assignment in started} == {("a",)}
+    for assignment in started[:2]:
+        assert conductor.repeats(assignment.trial_id, Failure.INFRASTRUCTURE)
+    elsewhere = [cpus(name, 8.0, gpus=4) for name in "bc"]
+    again = start(conductor, elsewhere)
+    conductor.rung_ended(report(again.trial_id, 0, 1.0))
+    assert [one.node_id for one in conductor.newly_sick(nodes)] == ["a"]
+
+
+def test_a_rung_that_failed_proves_nothing_of_its_node() -> None:
+    nodes = [cpus(name, 8.0, gpus=4) for name in "abc"]
+    conductor = Conductor(rules(trials=9, max_running=None), CountingProposer(), Budget(), (), one_gpu)
+    for assignment in [start(conductor, nodes) for _ in range(2)]:
+        assert conductor.repeats(assignment.trial_id, Failure.INFRASTRUCTURE)
+    again = start(conductor, nodes[1:])
+    conductor.rung_ended(report(again.trial_id, 0, infeasible(), failure=Failure.CRASH))
+    assert conductor.newly_sick(nodes) == []
+
+
+def test_an_interrupted_last_life_keeps_its_searchers_knowledge_but_not_what_only_ran() -> None:
+    proposer = CountingProposer()
+    past = [known("0000"), known("0001", R), known("0002", S, score(2.0)), known("0000-n1", C, phase=Phase.NODE_CHECK)]
+    conductor = Conductor(rules(trials=9, rungs=3), proposer, Budget(), past)
+    assert [(trial_id, told is None) for trial_id, _, told in proposer.replayed] == [
+        ("0000", False),
+        ("0001", True),
+        ("0002", False),
+    ]
+    assert start(conductor) == Assignment("0001", Phase.SEARCH, Config({"n": 0}), 3)
+    assert conductor.score_of("0001") is None, "its rungs are told again"
