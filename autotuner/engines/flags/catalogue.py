@@ -26,6 +26,7 @@ from autotuner.errors import StudyError
 from autotuner.nearest import nearest_word
 
 AUTO = "auto"
+_PARTS = ("word", "end", "post", "number")  # what may come next in a version, lowest first
 # What a study says in names that mean the same on every engine, and therefore in no flag of the engine.
 _NORMALISED = {
     "tensor_parallel": "space.parallelism.tp",
@@ -213,16 +214,16 @@ def _distances(version: str, other: str) -> tuple[int, ...]:
     return tuple(abs(a - b) for a, b in zip(*(n + [0] * (longest - len(n)) for n in (numbers, others)), strict=True))
 
 
-def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+def version_key(version: str) -> tuple[tuple[int | str, ...], ...]:
     """Orders versions by their numbers: 0.9 < 0.27, b9999 < b11549, 1.3.0rc20 < 1.3.0 < 1.3.0.post1."""
-    end = (0, 0, "")
-    return (*map(_part_key, re.findall(r"\d+|[a-z]+", version.lower())), end)
+    parts = re.findall(r"\d+|[a-z]+", version.lower())
+    return (*map(_part_key, parts), (_PARTS.index("end"),))
 
 
-def _part_key(part: str) -> tuple[int, int, str]:
+def _part_key(part: str) -> tuple[int | str, ...]:
     if part.isdigit():
-        return (2, int(part), "")
-    return (1, 0, part) if part == "post" else (-1, 0, part)
+        return _PARTS.index("number"), int(part)
+    return (_PARTS.index("post"),) if part == "post" else (_PARTS.index("word"), part)
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from autotuner.engines import Catalogue, Flag, FlagType, catalogue_versions, load_catalogue
@@ -230,3 +232,33 @@ def test_release_candidates_come_before_their_release() -> None:
     versions = ["1.3.0", "1.3.0rc20", "1.3.0rc3", "1.2.1", "1.3.0.post1"]
     ordered = ["1.2.1", "1.3.0rc3", "1.3.0rc20", "1.3.0", "1.3.0.post1"]
     assert sorted(versions, key=version_key) == ordered
+
+
+@pytest.mark.parametrize(
+    "versions",
+    [
+        ("0.9", "0.27", "0.27.0", "0.27.1"),
+        ("b9999", "b11549"),
+        ("1.3.0a1", "1.3.0b1", "1.3.0rc1", "1.3.0", "1.3.0.post1", "1.3.0.post2", "1.3.1rc1"),
+        ("1.0", "1.0.post1", "1.0.0"),
+    ],
+)
+def test_versions_are_ordered_by_their_numbers(versions: tuple[str, ...]) -> None:
+    assert all(version_key(a) < version_key(b) for a, b in pairwise(versions))
+    assert version_key("1.0RC1") == version_key("1.0rc1")
+
+
+def test_a_flag_that_other_versions_have_is_told_with_them() -> None:
+    flags = {"old": Flag("old", FlagType.INT)}
+    catalogue = Catalogue("vllm", "0.32.0", flags)
+    gone = [v for v in catalogue_versions("vllm") if v != "0.32.0" and load_catalogue("vllm", v).find("max-num-seqs")]
+    problem = catalogue.problem("k", "max-num-seqs", 3)
+    assert problem is not None
+    assert problem.rule == f"no flag of vllm 0.32.0; {', '.join(f'vllm {v}' for v in gone)} have it"
+
+
+def test_a_key_under_the_letter_of_older_versions_is_told_with_its_name_now() -> None:
+    problem = load_catalogue("vllm").problem("k", "O.level", 3)
+    assert problem is not None
+    assert problem.nearest == "compilation-config.mode"
+    assert problem.rule.endswith("; -O was older versions' name for compilation-config")
