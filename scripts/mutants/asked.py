@@ -28,13 +28,25 @@ class Tests:
     files: Mapping[Path, SeenFile]
 
     def asked(self, mutant: Mutant) -> Asked:
-        """Those that run its line; of what no test runs, or all do where they import the module, every test of it."""
+        """Those that run its line; of what no test runs, or all do where they import the module, every test of it.
+
+        A default or a constant is seen by tests that run no line of its module: whole files are asked then, and tests
+        of the modules that import it.
+        """
         module = str(mutant.path)
         chosen = {} if mutant.at_import else self._that_run({module}, frozenset(mutant.lines))
-        chosen = chosen or self._that_run({module} | self._importers.get(module, set()), None)
+        if not chosen:
+            chosen = self._that_run(self._importers.get(module, set()), None)
+            chosen |= {file: frozenset(self.files[file].seconds) for file in self._about(mutant.path)}
         cost = {file: sum(self.files[file].seconds[test] for test in tests) for file, tests in chosen.items()}
         order = sorted(chosen, key=lambda file: (-_kinship(file, mutant.path), cost[file], file))
         return Asked({file: chosen[file] for file in order}, sum(cost.values()))
+
+    def _about(self, module: Path) -> Set[Path]:
+        """The files of tests that import a module, or of which some test runs a line of it."""
+        name = ".".join(module.with_suffix("").parts)
+        importing = {file for file, text in self._texts.items() if f"{name} import" in text}
+        return importing | self._that_run({str(module)}, None).keys()
 
     def _that_run(self, modules: Set[str], lines: frozenset[int] | None) -> dict[Path, frozenset[str]]:
         """By file, the tests that run one of the lines of one of the modules; ``None``: any line."""
@@ -44,6 +56,10 @@ class Tests:
             if tests:
                 chosen[file] = tests
         return chosen
+
+    @cached_property
+    def _texts(self) -> dict[Path, str]:
+        return {file: (self.root / file).read_text(encoding="utf-8") for file in self.files}
 
     @cached_property
     def _importers(self) -> dict[str, set[str]]:
