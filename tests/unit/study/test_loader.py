@@ -176,7 +176,7 @@ def test_an_override_reaches_keys_with_dots_and_items_of_lists(load: Load) -> No
         ("search.trials='4'", "search.trials", "a whole number", None),
         ("search.seed=true", "search.seed", "a whole number", None),
         ("search.seed=1.5", "search.seed", "a whole number", None),
-        ("search.algorithm=tpee", "search.algorithm", "one of grid, random", "tpe"),
+        ("search.algorithm=tpee", "search.algorithm", "one of auto, grid, random", "tpe"),
         ("search.baseline=defalt", "search.baseline", "default", "default"),
         ("slo.ttft.p91={threshold_ms: 1}", "slo.ttft.p91", "unknown key", "p99"),
         ("slo.ttft.p90=300", "slo.ttft.p90", "a map", None),
