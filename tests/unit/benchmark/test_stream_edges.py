@@ -234,3 +234,11 @@ def test_more_than_was_asked_for_is_believed_up_to_twice_what_came(
     told = TokenCount(tokens, "usage").beyond_belief(stream, 10, per_chunk)
     assert (told is None) is believed
     assert TokenCount(None, "usage").beyond_belief(stream, 10, per_chunk) is None
+
+
+def test_of_a_stream_that_said_nothing_nothing_is_known() -> None:
+    assert read() == StreamReader()
+    fresh = StreamReader()
+    assert (fresh.chunks, fresh.choices, fresh.events, fresh.ended, fresh.reasoned) == ([], 0, 0, False, False)
+    assert (fresh.first_visible_s, fresh.last_choice_s, fresh.head, fresh.error) == (None, None, b"", None)
+    assert read(b"data: it broke\n").error == "not JSON: it broke", "no event under way was named an error"

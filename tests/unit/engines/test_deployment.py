@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from autotuner.engines import Deployment, Rank, ServerGroup
-from autotuner.engines.deployment import Address, SecretEnv, literal
+from autotuner.engines import Deployment, Problem, Rank, ServerGroup
+from autotuner.engines.deployment import Address, Mount, SecretEnv, literal
+from autotuner.engines.engine import QuantValue, RequestFeatures, VersionQuestion
 from autotuner.engines.key_file import key_file
 from autotuner.engines.node_shares import node_shares
 from autotuner.engines.nodes import gpus_by_rank, gpus_per_node
+from autotuner.engines.server_metrics import Counter, Gauge
 from autotuner.errors import StudyError
 from tests.engine_studies import study
 
@@ -129,3 +131,46 @@ def test_what_is_given_is_left_as_it_is() -> None:
     given = {"a": {"b": 1}, "a.c": 2}
     key_file(given)
     assert given == {"a": {"b": 1}, "a.c": 2}
+
+
+# ── what engines say of themselves ────────────────────────────────────────────────────────────
+
+
+def test_an_engine_of_which_no_more_is_said_forces_no_length_and_reads_ids_of_a_byte_level_vocabulary() -> None:
+    plain = RequestFeatures(token_ids=True, ignore_eos=False)
+    assert (plain.forces_length, plain.token_id_range, plain.min_tokens) == (False, (3, 259), False)
+    assert RequestFeatures(token_ids=True, ignore_eos=True).forces_length
+    assert RequestFeatures(token_ids=True, ignore_eos=False, min_tokens=True).forces_length
+
+
+def test_a_format_of_which_no_more_is_said_is_of_the_models_own_checkpoint() -> None:
+    assert not QuantValue().offline
+
+
+@pytest.mark.parametrize(
+    ("instead_of", "command", "argv"),
+    [
+        ((), ("run",), ("run", "--version")),
+        (("serve",), ("run", "serve"), ("run", "--version")),
+        (("serve",), ("run", "other"), None),
+        (("serve",), (), None),
+    ],
+)
+def test_an_executable_is_asked_for_its_version_after_its_own_words_or_instead_of_the_last_of_them(
+    instead_of: tuple[str, ...], command: tuple[str, ...], argv: tuple[str, ...] | None
+) -> None:
+    assert VersionQuestion(("--version",), "(.*)", instead_of=instead_of).asked_of(command) == argv
+
+
+def test_metrics_are_in_their_own_unit_and_there_from_the_start_unless_it_is_said() -> None:
+    assert (Gauge("g").scale, Counter("c").from_first) == (1.0, False)
+
+
+def test_a_rank_and_a_group_of_which_no_more_is_said() -> None:
+    rank = Rank(("s",))
+    assert (rank.gpus, rank.cpus, ServerGroup((rank,)).replicas) == (0, 1, 1)
+    assert Mount("/a", "/b").read_only
+
+
+def test_a_problem_is_fatal_unless_it_is_said_to_be_a_warning() -> None:
+    assert Problem("k", 1, "r").fatal

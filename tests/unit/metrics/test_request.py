@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autotuner.metrics import RequestRecord
+from autotuner.metrics import LoadKind, LoadLevel, PointRun, RequestError, RequestRecord, Window
 from autotuner.metrics.request import FASTEST_S
 
 STREAM = RequestRecord(0, False, 0.0, 0.0, 0.1, 1.1, 1.1, 20, 11, 11, first_visible_s=0.1)
@@ -62,3 +62,18 @@ def test_the_gap_between_tokens_is_the_streams_time_over_one_less_than_they_are(
 )
 def test_tokens_of_reasoning_are_unseen_where_nothing_speaks_against_it(given: dict[str, Any], unseen: int) -> None:
     assert replace(REASONED, **given).unseen_tokens == unseen
+
+
+def test_a_run_of_which_no_more_is_said_had_no_lag_and_was_not_saturated() -> None:
+    run = PointRun(LoadLevel(LoadKind.RATE, 1), ())
+    assert (run.lag_p99_ms, run.saturated, run.stopped_early) == (0.0, False, None)
+
+
+def test_a_request_is_ok_without_an_error() -> None:
+    assert STREAM.ok
+    assert not replace(STREAM, error=RequestError.CUT).ok
+
+
+def test_a_window_is_full_unless_it_is_said_not_to_be() -> None:
+    assert Window(1.0, 3.5).full
+    assert Window(1.0, 3.5).length_s == 2.5
