@@ -25,14 +25,14 @@ MOCK = str(Path(__file__).parents[2] / "e2e" / "programs" / "mock_engine.py")
 
 
 def main(model: str, path: str) -> None:
-    paced = {"command": [sys.executable, MOCK], "env": {"TTFT_MS": "400"}}  # long beside what a busy machine adds
+    paced = {"command": [sys.executable, MOCK], "env": {"TTFT_MS": "1200"}}  # long beside what a busy machine adds
     study = Study.model_validate(
         {
             "name": "metered",
             "model": {"id": model, "served_name": "tiny"},
             "engine": {"name": "llamacpp", **paced},
             "hardware": {"gpus_per_server": 2},
-            "workload": {"scenario": "D(16,32)", "load": {"concurrency": [2]}, "requests": {"min": 24}},
+            "workload": {"scenario": "D(16,32)", "load": {"concurrency": [8]}, "requests": {"min": 24}},
             "objective": "energy_j_per_token",
             "fidelity": {"trial_scheduler": "none", "rungs": 1},
         }

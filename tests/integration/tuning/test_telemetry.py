@@ -39,17 +39,20 @@ def only_level(report: RungReport) -> Mapping[str, float]:
 
 
 def llama_study(model: Path, **args: Any) -> Study:
-    """Eight users on two slots; of each prompt the first 64 tokens are the same."""
+    """Eight users on two slots; of each prompt the first 64 tokens are the same.
+
+    Answers are long, and so is the wait for a slot: a client that a busy machine keeps waiting is not late beside it.
+    """
     return Study.model_validate(
         {
             "name": "watched",
             "model": {"id": str(model), "served_name": "tiny"},
             "engine": {"name": "llamacpp", "args": {"ctx-size": 1024, "parallel": 2, "threads": 1, **args}},
             "workload": {
-                "scenario": "D(96,48)",
+                "scenario": "D(96,144)",
                 "shared_prefix_tokens": 64,
                 "load": {"concurrency": [8]},
-                "requests": {"min": 120},
+                "requests": {"min": 64},
             },
             "objective": "throughput",
             "fidelity": {"trial_scheduler": "none", "rungs": 2, "eta": 2},
