@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,11 @@ _LOGGERS = {"log", "_log", "logger", "_logger", "logging"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed place. ``lines``: of the statement that holds it, or of that statement's head."""
+    """One changed place. ``text`` is its line's; ``lines``: of the statement that holds it, or of that one's head."""
 
     path: Path
     line: int
+    text: str
     lines: range
     at_import: bool
     before: cst.Module
@@ -46,8 +47,9 @@ class Mutant:
 
 def mutants_of(path: Path) -> list[Mutant]:
     """Every mutant of a file. What has no effect that a test could see is left as it is: see ``_Places``."""
-    wrapper = MetadataWrapper(cst.parse_module(path.read_text(encoding="utf-8")))
-    places = _Places(path)
+    source = path.read_text(encoding="utf-8")
+    wrapper = MetadataWrapper(cst.parse_module(source))
+    places = _Places(path, source.splitlines())
     wrapper.visit(places)
     return places.found
 
@@ -60,10 +62,11 @@ class _Places(cst.CSTVisitor):
 
     METADATA_DEPENDENCIES = (PositionProvider, ParentNodeProvider)
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lines: Sequence[str]) -> None:
         super().__init__()
         self.found: list[Mutant] = []
         self._path = path
+        self._lines_of_file = lines
         self._module: cst.Module | None = None
         self._functions = 0
 
@@ -91,8 +94,8 @@ class _Places(cst.CSTVisitor):
     def _add(self, node: cst.CSTNode, changed: cst.CSTNode) -> None:
         assert self._module is not None
         line = self.get_metadata(PositionProvider, node).start.line
-        at_import = self._functions == 0
-        self.found.append(Mutant(self._path, line, self._lines(node), at_import, self._module, node, changed))
+        text, at_import = self._lines_of_file[line - 1].strip(), self._functions == 0
+        self.found.append(Mutant(self._path, line, text, self._lines(node), at_import, self._module, node, changed))
 
     def _lines(self, node: cst.CSTNode) -> range:
         while not isinstance(node, cst.BaseSmallStatement | cst.BaseCompoundStatement | cst.SimpleStatementLine):

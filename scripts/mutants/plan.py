@@ -32,7 +32,7 @@ class Room(_Part):
 
 
 class Alike(_Part):
-    """A mutant that no test can tell from the code. ``was``, ``now``: lines without their indent; without ``now``, any
+    """A mutant that no test can tell from the code. ``was``, ``now``: its line without the indent; without ``now``, any
     mutant of that line."""
 
     module: str
@@ -41,9 +41,9 @@ class Alike(_Part):
     because: str
 
     def holds_for(self, mutant: Mutant) -> bool:
-        went = [line[1:].strip() for line in mutant.diff if line.startswith("-")]
-        came = [line[1:].strip() for line in mutant.diff if line.startswith("+")]
-        return str(mutant.path) == self.module and went == [self.was] and self.now in (None, *came)
+        if str(mutant.path) != self.module or mutant.text != self.was:
+            return False
+        return self.now is None or self.now in [line[1:].strip() for line in mutant.diff if line.startswith("+")]
 
 
 class Plan(_Part):
