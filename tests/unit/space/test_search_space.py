@@ -213,3 +213,18 @@ def test_what_rejects_most_is_told_where_a_larger_sample_finds_a_config() -> Non
     found = space({"a": {"float": [0, 1]}, "b": {"float": [0, 1]}}, "a < 0.01", "b < 0.005")
     with pytest.raises(SpaceError, match=r"none of 10,000 drawn at random does; 'b < 0.005' rejects most, 99\.\d%"):
         found.sample(random.Random(3))
+
+
+# ── all of it ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_config_is_listed_where_there_are_few() -> None:
+    found = space({"a": numbers(6), "b": ["x", "y"], "c": numbers(3)}, "a * c < 12", c="b == 'y'")
+    every = list(found.grid())
+    assert found.listed(len(every)) == every
+    assert found.listed(len(every) - 1) is None
+
+
+def test_an_endless_space_is_not_listed() -> None:
+    assert space({"a": {"float": [0.0, 1.0]}}).listed(10**9) is None
+    assert space({name: numbers(100) for name in "abcd"}).listed(10**9) is None, "10^8 raw points"

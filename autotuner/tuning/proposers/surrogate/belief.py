@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,9 @@ from autotuner.tuning.proposers.surrogate.gaussian_process import Posterior, Sha
 
 _ALWAYS_FITTED_TO = 30  # values; a shape found from more changes little with each
 _GROWTH = 1.1
+# Of logarithms: before two values are known, Configs are thought to differ by a third. It counts as one more value, so
+# that two that happen to be alike are not taken for proof that all are.
+_USUAL_SPREAD = 0.3
 
 
 class Belief:
@@ -28,11 +33,12 @@ class Belief:
 
     def learn(self, x: Matrix, y: Vector, noise: Vector | None = None) -> None:
         """The values that are known, in place of all before; ``noise``: the variance that each has of its own."""
-        self._centre, spread = (float(np.mean(y)), float(np.std(y))) if len(y) else (0.0, 1.0)
-        self._spread = spread or 1.0
+        self._centre = float(np.mean(y)) if len(y) else 0.0
+        apart = y - self._centre
+        self._spread = math.sqrt((float(apart @ apart) + _USUAL_SPREAD**2) / (len(y) + 1))
         self._x, self._y = x, (y - self._centre) / self._spread
         self._noise = np.zeros(len(y)) if noise is None else noise / self._spread**2
-        if spread and (len(y) <= _ALWAYS_FITTED_TO or len(y) >= self._fitted_to * _GROWTH):
+        if apart.any() and (len(y) <= _ALWAYS_FITTED_TO or len(y) >= self._fitted_to * _GROWTH):
             starts = [prior_shape(self._parameters)]
             starts += [self._shape] if self._fitted_to else []
             self._shape = fit_shape(self._x, self._y, self._noise, self._owners, starts)
@@ -57,10 +63,12 @@ class Belief:
         mean, deviation = self._posterior.predict(x)
         return self._centre + self._spread * mean, self._spread * deviation
 
-    @property
-    def best(self) -> float:
-        """The highest mean among the points that are known or supposed: no single lucky measurement."""
-        return float(self.expect(self._x)[0].max()) if len(self._x) else self._centre
+    def without_each(self) -> tuple[Vector, Vector]:
+        """Mean and standard deviation at each point that is known, by all the others."""
+        if self._posterior is None:
+            return np.zeros(0), np.zeros(0)
+        mean, deviation = self._posterior.without_each()
+        return self._centre + self._spread * mean, self._spread * deviation
 
     def _condition(self) -> None:
         shape: Shape = self._shape

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_ndtr
 
 from autotuner.space.config import Config
 from autotuner.tuning.proposers.proposer import Outcome, OutcomeKind
 from autotuner.tuning.proposers.surrogate.acquisition import log_expected_improvement
 from autotuner.tuning.proposers.surrogate.belief import Belief
 from autotuner.tuning.proposers.surrogate.encoding import Encoding, Matrix, Vector
+from autotuner.tuning.proposers.surrogate.verdict import Verdict
 from autotuner.tuning.proposers.surrogate.warping import Warp, fit_warp
 
 _PAIRS_TO_TRUST_A_RUNG = 3  # trials of which both that rung and the last one are known
@@ -36,8 +36,9 @@ class Knowledge:
         self._sign = sign
         self._told: list[Told] = []
         owners = encoding.owners
-        self._value, self._works, self._cost = Belief(owners), Belief(owners), Belief(owners)
-        self._has_failures = False
+        self._value, self._cost = Belief(owners), Belief(owners)
+        self._works, self._meets = Verdict(owners), Verdict(owners)
+        self._best = 0.0
 
     def tell(self, config: Config, outcome: Outcome) -> None:
         if outcome.kind is OutcomeKind.UNKNOWN:
@@ -50,8 +51,13 @@ class Knowledge:
         return len(self._told)
 
     @property
+    def has_values(self) -> bool:
+        """Whether any trial came to its end."""
+        return any(told.value is not None for told in self._told)
+
+    @property
     def points(self) -> Matrix:
-        return self._encoding.matrix([told.config for told in self._told])
+        return self._points_of(self._told)
 
     def leaders(self, count: int) -> list[Config]:
         """The best Configs, the best first."""
@@ -61,34 +67,45 @@ class Knowledge:
 
     def learn(self, running: Matrix) -> None:
         """Takes up what was told; ``running``: where it is still to be told."""
-        self._learn_values()
-        self._value.suppose(running)
-        self._learn_what_works()
+        self._learn_values(running)
+        ended = [told for told in self._told if told.value is not None]
+        self._works.learn(self.points, [told.outcome.kind is not OutcomeKind.INFEASIBLE for told in self._told])
+        self._meets.learn(self._points_of(ended), [told.outcome.meets_slos for told in ended])
         self._learn_costs()
 
     def promise(self, x: Matrix) -> Vector:
         """The logarithm of the improvement to be expected per GPU-second."""
-        promise = log_expected_improvement(*self._value.expect(x), self._value.best)
-        promise -= self._cost.expect(x)[0]
-        if self._has_failures:
-            mean, deviation = self._works.expect(x)
-            promise += log_ndtr(mean / deviation)
-        return promise
+        improvement = log_expected_improvement(*self._value.expect(x), self._best)
+        sure = self._works.log_probability(x) + self._meets.log_probability(x)
+        return improvement + sure - self._cost.expect(x)[0]
 
-    def _learn_values(self) -> None:
+    def _learn_values(self, running: Matrix) -> None:
+        """Of those that meet the SLOs; while none does, how near each comes to that.
+
+        What fails or breaks an SLO stands for a middling one: nothing is to be hoped for beyond it, and no cliff hides
+        what lies on this side. The best is the highest mean among the former and what runs: no single lucky
+        measurement.
+        """
         ended = [told for told in self._told if told.value is not None]
-        if not ended:
-            self._value.learn(np.zeros((0, self.points.shape[1])), np.zeros(0))
+        aim = [told for told in ended if told.outcome.meets_slos] or ended
+        values = np.array([told.value for told in aim], dtype=np.float64)
+        if not aim:
+            self._value.learn(self._points_of(aim), values)
+            self._value.suppose(running)
+            self._best = 0.0
             return
-        values = np.array([told.value for told in ended], dtype=np.float64)
-        warp = fit_warp(values, np.array([told.outcome.meets_slos for told in ended]))
-        configs, found, noise = [told.config for told in ended], [*warp(values)], [0.0] * len(ended)
-        for told in self._told:
-            if told.outcome.kind is OutcomeKind.PRUNED and (guess := self._guess(told, ended, warp)):
-                configs.append(told.config)
-                found.append(guess[0])
-                noise.append(guess[1])
-        self._value.learn(self._encoding.matrix(configs), np.array(found), np.array(noise))
+        warp = fit_warp(values)
+        stopped = [told for told in self._told if told.outcome.kind is OutcomeKind.PRUNED]
+        guesses = [(told, guess) for told in stopped if (guess := self._guess(told, aim, warp)) is not None]
+        bad = [told for told in self._told if told not in aim and told not in stopped]
+        points = self._points_of([*aim, *bad, *(told for told, _ in guesses)])
+        middling = np.full(len(bad), np.median(values))
+        found = np.concatenate([warp(values), middling, [mean for _, (mean, _) in guesses]])
+        noise = np.concatenate([np.zeros(len(aim) + len(bad)), [variance for _, (_, variance) in guesses]])
+        self._value.learn(points, found, noise)
+        self._value.suppose(running)
+        expected = self._value.expect(np.vstack([self._points_of(aim), running]))[0]
+        self._best = float(expected.max())
 
     def _guess(self, stopped: Told, ended: list[Told], warp: Warp) -> tuple[float, float] | None:
         """What a trial that was stopped early would have come to, and the variance of that.
@@ -107,14 +124,10 @@ class Knowledge:
         seen = float(warp(np.array([stopped.by_rung[rung]]))[0])
         return seen + float(gained.mean()), float(gained.var(ddof=1)) * (1 + 1 / len(pairs))
 
-    def _learn_what_works(self) -> None:
-        """A regression on ±1 (Rasmussen and Williams, 2006, section 6.5): where 0 lies on its scale parts the two."""
-        works = np.array([told.outcome.kind is not OutcomeKind.INFEASIBLE for told in self._told])
-        self._has_failures = not works.all()
-        if self._has_failures:
-            self._works.learn(self.points, np.where(works, 1.0, -1.0))
+    def _points_of(self, trials: Sequence[Told]) -> Matrix:
+        return self._encoding.matrix([told.config for told in trials])
 
     def _learn_costs(self) -> None:
         measured = [t for t in self._told if t.outcome.gpu_s > 0 and t.outcome.kind is OutcomeKind.COMPLETED]
         costs = np.log([told.outcome.gpu_s for told in measured])
-        self._cost.learn(self._encoding.matrix([told.config for told in measured]), costs)
+        self._cost.learn(self._points_of(measured), costs)

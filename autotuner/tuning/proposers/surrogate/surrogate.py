@@ -15,9 +15,9 @@ from autotuner.tuning.proposers.surrogate.candidates import candidates_of
 from autotuner.tuning.proposers.surrogate.encoding import Encoding, Matrix, Vector
 from autotuner.tuning.proposers.surrogate.knowledge import Knowledge
 
-_FILLING = 4
+_FILLING = 5  # trials that are there before anything is expected of others, the default among them
 _DRAWS_PER_POINT = 10
-_LEADERS = 5
+_LEADERS = 5  # about which candidates of a space too large to list are looked for
 
 
 class SurrogateProposer:
@@ -39,7 +39,8 @@ class SurrogateProposer:
 
     def propose(self, trial_id: str) -> Config | None:
         known = len(self._knowledge) + len(self._running)
-        config = self._filling() if known <= _FILLING else self._promising()
+        fills = known < _FILLING or not self._knowledge.has_values
+        config = self._filling() if fills else self._promising()
         if config is not None:
             self.replay(trial_id, config, None)
         return config

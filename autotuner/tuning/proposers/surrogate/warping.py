@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
@@ -14,12 +13,11 @@ from autotuner.tuning.proposers.surrogate.encoding import Vector
 
 @dataclass(frozen=True)
 class Warp:
-    """Keeps the better half as it is; of the rest, and of what breaks an SLO while something else meets them, only the
-    order counts.
+    """Keeps the better half as it is; of the rest only the order counts.
 
-    A Config that is a hundred times over an SLO, or ten times slower, must not flatten what lies between the good
-    ones. The ranks of the rest become quantiles of the normal distribution that the kept ones suggest (the half-rank
-    warping of Song et al.: "The Vizier Gaussian Process Bandit Algorithm", 2024).
+    A Config that is ten times slower must not flatten what lies between the good ones. The ranks of the rest become
+    quantiles of the normal distribution that the kept ones suggest (the half-rank warping of Song et al.: "The Vizier
+    Gaussian Process Bandit Algorithm", 2024).
     """
 
     values: Vector  # that were told, in order
@@ -31,12 +29,12 @@ class Warp:
         return np.where(told > self.values[-1], told, found)
 
 
-def fit_warp(told: Vector, meets: NDArray[np.bool_]) -> Warp:
-    """From the values of trials at full fidelity, more is better; ``meets``: which of them meet the SLOs."""
+def fit_warp(told: Vector) -> Warp:
+    """From the values of trials at full fidelity; more is better."""
     values = np.unique(told)
     quantiles = (rankdata(told) - 0.5) / len(told)
     normal = np.interp(values, np.sort(told), np.sort(ndtri(quantiles)))
-    kept = values >= max(float(np.median(told)), float(told[meets].min(initial=np.inf)) if meets.any() else -np.inf)
+    kept = values >= float(np.median(told))
     worst = int(np.argmax(kept))  # of those that are kept
     spread = _root_mean_square(values[kept] - values[worst]) / (_root_mean_square(normal[kept] - normal[worst]) or 1.0)
     ranked = values[worst] + (spread or 1.0) * (normal - normal[worst])
