@@ -48,10 +48,8 @@ class Merit:
     def told(self) -> float:
         """A finite number that has this order, on a scale that a Gaussian process can take: more is better."""
         match self.grade:
-            case Grade.MEETING if self.good >= 0:
-                return self.good
             case Grade.MEETING:
-                return -_squeezed(-self.good)
+                return max(self.good, 0.0) - _squeezed(-self.good)
             case Grade.VIOLATING:
                 return _VIOLATING_FROM - _squeezed(-self.nearness)
             case Grade.INFEASIBLE:
