@@ -17,6 +17,7 @@ from autotuner.tuning.proposers.surrogate.neighbours import neighbours
 
 MOST_LISTED = 50_000
 _DRAWN = 2_000
+_FRESH = 200  # of them, drawn anew for each proposal
 _CLIMBERS = 8
 _STEPS = 20
 _TRIES = 1_000  # until a space that can't be listed is taken for exhausted
@@ -78,12 +79,17 @@ class Drawn:
         self._encoding = encoding
         self._rng = rng
         self._closed = Seen()
+        self._drawn: list[Config] = []
+        self._points: Matrix = encoding.matrix([])
 
     def close(self, config: Config) -> None:
         self._closed.add(config)
 
     def best(self, measure: Measure, near: Sequence[Config] = ()) -> Config | None:
-        pool = dict(self._measured([*self.some(_DRAWN), *self._about(near)], measure))
+        self._draw()
+        pool = dict(self._measured(self._about(near), measure))
+        if self._drawn:
+            pool |= zip(self._drawn, measure(self._points).tolist(), strict=True)
         for _ in range(_STEPS):
             climbers = sorted(pool, key=lambda config: -pool[config])[:_CLIMBERS]
             steps = [config for config in self._about(climbers) if config not in pool]
@@ -103,6 +109,12 @@ class Drawn:
             if len(drawn) == count:
                 break
         return list(drawn)
+
+    def _draw(self) -> None:
+        kept = [place for place, config in enumerate(self._drawn) if config not in self._closed][-(_DRAWN - _FRESH) :]
+        new = self.some(_DRAWN - len(kept))
+        self._points = np.vstack([self._points[kept], self._encoding.matrix(new)])
+        self._drawn = [*(self._drawn[place] for place in kept), *new]
 
     def _about(self, configs: Sequence[Config]) -> list[Config]:
         found = [one for config in configs for one in neighbours(self._space, config, self._rng)]
