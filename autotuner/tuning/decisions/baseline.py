@@ -54,9 +54,9 @@ def _cheapest(study: Study, space: SearchSpace, own: dict[str, Any], fits: Fits 
 
 
 def _options(parameter: Any) -> list[Any]:
-    """The values of a normalised parameter, what the engine chooses itself first."""
-    values = list(parameter.options) if isinstance(parameter, Choice) else list(parameter.values())
-    return sorted(values, key=lambda value: value != AUTO) if parameter.name in QUANTIZATION_NAMES else values
+    """The values of a normalised parameter, what the engine chooses itself (``auto``) first."""
+    values = parameter.options if isinstance(parameter, Choice) else parameter.values()
+    return sorted(values, key=lambda value: value != AUTO)
 
 
 def _effort(study: Study, config: Config, names: list[str], options: list[list[Any]]) -> tuple[int, ...]:
