@@ -11,7 +11,7 @@ from autotuner.scoring import Direction, parse_objective
 from autotuner.space import Choice, FloatRange, IntRange, Parameter, SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.proposers.listed import draw_new
+from autotuner.tuning.proposers.nearest_new import nearest_new
 from autotuner.tuning.proposers.proposer import Outcome, OutcomeKind
 from autotuner.tuning.proposers.same_config import Seen, in_space
 
@@ -51,6 +51,7 @@ class HyperOptProposer:
         self._seen = Seen()
 
     def propose(self, trial_id: str) -> Config | None:
+        wanted = []
         for _ in range(_TRIES):
             document = self._hyperopt.tpe.suggest(
                 self._trials.new_trial_ids(1),
@@ -63,8 +64,9 @@ class HyperOptProposer:
             config = self._config(document)
             if config not in self._seen and self._space.contains(config):
                 return self._accept(trial_id, document, config)
-        drawn = draw_new(self._space, self._rng, self._seen)
-        return None if drawn is None else self._accept(trial_id, self._document(drawn), drawn)
+            wanted.append(config)
+        found = nearest_new(self._space, wanted, self._seen, self._rng)
+        return None if found is None else self._accept(trial_id, self._document(found), found)
 
     def tell(self, trial_id: str, outcome: Outcome) -> None:
         base = self._hyperopt.base

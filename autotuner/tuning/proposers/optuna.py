@@ -14,11 +14,11 @@ from autotuner.scoring import parse_objective
 from autotuner.space import Choice, IntRange, Parameter, SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.proposers.listed import draw_new
+from autotuner.tuning.proposers.nearest_new import nearest_new
 from autotuner.tuning.proposers.proposer import Outcome, OutcomeKind
 from autotuner.tuning.proposers.same_config import Seen, in_space
 
-_TRIES = 20  # asks until the sampler hits a new, valid Config; then one is drawn at random
+_TRIES = 20  # asks until the sampler hits a new, valid Config; then the nearest to them is taken
 _INFEASIBLE = "infeasible"  # Optuna's constraint: positive is infeasible
 
 
@@ -42,14 +42,16 @@ class OptunaProposer:
         self._seen = Seen()
 
     def propose(self, trial_id: str) -> Config | None:
+        wanted = []
         for _ in range(_TRIES):
             trial = self._study.ask()
             config = self._suggest(trial)
             if config not in self._seen and self._space.contains(config):
                 return self._accept(trial_id, trial, config)
             self._study.tell(trial, state=TrialState.FAIL)
-        drawn = draw_new(self._space, self._rng, self._seen)
-        return None if drawn is None else self._ask_for(trial_id, drawn)
+            wanted.append(config)
+        found = nearest_new(self._space, wanted, self._seen, self._rng)
+        return None if found is None else self._ask_for(trial_id, found)
 
     def tell(self, trial_id: str, outcome: Outcome) -> None:
         trial = self._asked.pop(trial_id, None)
