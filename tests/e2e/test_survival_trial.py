@@ -11,9 +11,9 @@ import pytest
 
 from autotuner.results import OutputFolder
 from tests.e2e.studies import Workplace, rows, wait_for_row
-from tests.e2e.survival import ENGINE_WITH_FAMILY, Family, family, measured, wait_for_end_of_launch
+from tests.e2e.survival import ENGINE_WITH_FAMILY, WAITING, Family, family, measured, wait_for_end_of_launch
 
-WORKLOAD = {"scenario": "D(32,32)", "requests": {"per_slot": 16, "min": 160}}
+WORKLOAD = {**WAITING, "requests": {"per_slot": 10, "min": 160}}
 A_RUNG = "SELECT * FROM rungs WHERE trial_id = ? AND rung = 0"
 
 
