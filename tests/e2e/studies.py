@@ -42,7 +42,7 @@ def study_keys(model: Path, mark: str) -> dict[str, Any]:
         "engine": {"name": "llamacpp", "args": {"ctx-size": 2048, "threads": 1}},
         "space": {"parameters": {"parallel": [2, 4], "batch-size": [256, 512]}},
         "workload": {"scenario": "D(32,8)", "load": {"concurrency": [4]}, "requests": {"per_slot": 4, "min": 32}},
-        "timeouts": {"start_s": 120, "request_s": 20, "rung_s": 90},
+        "timeouts": {"start_s": 300, "request_s": 60, "rung_s": 300},
         "objective": "ttft_p50",
         "search": {"algorithm": "random", "trials": 3, "baseline": {"parallel": 1}, "confirm": 1},
         "fidelity": {"trial_scheduler": "none", "rungs": 2, "eta": 2},

@@ -15,8 +15,6 @@ from autotuner.tuning.store_service import MEASURED_TWICE
 from tests.e2e.studies import living, rows, wait_until
 
 PROGRAM = Path(__file__).parent / "programs" / "server_with_family.py"
-# More users than slots: they wait so long for their first tokens that no client is late beside it on a busy machine.
-WAITING = {"scenario": "D(32,64)", "load": {"concurrency": [16]}}
 ENGINE_WITH_FAMILY = {"command": [sys.executable, str(PROGRAM)]}
 
 Row = dict[str, Any]

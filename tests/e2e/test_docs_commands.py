@@ -23,7 +23,7 @@ import yaml
 
 from autotuner.benchmark.stand_ins.mock_process import mock_server
 from autotuner.cli.main import main
-from tests.e2e.studies import Told, Workplace, merged
+from tests.e2e.studies import Told, Workplace, merged, rows
 from tests.unit.repository.test_docs import PAGES, ROOT, SHELLS, Found, blocks, name_of
 
 pytestmark = pytest.mark.long
@@ -183,8 +183,13 @@ def first(shared_place: Workplace) -> Desk:
     desk = Desk(shared_place, shared_place.folder / "first")
     desk.write("study.yaml", merged(yaml_of("docs/quick-start.md", "first"), SMALLER))
     desk.write("strict.yaml", {"slo": {"ttft": {"p90": {"threshold_ms": 100}}, "tpot": {"mean": {"threshold_ms": 30}}}})
-    desk.run("autotuner run study.yaml --out studies/first", NOTHING_MET)
-    shutil.copytree(desk.folder / "studies" / "first", desk.folder / "studies" / "laptop")
+    out = desk.folder / "studies" / "first"
+    for _ in range(3):  # once more where a busy machine kept the client waiting: what was measured is replayed later
+        shutil.rmtree(out, ignore_errors=True)
+        desk.run("autotuner run study.yaml --out studies/first", NOTHING_MET)
+        if not rows(out, "SELECT * FROM failures WHERE failure = 'CLIENT_SATURATED'"):
+            break
+    shutil.copytree(out, desk.folder / "studies" / "laptop")
     return desk
 
 

@@ -55,7 +55,7 @@ def run_study(place: Workplace, baseline: str, others: list[str], **overrides: A
 
 @pytest.fixture(scope="module")
 def never_up(shared_place: Workplace) -> Failed:
-    return run_study(shared_place, "dies", ["refuses", "never_ready"], timeouts={"start_s": 6})
+    return run_study(shared_place, "dies", ["refuses", "never_ready"], timeouts={"start_s": 12})
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def odd_ones(shared_place: Workplace) -> Failed:
     [
         ("dies", "CRASH", "tensor 39 | llama_model_loader: the tensor blk.7 is cut short"),
         ("refuses", "INVALID_CONFIG", "error: invalid argument: --warp-speed"),
-        ("never_ready", "STARTUP_TIMEOUT", "not ready within 6 s"),
+        ("never_ready", "STARTUP_TIMEOUT", "not ready within 12 s"),
     ],
 )
 def test_a_server_that_does_not_come_up_is_a_failure_that_says_why(

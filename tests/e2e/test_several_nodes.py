@@ -63,7 +63,7 @@ def write_study(place: Workplace, **changes: Any) -> Path:
         "hardware": {"accelerators": [H100], "gpus_per_node": 2, "server_cpus": 1},
         "space": {"parallelism": {"tp": [2], "pp": [2]}, "parameters": {"max-num-seqs": [32, 64]}},
         "workload": {"scenario": "D(32,8)", "load": {"concurrency": [8]}, "requests": {"per_slot": 4, "min": 16}},
-        "timeouts": {"start_s": 60, "request_s": 20, "rung_s": 60},
+        "timeouts": {"start_s": 300, "request_s": 60, "rung_s": 300},
         "objective": "ttft_p50",
         "search": {"algorithm": "grid", "trials": 2, "confirm": 0},
         "fidelity": {"rungs": 1},
@@ -105,7 +105,9 @@ def test_tensorrt_llm_over_two_nodes_is_one_mpi_job(workplace: Workplace, cluste
     done = workplace.run("run", write_study(workplace, **keys), "--address", cluster.address, "--out", folder, "--json")
     assert done.returncode == 0, done.stderr
     trials = rows(folder, "SELECT * FROM trials")
-    assert [(row["state"], row["gpus"]) for row in trials] == [("completed", 4)] * 2, trials
+    assert [(row["state"], row["gpus"]) for row in trials] == [("completed", 4)] * 2, [
+        (row["failure"], row["message"]) for row in trials
+    ]
     told = logs(folder, "0000")
     assert list(told) == ["0000-l1-rank0.log", "0000-l1-rank1.log"]
     assert all(f"MPI rank {rank} of 4 sees GPUs '0,1'" in told["0000-l1-rank0.log"] for rank in range(4))

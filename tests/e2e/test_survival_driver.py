@@ -16,10 +16,10 @@ import pytest
 
 from autotuner.results import OutputFolder
 from tests.e2e.studies import Workplace, rows, wait_for_row, wait_until
-from tests.e2e.survival import ENGINE_WITH_FAMILY, WAITING, Measured, family, measured
+from tests.e2e.survival import ENGINE_WITH_FAMILY, Measured, family, measured
 
-# Long enough rungs that a signal sent after one has ended hits the next; WAITING has more users than slots.
-WORKLOAD = {**WAITING, "requests": {"per_slot": 10, "min": 160}}
+# Long enough rungs that a signal sent after one has ended hits the next.
+WORKLOAD = {"scenario": "D(32,32)", "requests": {"per_slot": 16, "min": 160}}
 RUNGS, TRIALS, REQUESTS = 2, 3, 160
 A_RUNG = "SELECT * FROM rungs WHERE trial_id = ? AND rung = 0"
 A_LAUNCH = "SELECT * FROM trials WHERE trial_id = ? AND startup_s IS NOT NULL"

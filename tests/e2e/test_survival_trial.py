@@ -11,9 +11,10 @@ import pytest
 
 from autotuner.results import OutputFolder
 from tests.e2e.studies import Workplace, rows, wait_for_row
-from tests.e2e.survival import ENGINE_WITH_FAMILY, WAITING, Family, family, measured, wait_for_end_of_launch
+from tests.e2e.survival import ENGINE_WITH_FAMILY, Family, family, measured, wait_for_end_of_launch
 
-WORKLOAD = {**WAITING, "requests": {"per_slot": 10, "min": 160}}
+WORKLOAD = {"scenario": "D(32,32)", "requests": {"per_slot": 16, "min": 160}}
+SPOILED = "SELECT * FROM trials WHERE failure = 'CLIENT_SATURATED'"
 A_RUNG = "SELECT * FROM rungs WHERE trial_id = ? AND rung = 0"
 
 
@@ -21,8 +22,18 @@ A_RUNG = "SELECT * FROM rungs WHERE trial_id = ? AND rung = 0"
 def test_a_run_goes_on_after_a_trial_lost_its_actor_its_supervisor_or_its_server(
     workplace: Workplace, tmp_path: Path, nothing_left_behind: Callable[..., None]
 ) -> None:
-    out = tmp_path / "out"
     study = workplace.study_file(tmp_path, workload=WORKLOAD, engine=ENGINE_WITH_FAMILY)
+    for life in range(4):  # once more where others on the machine kept a load driver waiting for all of a trial
+        out = tmp_path / f"out-{life}"
+        lose_each_in_turn(workplace, study, out)
+        nothing_left_behind(out)
+        if not rows(out, SPOILED):
+            break
+    assert_nothing_lost(out)
+
+
+def lose_each_in_turn(workplace: Workplace, study: Path, out: Path) -> None:
+    """A whole study, of which each trial loses something in its second rung."""
     process = workplace.start("run", study, "--out", out)
 
     def kill_in_second_rung(trial_id: str, victim: Callable[[Family], psutil.Process]) -> None:
@@ -43,7 +54,9 @@ def test_a_run_goes_on_after_a_trial_lost_its_actor_its_supervisor_or_its_server
 
     assert "Traceback" not in workplace.errors(process)
     assert code == 0
-    nothing_left_behind(out)
+
+
+def assert_nothing_lost(out: Path) -> None:
     trials = {row["trial_id"]: row for row in rows(out, "SELECT * FROM trials")}
     assert {trial: (row["state"], row["failure"]) for trial, row in trials.items()} == {
         "0000": ("completed", None),
