@@ -134,9 +134,8 @@ class MemoryRules:
         return value if isinstance(value, str) else AUTO
 
     def _formats(self, name: str) -> list[str]:
-        """Those that are searched over."""
-        values = self._terms.values(name) if self._terms.is_searched(name) else ()
-        return [value for value in values if isinstance(value, str) and value != AUTO]
+        """Those that are chosen from."""
+        return [value for value in self._terms.values(name) if isinstance(value, str) and value != AUTO]
 
     def _saving(self, name: str, saved: Mapping[str, float]) -> str:
         """What formats take off: ``63.8 * (quant.gemm == 'fp8')``."""

@@ -33,8 +33,12 @@ class Tests:
         A default or a constant is seen by tests that run no line of its module: whole files are asked then, and tests
         of the modules that import it.
         """
-        module = str(mutant.path)
-        chosen = {} if mutant.at_import else self._that_run({module}, frozenset(mutant.lines))
+        module, lines = str(mutant.path), frozenset(mutant.lines)
+        # A module that a test imports is run by that test, and by all others as well.
+        at_import = mutant.at_import or any(
+            not lines.isdisjoint(seen.at_import.get(module, ())) for seen in self.files.values()
+        )
+        chosen = {} if at_import else self._that_run({module}, lines)
         if not chosen:
             chosen = self._that_run(self._importers.get(module, set()), None)
             chosen |= {file: frozenset(self.files[file].seconds) for file in self._about(mutant.path)}

@@ -19,15 +19,18 @@ import pytest
 from scripts.mutants.forks import OURS, run_forks, run_pytest
 
 _LIMIT_S = 600.0
+_NO_TEST = ""  # coverage's context where none is set
 _GOOD = (int(pytest.ExitCode.OK), int(pytest.ExitCode.NO_TESTS_COLLECTED))
 
 
 @dataclass(frozen=True)
 class SeenFile:
-    """A file of tests: by test, the seconds it took and the lines it ran of each module."""
+    """A file of tests: by test, the seconds it took and the lines it ran of each module; and the lines that were run
+    where a module was imported, by no test."""
 
     seconds: Mapping[str, float]
     lines: Mapping[str, Mapping[str, frozenset[int]]]
+    at_import: Mapping[str, frozenset[int]]
 
 
 class FailingTestsError(Exception):
@@ -80,7 +83,8 @@ class _Seeing:
         document = self._document(file)
         assert document is not None
         lines = {test: {m: frozenset(ran) for m, ran in modules.items()} for test, modules in document["lines"].items()}
-        return SeenFile(document["seconds"], lines)
+        at_import = {module: frozenset(ran) for module, ran in document["at_import"].items()}
+        return SeenFile(document["seconds"], lines, at_import)
 
     def run(self, file: Path) -> int:
         """Runs its tests under coverage, in a fork; returns what pytest does."""
@@ -91,15 +95,16 @@ class _Seeing:
         measured.stop()
         if code not in _GOOD:
             return code
-        lines: dict[str, dict[str, list[int]]] = {test: {} for test in contexts.seconds}
+        lines: dict[str, dict[str, list[int]]] = {test: {} for test in (_NO_TEST, *contexts.seconds)}
         data = measured.get_data()
         for path in data.measured_files():
             module = str(Path(path).relative_to(self.root))
             for line, tests in data.contexts_by_lineno(path).items():
-                for test in filter(None, tests):
+                for test in tests:
                     lines[test].setdefault(module, []).append(line)
+        at_import = lines.pop(_NO_TEST)
         made_of = self._made_of(file, sorted({module for modules in lines.values() for module in modules}))
-        document = {"made_of": made_of, "seconds": contexts.seconds, "lines": lines}
+        document = {"made_of": made_of, "seconds": contexts.seconds, "lines": lines, "at_import": at_import}
         self._kept(file).write_text(json.dumps(document), encoding="utf-8")
         return code
 
@@ -137,7 +142,7 @@ class _Contexts:
             return (yield)
         finally:
             self.seconds[item.nodeid] = time.monotonic() - began
-            self._measured.switch_context("")
+            self._measured.switch_context(_NO_TEST)
 
 
 def _is_ours(cached: Any) -> bool:

@@ -119,8 +119,8 @@ class _Reader:
             self._raised(process, process.thrown, f"{process.thrown}: {what['said']}")
         elif _FATAL.fullmatch(said):
             self._raised(process, "", said)
-        elif said and not text[0].isspace() and self._is_exception(process, said):
-            self._found(process, said)
+        elif said and not text[0].isspace() and (raised := self._exception(process, said)):
+            self._found(process, said, raised)
         elif said.startswith('File "'):
             process.in_traceback = True  # SGLang begins one on a line that is no error
         elif process.in_traceback and said:
@@ -131,16 +131,13 @@ class _Reader:
             more = replace(chain.cause, text=f"{chain.cause.text} {said}")
             self._chains[process.chain] = replace(chain, cause=more)
 
-    def _is_exception(self, process: _Process, said: str) -> bool:
+    def _exception(self, process: _Process, said: str) -> re.Match[str] | None:
         raised = _RAISED.match(said)
         if raised is None or (raised["said"] is None and raised.end() != len(said)):
-            return False
-        return process.in_traceback or _NAMED_SO.fullmatch(raised["name"]) is not None
+            return None
+        return raised if process.in_traceback or _NAMED_SO.fullmatch(raised["name"]) else None
 
-    def _found(self, process: _Process, said: str) -> None:
-        raised = _RAISED.match(said)
-        if raised is None:
-            return
+    def _found(self, process: _Process, said: str, raised: re.Match[str]) -> None:
         text, rest = said, (raised["said"] or "").strip()
         if not rest and process.source and raised["said"] is None:
             text = f"{said}: {process.source}"  # an assert without words tells what it asked

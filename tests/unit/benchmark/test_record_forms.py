@@ -65,6 +65,9 @@ def test_a_file_of_which_nothing_can_be_sent_is_refused_with_the_reason(tmp_path
         read_dataset(written(tmp_path, talk(), talk()), 0)
     assert "2 of 2 are left out: they begin with no question and answer" in caught.value.message
     assert caught.value.rule == "at least one that can be sent"
+    failed = {"Timestamp": 1, "Request tokens": 5, "Response tokens": 0}
+    with pytest.raises(WorkloadError, match="1 of 1 are left out: they failed when they were recorded"):
+        read_trace(written(tmp_path, failed))
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,7 @@ def test_lines_at_the_same_time_and_the_largest_numbers_are_fine(tmp_path: Path)
         {"messages": ["a"], "output_tokens": 1},
         {"messages": [{"role": 5, "content": "a"}], "output_tokens": 1},
         {"messages": [{"role": "user", "content": None}], "output_tokens": 1},
+        {"messages": [{"role": "user", "content": "a"}, {"role": "user"}], "output_tokens": 1},
         {"prompt": "a", "messages": [], "output_tokens": 1},
         {"prompt": 5, "messages": [{"role": "user", "content": "a"}], "output_tokens": 1},
     ],

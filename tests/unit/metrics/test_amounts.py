@@ -153,6 +153,15 @@ def test_why_the_last_run_that_was_given_up_was_is_told() -> None:
 # ── samples ───────────────────────────────────────────────────────────────────────────────────
 
 
+def test_latencies_run_from_the_send_in_closed_loop_and_from_when_it_was_due_in_open_loop() -> None:
+    late = replace(request(3.0), scheduled_s=2.5, first_visible_s=3.4)
+    closed = measured(late).samples
+    found = {name: float(values[0]) for name, values in closed.items()}
+    assert found == pytest.approx({"ttft": 100, "ttft_visible": 400, "tpot": 100, "itl": 100, "e2e": 1100})
+    opened = measured(late, level=RATE).samples
+    assert [float(opened[name][0]) for name in ("ttft", "ttft_visible", "e2e")] == pytest.approx([600, 900, 1600])
+
+
 def test_samples_are_of_measured_requests() -> None:
     samples = measured(request(0, ttft=9, gap=1, warmup=True), request(19)).samples
     lengths = {name: len(values) for name, values in samples.items()}

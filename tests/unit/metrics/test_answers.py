@@ -189,6 +189,10 @@ def test_a_burst_is_many_tokens_in_few_chunks_and_little_of_its_time(given: dict
     assert (BURSTS in notes([record])) is told
 
 
+def test_a_bursts_time_is_that_of_its_own_request() -> None:
+    assert notes([answer(1, tokens=16, chunks=4, ttft=1.5, stream_s=0.5)]) == ""
+
+
 def test_a_burst_after_reasoning_that_is_known_of_is_told_as_that_alone() -> None:
     record = answer(tokens=40, chunks=4, ttft=1.9, stream_s=0.1, reasoning_tokens=24)
     assert record.unseen_tokens == 24

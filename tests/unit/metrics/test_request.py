@@ -49,6 +49,7 @@ def test_the_gap_between_tokens_is_the_streams_time_over_one_less_than_they_are(
         ({"reasoning_tokens": None}, 0),
         ({"first_visible_s": 0.8}, 0),  # some of it was seen
         ({"output_tokens": None}, 0),
+        ({"output_tokens": None, "reasoning_tokens": 1, "chunk_s": ()}, 0),
         ({"chunk_s": (0.0,) * 5}, 6),
         ({"chunk_s": (0.0,) * 6}, 0),  # more chunks than visible tokens
         ({"output_tokens": 6, "chunk_s": ()}, 6),  # none is visible
