@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,3 +73,12 @@ def test_of_several_engines_only_the_one_with_the_rule_is_bound() -> None:
 def test_a_length_that_overrides_change_is_not_known() -> None:
     args = {"enable-chunked-prefill": False, "max-num-batched-tokens": 8192, "hf-overrides": {"rope_scaling": {}}}
     assert space_of(study_of({"max-num-seqs": [16, 32]}, args=args))
+
+
+def test_of_several_checkpoints_the_shortest_length_of_their_own_stands_for_one_that_is_not_set() -> None:
+    study = study_of({"max-num-batched-tokens": [8192, 65536]}, args={"enable-chunked-prefill": False})
+    longer, unknown = replace(facts_of("qwen3-32b"), default_positions=50_000), None
+    found = model_constraints(study, build_space(study), facts_of("qwen3-32b"), {"a": longer, "b": unknown}, 16)
+    [rule] = [rule for rule in found if "it is the model's own" in rule.reason]
+    assert rule.reason.endswith("it is the model's own, 40960")
+    assert "40960" in rule.text
