@@ -56,21 +56,16 @@ class Belief:
             self._noise = np.concatenate([self._noise, np.zeros(len(x))])
             self._condition()
 
-    def expect(self, x: Matrix) -> tuple[Vector, Vector]:
-        """Mean and standard deviation at each point."""
-        if self._posterior is None:
+    def expect(self, x: Matrix, *, trusting: bool = True) -> tuple[Vector, Vector]:
+        """Mean and standard deviation at each point; by the prior's shape, not the one found, unless ``trusting``."""
+        posterior = self._posterior if trusting else self._posterior_of(prior_shape(self._parameters))
+        if posterior is None:
             return np.full(len(x), self._centre), np.full(len(x), self._spread)
-        mean, deviation = self._posterior.predict(x)
-        return self._centre + self._spread * mean, self._spread * deviation
-
-    def without_each(self) -> tuple[Vector, Vector]:
-        """Mean and standard deviation at each point that is known, by all the others."""
-        if self._posterior is None:
-            return np.zeros(0), np.zeros(0)
-        mean, deviation = self._posterior.without_each()
+        mean, deviation = posterior.predict(x)
         return self._centre + self._spread * mean, self._spread * deviation
 
     def _condition(self) -> None:
-        shape: Shape = self._shape
-        known = len(self._x) > 0
-        self._posterior = Posterior(self._x, self._y, self._noise, self._owners, shape) if known else None
+        self._posterior = self._posterior_of(self._shape)
+
+    def _posterior_of(self, shape: Shape) -> Posterior | None:
+        return Posterior(self._x, self._y, self._noise, self._owners, shape) if len(self._x) else None

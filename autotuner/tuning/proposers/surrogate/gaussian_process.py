@@ -71,8 +71,6 @@ class Posterior:
         covariance[np.diag_indices_from(covariance)] += shape.noise + noise
         self._lower = cholesky(covariance, lower=True)
         self._weights = cho_solve((self._lower, True), y)
-        self._y = y
-        self._noise = shape.noise + noise
 
     def predict(self, x: Matrix) -> tuple[Vector, Vector]:
         """Mean and standard deviation at each point, of the function itself and not of a noisy measurement."""
@@ -84,15 +82,6 @@ class Posterior:
             known = solve_triangular(self._lower, shared.T, lower=True, check_finite=False, overwrite_b=True)
             deviation[rows] = np.sqrt(np.maximum(1.0 - np.einsum("ij,ij->j", known, known), 1e-12))
         return mean, deviation
-
-    def without_each(self) -> tuple[Vector, Vector]:
-        """What the function is thought to be at each known point by all the others, as ``predict`` tells it.
-
-        Rasmussen and Williams, 2006, eq. 5.12.
-        """
-        precision = np.diag(cho_solve((self._lower, True), np.eye(len(self._y))))
-        mean: Vector = self._y - self._weights / precision
-        return mean, np.sqrt(np.maximum(1 / precision - self._noise, 1e-12))
 
 
 def _length_location(parameters: int) -> float:

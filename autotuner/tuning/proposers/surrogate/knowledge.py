@@ -15,6 +15,9 @@ from autotuner.tuning.proposers.surrogate.encoding import Encoding, Matrix, Vect
 from autotuner.tuning.proposers.surrogate.verdict import Verdict
 from autotuner.tuning.proposers.surrogate.warping import Warp, fit_warp
 
+# The shape that a few values suggest may be wrong, and then nothing is tried where it sees no promise: how much a
+# choice matters that was only seen beside a bad value of another. Every third trial is chosen by the prior's shape.
+_DISTRUST_EVERY = 3
 _PAIRS_TO_TRUST_A_RUNG = 3  # trials of which both that rung and the last one are known
 
 
@@ -75,7 +78,8 @@ class Knowledge:
 
     def promise(self, x: Matrix) -> Vector:
         """The logarithm of the improvement to be expected per GPU-second."""
-        improvement = log_expected_improvement(*self._value.expect(x), self._best)
+        expected = self._value.expect(x, trusting=len(self) % _DISTRUST_EVERY != 0)
+        improvement = log_expected_improvement(*expected, self._best)
         sure = self._works.log_probability(x) + self._meets.log_probability(x)
         return improvement + sure - self._cost.expect(x)[0]
 

@@ -94,6 +94,16 @@ def test_two_values_that_are_alike_are_no_proof_that_all_are() -> None:
     assert doubt[0] > 0.1
 
 
+def test_distrust_leaves_more_doubt_along_what_seemed_not_to_matter() -> None:
+    x = np.column_stack([np.linspace(0, 1, 12), np.full(12, 0.5)])
+    x[::2, 1] = 0.6
+    belief = Belief(OWNERS)
+    belief.learn(x, x[:, 0])
+    aside = np.array([[0.5, 1.0]])
+    assert belief.expect(aside, trusting=False)[1][0] > 2 * belief.expect(aside)[1][0]
+    assert belief.expect(x, trusting=False)[0] == pytest.approx(belief.expect(x)[0], abs=0.05)
+
+
 def test_a_value_of_its_own_noise_is_listened_to_less() -> None:
     x = np.array([[0.2, 0.2], [0.8, 0.8]])
     at = np.array([[0.8, 0.8]])

@@ -66,7 +66,7 @@ def test_configs_that_break_an_slo_are_learnt() -> None:
         a, b = values["a"], values["b"]
         if a + b > 15:
             return worth(-1 - math.log1p(a + b - 15), meets_slos=False)
-        return worth(5 + 0.1 * (a + b) - 0.01 * abs(a - b))
+        return worth(5 + 0.1 * (a + b) - 0.05 * abs(a - b))
 
     broken = 0
     for seed in range(3):
