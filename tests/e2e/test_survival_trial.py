@@ -13,7 +13,8 @@ from autotuner.results import OutputFolder
 from tests.e2e.studies import Workplace, rows, wait_for_row
 from tests.e2e.survival import ENGINE_WITH_FAMILY, Family, family, measured, wait_for_end_of_launch
 
-WORKLOAD = {"scenario": "D(32,32)", "requests": {"per_slot": 16, "min": 160}}
+# The second rung takes several times as long as it takes to find whom to kill.
+WORKLOAD = {"scenario": "D(32,32)", "requests": {"per_slot": 48, "min": 480}}
 SPOILED = "SELECT * FROM trials WHERE failure = 'CLIENT_SATURATED'"
 A_RUNG = "SELECT * FROM rungs WHERE trial_id = ? AND rung = 0"
 
