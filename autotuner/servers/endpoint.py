@@ -6,49 +6,14 @@ import http
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from autotuner.benchmark.http_question import STARTING, HttpAnswer, http_question
 from autotuner.errors import Failure, LaunchError
-from autotuner.servers.launcher import Diagnose, LaunchRequest
+from autotuner.servers.launcher import Diagnose, LaunchRequest, UnownedServer
 from autotuner.servers.readiness import Readiness, get_json_text, served_models, wait_until_ready
-from autotuner.servers.tail import TAIL_BYTES
 
 _LONGEST_WAIT_S = 30.0
 _QUESTION_S = 5.0
-
-
-@dataclass(frozen=True)
-class EndpointServer:
-    """A server that someone else runs, and that answered."""
-
-    url: str
-    startup_s: float
-    engine_version: str
-    served_name: str | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        return (self.url,)
-
-    def exit_code(self, within_s: float = 0.0) -> int | None:
-        """Always ``None``: its death shows in refused requests only."""
-        return None
-
-    def log_tail(self, max_bytes: int = TAIL_BYTES) -> str:
-        return ""
-
-    def stop(self) -> None:
-        """Nothing: it was running before."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +29,7 @@ class EndpointLauncher:
     insecure: bool = False
     served_name: str | None = None
 
-    def launch(self, request: LaunchRequest, diagnose: Diagnose) -> EndpointServer:
+    def launch(self, request: LaunchRequest, diagnose: Diagnose) -> UnownedServer:
         """Waits for an answer to the ready probe or to ``/v1/models``: not every gateway passes a probe on.
 
         A server that says that it is starting has the whole start time-out, one that is not there 30 s of it at most.
@@ -97,7 +62,7 @@ class EndpointLauncher:
             probe = deployment.version
             version = get_json_text(base + probe.path, probe.key, self.headers, insecure=self.insecure)
         name = self.served_name or self._find_name(base, deployment.served_name)
-        return EndpointServer(base, time.monotonic() - started, version or deployment.engine_version, name)
+        return UnownedServer(base, time.monotonic() - started, version or deployment.engine_version, name)
 
     def _find_name(self, base: str, model: str) -> str:
         """The name that the server has for ``model``: it may serve it under another."""

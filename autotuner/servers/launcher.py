@@ -95,6 +95,38 @@ class RunningServer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class UnownedServer:
+    """A RunningServer of which no process is ours: someone else runs it, or none does."""
+
+    url: str
+    startup_s: float
+    engine_version: str
+    served_name: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        return (self.url,)
+
+    def exit_code(self, within_s: float = 0.0) -> int | None:
+        """Always ``None``: its death, if any, shows in its requests only."""
+        return None
+
+    def log_tail(self, max_bytes: int = TAIL_BYTES) -> str:
+        return ""
+
+    def stop(self) -> None:
+        """Nothing: nothing was started."""
+
+
 class Launcher(Protocol):
     def launch(self, request: LaunchRequest, diagnose: Diagnose) -> RunningServer:
         """Starts the servers and waits until they are ready.

@@ -45,7 +45,7 @@ def try_config(
     gpus = max(1, recorded.gpus)
     if recorded.failure is not None:
         return Tried(config, clock.epoch_s() * gpus, None, failed=True)
-    server = ReplayedServer("", recorded)
+    server = ReplayedServer.of(recorded)
     assignment = Assignment(str(number), Phase.SEARCH, config, rungs)
     runner = RungRunner(surface.study, assignment, replayed_deployment(surface.study, config))
     merit: Merit | None = None

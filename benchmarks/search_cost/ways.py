@@ -22,6 +22,7 @@ from autotuner.scoring.merit import Merit
 from autotuner.space import Choice, SearchSpace
 from autotuner.space.config import Config
 from autotuner.space.parameters import Parameter
+from autotuner.tuning.on_ray.trial_schedulers import StandIn
 from benchmarks.search_cost.surface import Surface
 from benchmarks.search_cost.trace import Trace, incumbents
 from benchmarks.search_cost.trial import Tried, try_config
@@ -77,11 +78,11 @@ def tpe_asha(surface: Surface, trials: int, seed: int) -> Trace:
     )
     tried: list[Tried] = []
     for asked in _asked(study, surface, trials):
-        stub = _Stub(str(len(tried)))
+        stub = StandIn(str(len(tried)), Trial.RUNNING)
         asha.on_trial_add(None, stub)
         told: list[float] = []
 
-        def goes_on(rung: int, score: Score, stub: _Stub = stub, told: list[float] = told) -> bool:
+        def goes_on(rung: int, score: Score, stub: StandIn = stub, told: list[float] = told) -> bool:
             told.append(score.merit().told)
             result = {"resource": fidelity.eta**rung, "score": told[-1]}
             return bool(asha.on_trial_result(None, stub, result) != TrialScheduler.STOP)
@@ -93,12 +94,6 @@ def tpe_asha(surface: Surface, trials: int, seed: int) -> Trace:
         else:
             study.tell(asked.trial, (one.merit or Merit()).told)
     return _trace(surface, tried)
-
-
-@dataclass(eq=False)
-class _Stub:
-    trial_id: str
-    status: str = Trial.RUNNING
 
 
 @dataclass(frozen=True)

@@ -13,50 +13,24 @@ from autotuner.benchmark import DriverSettings, LoadPoint, Target
 from autotuner.errors import LaunchError
 from autotuner.metrics.load_level import LoadKind
 from autotuner.metrics.request import PointRun, Replayed, RequestError, RequestRecord, TokensBy
-from autotuner.servers.launcher import Diagnose, LaunchRequest
+from autotuner.servers.launcher import Diagnose, LaunchRequest, UnownedServer
 from autotuner.servers.replay.clock import VirtualClock
 from autotuner.servers.replay.lookup import VERSION, Lookup, values_text
 from autotuner.servers.replay.recorded import RecordedLaunch, RecordedLevel, RecordedRequest
-from autotuner.servers.tail import TAIL_BYTES
 
 _SAID = "recorded as"
 
 
-@dataclass(frozen=True)
-class ReplayedServer:
+@dataclass(frozen=True, kw_only=True)
+class ReplayedServer(UnownedServer):
     """A recorded launch that came up. ``note``: which Config it was of, where that is another."""
 
-    url: str
     recorded: RecordedLaunch
     note: str = ""
-    engine_version: str = VERSION
-    served_name: str | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        return (self.url,)
-
-    @property
-    def startup_s(self) -> float:
-        return self.recorded.startup_s
-
-    def exit_code(self, within_s: float = 0.0) -> int | None:
-        """Always ``None``: how a load point failed was recorded with it."""
-        return None
-
-    def log_tail(self, max_bytes: int = TAIL_BYTES) -> str:
-        return ""
-
-    def stop(self) -> None:
-        """Nothing was started."""
+    @classmethod
+    def of(cls, recorded: RecordedLaunch, url: str = "", note: str = "") -> Self:
+        return cls(url, recorded.startup_s, VERSION, recorded=recorded, note=note)
 
 
 @dataclass
@@ -70,7 +44,7 @@ class ReplayLauncher:
 
     def launch(self, request: LaunchRequest, diagnose: Diagnose) -> ReplayedServer:
         """Raises LaunchError with the failure that was recorded."""
-        values = json.loads(request.deployment.groups[0].ranks[0].argv[1].replace("{{", "{").replace("}}", "}"))
+        values = json.loads(request.deployment.groups[0].ranks[0].argv[1].format())
         found = self.lookup.find(values)
         draw = random.Random(zlib.crc32(f"{self.seed}/{request.launch_id}".encode()))  # noqa: S311  # a seeded draw
         recorded = draw.choice(found.launches)
@@ -79,7 +53,7 @@ class ReplayLauncher:
             raise LaunchError(f"{_SAID} {recorded.failure} at its start", recorded.failure)
         instead = found.instead
         note = "" if instead is None else f"taken from the nearest Config of the table: {values_text(instead)}"
-        server = ReplayedServer(f"replay:{request.launch_id}", recorded, note)
+        server = ReplayedServer.of(recorded, f"replay:{request.launch_id}", note)
         self._live[server.url] = server
         return server
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from autotuner.engines.deployment import Deployment, Rank, ServerGroup, literal
 from autotuner.errors import SpaceError
 from autotuner.servers.replay.recorded import RecordedLaunch
-from autotuner.servers.replay.row import KEY, ConfigKey, canonical, config_key
+from autotuner.servers.replay.row import KEY, as_number, canonical, config_key
 from autotuner.servers.replay.table import Table, read_table
 from autotuner.space.config import Config
 from autotuner.study.model import ReplayLauncher, Study
@@ -38,8 +37,8 @@ class Lookup:
 
     def find(self, values: Mapping[str, Any]) -> Found:
         """The launches of a Config. Raises SpaceError for one that the table lacks."""
-        wanted = {**{name: value for name, value in self.fixed.items() if name not in values}, **values}
-        known = self.table.launches.get(config_key(wanted))
+        wanted = config_key({**self.fixed, **values})
+        known = self.table.launches.get(wanted)
         if known is not None:
             return Found(known)
         if not self.takes_nearest:
@@ -48,12 +47,9 @@ class Lookup:
             raise SpaceError(
                 f"{KEY}: the table has no Config with {told}: give {rule}", key=KEY, value=dict(values), rule=rule
             )
-        key = min(self.table.launches, key=lambda one: _distance(dict(config_key(wanted)), dict(one), self._ranges))
+        near, ranges = dict(wanted), self.table.ranges
+        key = min(self.table.launches, key=lambda one: _distance(near, dict(one), ranges))
         return Found(self.table.launches[key], self.table.configs[key])
-
-    @property
-    def _ranges(self) -> Mapping[str, tuple[float, float]]:
-        return _ranges(tuple(self.table.launches))
 
 
 def find_lookup(study: Study) -> Lookup:
@@ -87,7 +83,7 @@ def _distance(
         if one == other:
             continue
         different += 1
-        numbers = _number(one), _number(other)
+        numbers = as_number(one), as_number(other)
         low, high = ranges.get(name, (0.0, 0.0))
         if numbers[0] is None or numbers[1] is None or high <= low:
             total += 1.0
@@ -101,24 +97,6 @@ def _place(number: float, low: float, high: float) -> float:
     if low > 0 and high > 10 * low and number > 0:
         return math.log(number / low) / math.log(high / low)
     return (number - low) / (high - low)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
-
-
-@lru_cache(maxsize=4)
-def _ranges(keys: tuple[ConfigKey, ...]) -> Mapping[str, tuple[float, float]]:
-    found: dict[str, list[float]] = {}
-    for key in keys:
-        for name, text in key:
-            number = _number(text)
-            if number is not None:
-                found.setdefault(name, []).append(number)
-    return {name: (min(numbers), max(numbers)) for name, numbers in found.items()}
 
 
 def values_text(values: Mapping[str, Any]) -> str:

@@ -106,7 +106,7 @@ class _Cells:
 
     def number_of(self, column: str) -> float:
         value = self._cells.get(column)
-        found = _as_number(value)
+        found = as_number(value)
         if found is None or not math.isfinite(found) or found < 0:
             self.refuse(column, value, "a number from 0")
         return found
@@ -162,7 +162,7 @@ class _Cells:
         column = f"requests[{index}]"
         if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != 4:
             self.refuse(column, given, "[sent_s, ttft_s, e2e_s, output_tokens]")
-        sent_s, ttft_s, e2e_s, tokens = (_as_number(value) for value in given)
+        sent_s, ttft_s, e2e_s, tokens = (as_number(value) for value in given)
         if sent_s is None or sent_s < 0 or (ttft_s is None) != (e2e_s is None):
             self.refuse(column, given, "sent_s from 0; ttft_s and e2e_s both, or both null where the request failed")
         if ttft_s is not None and e2e_s is not None and not 0 <= ttft_s <= e2e_s:
@@ -196,7 +196,8 @@ def _as_value(value: Any) -> Any:
         return value
 
 
-def _as_number(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
+    """The number that a cell holds, or its text; ``None`` where it is none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

@@ -8,14 +8,14 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from autotuner.errors import Failure
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.servers.replay.recorded import RecordedLaunch, RecordedLevel
-from autotuner.servers.replay.row import ConfigKey, Row, check_columns, is_at_start, read_row, refuse
+from autotuner.servers.replay.row import ConfigKey, Row, as_number, check_columns, is_at_start, read_row, refuse
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 _MOST_DRIFT = 300.0  # between repeats of one measurement: more is no noise but another unit
@@ -33,6 +33,16 @@ class Table:
     names: tuple[str, ...]
     columns: frozenset[str]
     levels: tuple[LoadLevel, ...]
+
+    @cached_property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Of each parameter that has numbers, the least and the greatest."""
+        found: dict[str, list[float]] = {}
+        for key in self.launches:
+            for name, text in key:
+                if (number := as_number(text)) is not None:
+                    found.setdefault(name, []).append(number)
+        return {name: (min(numbers), max(numbers)) for name, numbers in found.items()}
 
 
 def read_table(path: Path) -> Table:

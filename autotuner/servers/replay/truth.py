@@ -41,7 +41,7 @@ def true_score(study: Study, launches: Sequence[RecordedLaunch], accelerator: st
         clock = VirtualClock(0.0)
         clock.sleep(launch.startup_s)
         if launch.failure is None:
-            driver = ReplayDriver(ReplayedServer("", launch), clock)
+            driver = ReplayDriver(ReplayedServer.of(launch), clock)
             for level in levels(study.workload):
                 run = driver.run(LoadPoint(level, full_requests(study.workload, level), 0), deadline_s=float("inf"))
                 if run.replayed is not None and run.replayed.failure is not None:

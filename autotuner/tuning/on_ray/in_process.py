@@ -6,7 +6,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -15,17 +15,15 @@ from ray.tune.schedulers import TrialScheduler
 from autotuner.results import OutputFolder, resolved_yaml
 from autotuner.results.records import Phase, StudyStatus
 from autotuner.servers.replay.clock import VirtualClock
-from autotuner.space.config import Config
 from autotuner.study.model import Study
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.budget import Budget, Spent
 from autotuner.tuning.decisions.capacity import need_of
 from autotuner.tuning.decisions.conductor import Conductor
-from autotuner.tuning.decisions.placement_policy import Need
 from autotuner.tuning.events import Observer, StudyEnded
 from autotuner.tuning.on_ray.interrupts import Interrupts
-from autotuner.tuning.on_ray.trainable import SCORE, judged
-from autotuner.tuning.on_ray.trial_schedulers import make_inner, retell
+from autotuner.tuning.on_ray.trainable import judged
+from autotuner.tuning.on_ray.trial_schedulers import StandIn, is_judged, make_inner, retell
 from autotuner.tuning.proposers import make_proposer
 from autotuner.tuning.store_service import StoreService
 from autotuner.tuning.study_life import INTERRUPTED, Ending, concluded, find_space, rules_of, started, take_up
@@ -75,10 +73,7 @@ def _run(
     known = take_up(store)
     budget = Budget.of(study)
     places = study.search.max_concurrent_trials or 1
-
-    def need(config: Config) -> Need:
-        return need_of(study, config)
-
+    need = partial(need_of, study)
     proposer = make_proposer(study, space)
     conductor = Conductor(rules_of(study, baselines, places), proposer, budget, known, need)
     account = store.account()
@@ -96,25 +91,17 @@ def _run(
     return concluded(run, store)
 
 
-@dataclass(eq=False)
-class _Stub:
-    """Stands in for Ray Tune's own trial: its schedulers look at no more than its id and state."""
-
-    trial_id: str
-    status: str = Trial.RUNNING
-
-
 class _TuneJudge:
     """Ray Tune's trial scheduler of the study, for searched trials alone."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
-        self._stubs: dict[str, _Stub] = {}
+        self._stubs: dict[str, StandIn] = {}
         self.inner: TrialScheduler = make_inner(study)
 
     def begins(self, assignment: Assignment) -> None:
         if assignment.phase is Phase.SEARCH:
-            stub = self._stubs.setdefault(assignment.trial_id, _Stub(assignment.trial_id))
+            stub = self._stubs.setdefault(assignment.trial_id, StandIn(assignment.trial_id, Trial.RUNNING))
             self.inner.on_trial_add(None, stub)
 
     def goes_on(self, assignment: Assignment, report: RungReport) -> bool:
@@ -129,7 +116,7 @@ class _TuneJudge:
         stub = self._stubs.pop(assignment.trial_id)
         stub.status = Trial.TERMINATED
         result = self._result(report)
-        if SCORE in result and (report.failure is None or report.failure.blames_config):
+        if is_judged(result, report):
             self.inner.on_trial_complete(None, stub, result)
         else:
             self.inner.on_trial_remove(None, stub)

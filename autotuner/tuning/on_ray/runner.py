@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from autotuner.tuning.decisions.capacity import check_capacity, fitting_by_type,
 from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.followed_trial import KnownTrial
 from autotuner.tuning.decisions.node_health import Quarantine
-from autotuner.tuning.decisions.placement_policy import Need, Node
+from autotuner.tuning.decisions.placement_policy import Node
 from autotuner.tuning.events import ConfigsLeftOut, NodeQuarantined, Observer, StudyEnded
 from autotuner.tuning.on_ray.cluster import Cluster
 from autotuner.tuning.on_ray.cluster_checks import nodes_without_secrets, refuse_docker_in_pods
@@ -121,10 +122,7 @@ def _run_on_ray(
         begin_reaping()
     known = take_up(store)
     budget = Budget.of(study)
-
-    def need(config: Config) -> Need:
-        return need_of(study, config)
-
+    need = partial(need_of, study)
     # A paused HyperBand trial is not running, though it has not ended: there Ray alone counts.
     ray_places = study.fidelity.trial_scheduler == "hyperband"
     at_once = plan.concurrent if replays else study.search.max_concurrent_trials

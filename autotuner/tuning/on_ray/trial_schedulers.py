@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,8 +81,7 @@ class StudyTrialScheduler(FIFOScheduler):  # type: ignore[misc]  # Ray has no ty
         wait_for_next_trial(tune_controller)
         if not _is_searched(trial):
             return
-        report: RungReport | None = result.get(REPORT)
-        if SCORE in result and (report is None or report.failure is None or report.failure.blames_config):
+        if is_judged(result, result.get(REPORT)):
             self._inner.on_trial_complete(tune_controller, trial, result)
         else:
             self._inner.on_trial_remove(tune_controller, trial)
@@ -116,6 +115,11 @@ def make_trial_scheduler(study: Study, run: StudyRun, known: Iterable[KnownTrial
     return StudyTrialScheduler(inner, run)
 
 
+def is_judged(result: Mapping[str, Any], report: RungReport | None) -> bool:
+    """Whether the last result of an ended trial says something about its Config."""
+    return SCORE in result and (report is None or report.failure is None or report.failure.blames_config)
+
+
 def make_inner(study: Study) -> TrialScheduler:
     """Ray Tune's own, that judges searched trials."""
     fidelity = study.fidelity
@@ -146,12 +150,12 @@ def make_inner(study: Study) -> TrialScheduler:
             return FIFOScheduler()
 
 
-@dataclass(frozen=True)
-class _PastTrial:
-    """Stands in for a trial of an earlier life: the schedulers look at no more than its id and state."""
+@dataclass(eq=False)
+class StandIn:
+    """For a trial that Ray Tune does not run: its schedulers look at no more than its id and state."""
 
     trial_id: str
-    status: str = Trial.TERMINATED
+    status: str
 
 
 def retell(inner: TrialScheduler, study: Study, known: Iterable[KnownTrial]) -> None:
@@ -164,7 +168,7 @@ def retell(inner: TrialScheduler, study: Study, known: Iterable[KnownTrial]) -> 
     for trial in known:
         if trial.phase is not Phase.SEARCH or not trial.state.is_terminal:
             continue
-        past = _PastTrial(trial.trial_id)
+        past = StandIn(trial.trial_id, Trial.TERMINATED)
         inner.on_trial_add(None, past)
         results = _past_results(trial, study)
         # A stopped trial was judged at every rung; of the others, the last rung ended the trial before that.
