@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+
+from autotuner.errors import FolderError
 
 SCHEMA_VERSION = 1
 
@@ -163,3 +166,11 @@ def columns_there(connection: sa.Connection, table: sa.Table) -> sa.Select[Any]:
 def _missing(connection: sa.Connection, table: sa.Table) -> list[sa.Column[Any]]:
     there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
     return [column for column in table.columns if column.name not in there]
+
+
+def check_version(versions: Sequence[int]) -> None:
+    """Raises FolderError for results of another version of the schema; none are as good as this one's."""
+    if versions and versions[0] != SCHEMA_VERSION:
+        raise FolderError(
+            f"the results have schema version {versions[0]}, this autotuner reads version {SCHEMA_VERSION}"
+        )

@@ -80,7 +80,7 @@ class Store:
             versions = connection.execute(sa.select(_schema.schema_info.c.version)).scalars().all()
             if not versions:
                 connection.execute(_schema.schema_info.insert().values(version=_schema.SCHEMA_VERSION))
-            _check_version(versions)
+            _schema.check_version(versions)
             self._refuse_other_study(connection, study_id)
             table = _schema.studies
             known = connection.execute(sa.select(table.c.name).where(table.c.study_id == study_id)).first()
@@ -99,7 +99,7 @@ class Store:
         """Binds the store to a study that is there, for reading; without an id, to the only one."""
         try:
             with self._transaction() as connection:
-                _check_version(connection.execute(sa.select(_schema.schema_info.c.version)).scalars().all())
+                _schema.check_version(connection.execute(sa.select(_schema.schema_info.c.version)).scalars().all())
                 query = sa.select(_schema.studies).order_by(_schema.studies.c.created_at)
                 if study_id is not None:
                     query = query.where(_schema.studies.c.study_id == study_id)
@@ -394,10 +394,3 @@ class Store:
         if url.get_backend_name() != "sqlite":
             return url.render_as_string(hide_password=True)
         return str(url.database)
-
-
-def _check_version(versions: Any) -> None:
-    if versions and versions[0] != _schema.SCHEMA_VERSION:
-        raise FolderError(
-            f"the results have schema version {versions[0]}, this autotuner reads version {_schema.SCHEMA_VERSION}"
-        )
