@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from autotuner.benchmark import full_requests, levels
 from autotuner.engines import Problem
 from autotuner.errors import SpaceError
+from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.registry import LATENCY_METRICS, RATES, STATISTICS
 from autotuner.scoring import parse_objectives
 from autotuner.servers.replay.lookup import Lookup, find_lookup, values_text
@@ -28,8 +29,15 @@ def replay_problems(study: Study, space: SearchSpace, baselines: Iterable[Config
         return []
     lookup = find_lookup(study)
     found = [*_columns(study, space, lookup), *_levels(study, lookup), *_metrics(study, lookup)]
-    found = found or [*_configs(space, lookup, baselines)]
-    return found or [*_feasible(study, lookup)]
+    if not _refuses(found):
+        found += _configs(space, lookup, baselines)
+    if not _refuses(found):
+        found += _feasible(study, lookup)
+    return found
+
+
+def _refuses(problems: Iterable[Problem]) -> bool:
+    return any(problem.fatal for problem in problems)
 
 
 def _columns(study: Study, space: SearchSpace, lookup: Lookup) -> Iterator[Problem]:
@@ -45,24 +53,19 @@ def _columns(study: Study, space: SearchSpace, lookup: Lookup) -> Iterator[Probl
 
 
 def _levels(study: Study, lookup: Lookup) -> Iterator[Problem]:
-    recorded = {level for launches in lookup.table.launches.values() for one in launches for level in one.levels}
+    most: dict[LoadLevel, int] = {}
+    for launches in lookup.table.launches.values():
+        for one in launches:
+            for level, recorded in one.levels.items():
+                most[level] = max(most.get(level, 0), len(recorded.requests))
     for level in levels(study.workload):
-        if level not in recorded:
+        if level not in most:
             known = ", ".join(map(str, lookup.table.levels)) or "none"
             yield Problem("workload.load", str(level), f"a load level of the table, which has {known}")
             continue
-        most = max(
-            (
-                len(one.levels[level].requests)
-                for all_of in lookup.table.launches.values()
-                for one in all_of
-                if level in one.levels
-            ),
-            default=0,
-        )
         wanted = full_requests(study.workload, level)
-        if 0 < most < wanted:
-            rule = f"the table has {most} requests at {level}: no more are taken"
+        if 0 < most[level] < wanted:
+            rule = f"the table has {most[level]} requests at {level}: no more are taken"
             yield Problem("workload.requests", wanted, rule, fatal=False)
 
 

@@ -63,6 +63,13 @@ def test_more_requests_than_were_recorded_are_told(given: Given) -> None:
     assert any("the table has 16 requests" in warning for warning in check(given(workload=workload)).warnings)
 
 
+def test_what_is_only_told_hides_nothing_that_is_refused(given: Given) -> None:
+    workload = {"scenario": "D(100,10)", "load": {"concurrency": list(LEVELS)}, "requests": {"min": 64}}
+    assert refused(given(workload=workload, search={"baseline": "default"})).key == "search.baseline"
+    hard = {"ttft": {"p90": {"threshold_ms": 10, "hard_fail": True}}}
+    assert "no feasible Config" in refused(given(workload=workload, slo=hard)).message
+
+
 @pytest.mark.parametrize(
     ("sections", "key"),
     [
