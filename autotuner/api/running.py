@@ -73,10 +73,12 @@ def _run(
 
     note_job_folder(folder.path)
     with _observers(folder, progress, observers) as watching:
+        # Of one that goes on not computed anew: keys that came since would make it another.
+        its_id = folder.study_id or study_id(study)
         if runs_in_process(study, address):
-            ending = run_in_process(study, study_id(study), folder, watching)
+            ending = run_in_process(study, its_id, folder, watching)
         else:
-            ending = run_study(study, study_id(study), folder, address, watching)
+            ending = run_study(study, its_id, folder, address, watching)
     if ending.interrupted_by is not None and not folder.database.exists():
         raise SystemExit(ending.interrupted_by)  # so early that there is nothing to tell
     return write_outputs(folder.path, ending.interrupted_by)

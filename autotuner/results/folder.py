@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from autotuner.errors import FolderError, InfrastructureError
-from autotuner.study import absolute_path, dump_study, parse_study
+from autotuner.study import absolute_path, dump_study, parse_kept_study
 from autotuner.study.known_models import KnownModels
 from autotuner.study.model import Study
 
@@ -134,10 +134,10 @@ class OutputFolder:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def load_study(self) -> Study:
-        """The resolved study. Raises FolderError where the folder holds none."""
+        """The resolved study, by the rules it was begun with. Raises FolderError where the folder holds none."""
         if self.study_id is None:
             raise FolderError(f"{self.path} is not the output folder of a study: it has no resolved study.yaml")
-        return parse_study(self.study_yaml.read_text(encoding="utf-8"), str(self.study_yaml))
+        return parse_kept_study(self.study_yaml.read_text(encoding="utf-8"), str(self.study_yaml))
 
     def known_models(self) -> KnownModels | None:
         """What was known when the study began; ``None`` where it has not. Raises FolderError for a spoiled file."""

@@ -11,6 +11,7 @@ from autotuner.study.loader import (
     load_slos,
     load_study,
     load_study_text,
+    parse_kept_study,
     parse_study,
     read_workload,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "load_slos",
     "load_study",
     "load_study_text",
+    "parse_kept_study",
     "parse_study",
     "read_slos",
     "read_workload",

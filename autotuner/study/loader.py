@@ -12,6 +12,7 @@ from autotuner.strict.paths import absolute_path
 from autotuner.strict.problem import short, study_error
 from autotuner.strict.validate import validate
 from autotuner.strict.yaml_text import parse_yaml
+from autotuner.study.earlier_rules import with_earlier_rules
 from autotuner.study.layers.layered import give_way, stacked, with_profile_names
 from autotuner.study.layers.origins import LayerKind, Origin, Origins
 from autotuner.study.layers.space_files import included_spaces, with_spaces
@@ -63,7 +64,16 @@ def load_study_text(
 
 def parse_study(text: str, source: str = "the study") -> Study:
     """A study from YAML that needs no other file, as ``dump_study`` writes it: no layers. Raises StudyError."""
-    study = validate(Study, _as_map(parse_yaml(text, source, kinds=(Study,)), source))
+    return _without_layers(_as_map(parse_yaml(text, source, kinds=(Study,)), source))
+
+
+def parse_kept_study(text: str, source: str) -> Study:
+    """As ``parse_study``, for the resolved study of an output folder, which an earlier version may have written."""
+    return _without_layers(with_earlier_rules(_as_map(parse_yaml(text, source, kinds=(Study,)), source)))
+
+
+def _without_layers(data: dict[str, Any]) -> Study:
+    study = validate(Study, data)
     if study.profiles:
         rule = "a resolved study has its layers merged"
         raise StudyError(f"profiles: {rule}", key="profiles", value=study.profiles, rule=rule)

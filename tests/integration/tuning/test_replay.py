@@ -14,6 +14,7 @@ from autotuner.results import OutputFolder, load_results
 from autotuner.servers.replay.lookup import find_lookup
 from autotuner.servers.replay.table import read_table
 from autotuner.servers.replay.truth import true_score
+from autotuner.study.earlier_rules import EARLIER
 from autotuner.study.model import Study
 from autotuner.tuning.events import Event, TrialEnded
 from benchmarks.raylets import NodeKind, raylets
@@ -160,6 +161,18 @@ def test_an_interrupted_replay_goes_on_where_it_was(place: Place) -> None:
     assert resumed.summary["trials"]["total"] == whole.summary["trials"]["total"]
     assert {name: values for name, values in _rungs(resumed).items() if name in before} == before
     assert resumed.summary["spent"]["wall_clock_s"] >= cut.summary["spent"]["wall_clock_s"]
+
+
+def test_a_study_of_an_earlier_version_goes_on_by_the_rules_it_was_begun_with(place: Place) -> None:
+    search = {**SEARCH, "algorithm": "random", "trials": 8}
+    place.run(place.study(search=search), "cut", observers=[InterruptAfter(3)])
+    kept = OutputFolder(place.folder / "cut")
+    lines = kept.study_yaml.read_text().splitlines(keepends=True)
+    kept.study_yaml.write_text("".join(line for line in lines if not line.startswith("  algorithm:")))
+    resumed = at.resume(kept.path)
+    assert kept.load_study().search.algorithm == EARLIER["search.algorithm"] != "random"
+    assert resumed.summary["status"] == "completed"
+    assert resumed.summary["trials"]["total"] == 8
 
 
 def _rungs(result: at.Result) -> dict[tuple[str, int, str], float]:
