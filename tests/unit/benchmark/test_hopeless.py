@@ -74,6 +74,8 @@ def test_nothing_but_failures() -> None:
     assert hopeless(closed_loop(bad[:7], now_s=1.0)) is None
     assert hopeless(closed_loop([*bad[:7], answer(0.5, 0.1), *bad[:7]], now_s=1.0)) is None
     assert hopeless(closed_loop(bad, now_s=1.0, slots=16)) is None
+    bad[-1] = answer(0.8, 0.1, error="refused")  # what it does now counts, and not what it did
+    assert "all failed (refused)" in (hopeless(closed_loop(bad, now_s=1.0)) or "")
 
 
 def test_a_dead_server_after_a_good_start() -> None:

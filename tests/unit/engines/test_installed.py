@@ -96,7 +96,7 @@ def test_a_version_between_catalogues_is_told() -> None:
 def test_flags_that_the_installed_one_does_not_know() -> None:
     flags = VLLM_FLAGS - {"max-num-seqs", "block-size", "enforce-eager"}
     asking = study(
-        {"vllm.max_num_seqs": [1, 2], "sglang.tp-size": [1], "tp": [1], "env.X": ["1"], "no-such": [1]},
+        {"vllm.max_num_seqs": [1, 2], "sglang.block-size": [16], "tp": [1], "env.X": ["1"], "no-such": [1]},
         name=["vllm", "sglang"],
         args={"block-size": 16},
         per_engine={"vllm": {"args": {"enforce-eager": False, "dtype": "auto"}}},

@@ -112,6 +112,7 @@ def test_an_unknown_key_where_others_may_exist_is_only_told() -> None:
     problem = load_catalogue("trtllm").problem("x", "speculative_config", {"max_draft_lenn": 3})
     assert problem is not None
     assert (problem.key, problem.nearest, problem.fatal) == ("x.max_draft_lenn", "max_draft_len", False)
+    assert problem.rule.startswith("none of the known keys of speculative_config")
     # … and what is wrong for certain goes first.
     problem = load_catalogue("trtllm").problem("x", "speculative_config", {"a": 3, "decoding_type": "b"})
     assert problem is not None

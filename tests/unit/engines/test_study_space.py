@@ -87,6 +87,12 @@ def test_a_degree_that_an_engine_can_not_have_is_refused_with_the_reason_and_the
     assert "trtllm 1." in fatal[0].rule
 
 
+def test_a_degree_that_the_studys_own_constraints_rule_out_as_well_is_told_and_not_refused() -> None:
+    given = study("trtllm", space={"parallelism": {"tp": [1, 2], "dp": [1, 2]}, "constraints": ["dp == 1"]})
+    told = [p for p in study_problems(given, build_space(given)) if p.key == "space.parallelism.dp"]
+    assert [(problem.value, problem.fatal) for problem in told] == [(2, False)]
+
+
 def test_combinations_that_an_engine_can_not_have_are_no_configs() -> None:
     found = configs(study("sglang", space={"parallelism": {"tp": [1, 2, 4], "dp": [1, 2, 4]}}))
     assert {(c["tp"], c["dp"]) for c in found} == {(1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)}
@@ -226,3 +232,31 @@ def test_the_default_is_on_the_fewest_gpus_that_hold_the_model(tmp_path: Path) -
         space={"parallelism": {"tp": [1, 2, 4, 8]}},
     )
     assert baseline_config(given, known_space(given, find_known_models(given), None)).values["tp"] == 2
+
+
+# ── what is said twice ────────────────────────────────────────────────────────────────────────
+
+
+def said_twice(**keys: Any) -> list[tuple[str, Any, str]]:
+    given = study(**keys)
+    found = study_problems(given, build_space(given))
+    return [(p.key, p.value, p.rule.split(" says")[0]) for p in found if "leave one of them out" in p.rule]
+
+
+def test_a_format_and_the_flag_of_the_same_are_said_twice() -> None:
+    space = {"quantization": {"kv_cache": ["auto", "fp8"]}}
+    told = said_twice(space=space, engine={"name": "vllm", "args": {"kv-cache-dtype": "fp8"}})
+    assert told == [("engine.args.kv-cache-dtype", "fp8", "space.quantization.kv_cache")]
+    assert said_twice(space={"quantization": {"kv_cache": "auto"}}) == []
+
+
+def test_a_format_that_no_flag_has_is_said_once() -> None:
+    space = {"quantization": {"moe": ["auto", "fp8"]}}
+    assert said_twice(space=space, engine={"name": "vllm", "args": {"dtype": "auto"}}) == []
+
+
+def test_a_degree_and_its_flag_are_said_twice() -> None:
+    space = {"parallelism": {"tp": [1, 2]}, "parameters": {"tensor-parallel-size": [1, 2]}}
+    assert said_twice(space=space) == [
+        ("space.parameters.tensor-parallel-size", None, "space.parallelism.tp"),
+    ]

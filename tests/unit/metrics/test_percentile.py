@@ -19,6 +19,8 @@ def test_interval_of_a_median_as_tabulated() -> None:
     assert percentile_interval(np.arange(1.0, 21.0), 50) == (6.0, 15.0)
     # n = 10: 2 and 9 (97.85 %).
     assert percentile_interval(np.arange(1.0, 11.0), 50) == (2.0, 9.0)
+    # n = 6: the smallest and the largest (96.88 %).
+    assert percentile_interval(np.arange(1.0, 7.0), 50) == (1.0, 6.0)
 
 
 def test_an_end_that_the_sample_is_too_small_for_is_open() -> None:

@@ -89,6 +89,13 @@ def test_the_ratio_and_what_it_is_of_are_geometric_means_of_the_rounds() -> None
     assert (found.metric, found.baseline, found.scope) == ("ttft_p90_ms", "0000", "mean of concurrency 1 and 2")
 
 
+def test_the_scope_is_that_of_the_last_rung() -> None:
+    known = study(search={"confirm": 0})
+    for trial_id, value in (("0000", 80), ("0001", 40)):
+        known.trial(trial_id, {1: {"ttft_p90_ms": value}}, at_levels(value))
+    assert improvement(known).scope == "mean of concurrency 1 and 2"
+
+
 @pytest.mark.parametrize(
     ("objective", "metric", "default"), [("ttft_p90", "ttft_p90_ms", 60), ("throughput", "output_tokens_per_s", 40)]
 )

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from autotuner.errors import SpaceError
-from autotuner.space import Config, SearchSpace, read_space
+from autotuner.space import Config, SearchSpace, _grid_count, read_space
+from autotuner.space._grid_count import tally_grid
 from autotuner.space.expression import Constraint
 from autotuner.space.parameters import Choice
 
@@ -25,6 +26,14 @@ def refused(found: SearchSpace) -> str:
 
 def numbers(high: int) -> dict[str, list[int]]:
     return {"int": [1, high]}
+
+
+def test_what_each_constraint_rejects_is_summed_over_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = space({"a": [1, 2, 3, 4], "b": [1, 2, 3], "c": [1, 2]}, "a > 2", "b != 2")
+    whole = tally_grid(found.parameters, found.constraints)
+    assert (whole.points, whole.kept, whole.rejected) == (24, 8, (12, 8))
+    monkeypatch.setattr(_grid_count, "_BLOCK_POINTS", 5)
+    assert tally_grid(found.parameters, found.constraints) == whole
 
 
 # ── what it has ───────────────────────────────────────────────────────────────────────────────
