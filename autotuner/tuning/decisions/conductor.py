@@ -17,11 +17,11 @@ from itertools import count, islice
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import Grade, Score, select_best
+from autotuner.scoring import Grade, Score
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.budget import Budget, Spent
-from autotuner.tuning.decisions.confirmation import confirmation_cost, plan_confirmations
+from autotuner.tuning.decisions.confirmation import Confirmation
 from autotuner.tuning.decisions.ending import Ending
 from autotuner.tuning.decisions.followed_trial import Followed, KnownTrial
 from autotuner.tuning.decisions.known_nodes import KnownNodes, Places
@@ -70,6 +70,7 @@ class Conductor:
         self._budget = budget
         self._need_of = need_of
         self._followed: dict[str, Followed] = {}
+        self._confirmation = Confirmation(self._followed, rules)
         self._line = WaitingLine()
         self._begun: dict[str, Followed] = {}  # trials in the line that have run before
         self._repeats: dict[str, Repeats] = defaultdict(Repeats)
@@ -109,7 +110,8 @@ class Conductor:
         if started is not None:
             return started
         if not self._running_in(Phase.BASELINE, Phase.SEARCH) and not len(self._line):
-            self._plan_confirmation()
+            if not self.running() and (confirmation := self._confirmation.next()):
+                self._join(confirmation)
             started = self._start_one(places)
             if started is not None:
                 return started
@@ -209,13 +211,7 @@ class Conductor:
 
     def best(self) -> str | None:
         """The id of the best completed trial of baseline and search."""
-        completed = {
-            trial_id: f.scores[-1]
-            for trial_id, f in self._followed.items()
-            if f.state is TrialState.COMPLETED and f.assignment.phase.explores and f.scores
-        }
-        choice = select_best(completed, self._rules.objectives[0], self._rules.select)
-        return choice.trial_id if choice else None
+        return self._confirmation.best()
 
     @property
     def ranks_by_violation(self) -> bool:
@@ -304,8 +300,7 @@ class Conductor:
 
     def _search_limit(self, spent: Spent) -> str:
         """The key of the budget that has no room for more than confirmation, if one has not."""
-        keep = confirmation_cost(self._followed.values(), self._rules.confirm)
-        return self._budget.what_is_spent(spent, keep=keep)
+        return self._budget.what_is_spent(spent, keep=self._confirmation.cost())
 
     def _let_go(self, *phases: Phase) -> bool:
         """Lets go of what was proposed and never started; returns whether there was any. Nothing more is proposed."""
@@ -362,20 +357,10 @@ class Conductor:
         waiting = sum(a.phase.explores for a in self._line.assignments)
         return waiting + sum(f.counts for f in self._followed.values())
 
-    # ── confirming ────────────────────────────────────────────────────────────────────────────
-
-    def _plan_confirmation(self) -> None:
-        if not self.running() and (missing := self._missing_confirmations()):
-            self._join(missing[0])
-
-    def _missing_confirmations(self) -> list[Assignment]:
-        planned = plan_confirmations(self._followed.values(), self.best(), self._rules.confirm)
-        return [assignment for assignment in planned if assignment.trial_id not in self._followed]
-
     def _has_more_to_do(self) -> bool:
         """Whether the study would go on if it might."""
         is_cut = any(trial.is_cut for trial in self._followed.values())
-        return is_cut or bool(len(self._line)) or self._could_search() or bool(self._missing_confirmations())
+        return is_cut or bool(len(self._line)) or self._could_search() or self._confirmation.next() is not None
 
     # ── the past ──────────────────────────────────────────────────────────────────────────────
 

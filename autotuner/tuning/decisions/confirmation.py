@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from autotuner.results.default_trial import compared_default
 from autotuner.results.records import Phase, TrialState
+from autotuner.scoring import select_best
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Spent
 from autotuner.tuning.decisions.followed_trial import Followed
+from autotuner.tuning.decisions.rules import Rules
+
+
+class Confirmation:
+    """What is to be measured afresh, by what is known of the study's ``trials`` when it is asked."""
+
+    def __init__(self, trials: Mapping[str, Followed], rules: Rules) -> None:
+        self._trials = trials
+        self._rules = rules
+
+    def best(self) -> str | None:
+        """The id of the best completed trial of baseline and search."""
+        completed = {
+            trial_id: f.scores[-1]
+            for trial_id, f in self._trials.items()
+            if f.state is TrialState.COMPLETED and f.assignment.phase.explores and f.scores
+        }
+        choice = select_best(completed, self._rules.objectives[0], self._rules.select)
+        return choice.trial_id if choice else None
+
+    def next(self) -> Assignment | None:
+        """The confirmation to start when no other trial runs or waits; ``None`` once all was confirmed."""
+        planned = plan_confirmations(self._trials.values(), self.best(), self._rules.confirm)
+        return next((assignment for assignment in planned if assignment.trial_id not in self._trials), None)
+
+    def cost(self) -> Spent:
+        """For what the budget keeps room."""
+        return confirmation_cost(self._trials.values(), self._rules.confirm)
 
 
 def confirmations(best: Assignment, default: Assignment, rounds: int) -> list[Assignment]:
