@@ -146,3 +146,11 @@ class PointRun:
     telemetry: Telemetry | None = None
     notes: tuple[str, ...] = ()
     replayed: Replayed | None = None
+
+    @property
+    def warmup_s(self) -> float:
+        """Seconds until the first measured request was sent, where warm-up requests went before it; else 0."""
+        if not any(record.warmup for record in self.records):
+            return 0.0
+        measured = [record.sent_s for record in self.records if not record.warmup]
+        return max(0.0, min(measured, default=max(record.end_s for record in self.records)))

@@ -17,12 +17,8 @@ from autotuner.report.facts.importance import FEWEST_TRIALS, Importance, importa
 from autotuner.report.facts.measured import measured_table, slo_table
 from autotuner.report.facts.points import last_points
 from autotuner.report.facts.scored_trials import ScoredTrial, ranked, scored_trials
-from autotuner.report.facts.summary_facts import (
-    config_rows,
-    facts,
-    time_parts,
-)
-from autotuner.report.facts.time_spent import time_spent
+from autotuner.report.facts.summary_facts import config_rows, facts
+from autotuner.report.facts.time_spent import savings_lines, time_parts, time_spent
 from autotuner.report.facts.told_by_servers import told_by_servers
 from autotuner.report.facts.trial_rows import trial_table
 from autotuner.report.facts.verdict import verdict
@@ -96,6 +92,7 @@ def render_report(results: StudyResults, *, note: str = "") -> str:
         measured=[table for table in (measured_table(results), slo_table(results)) if table is not None],
         sections=sections,
         time_parts=time_parts(results),
+        savings=savings_lines(results),
         failures=results.failures,
         table=trial_table(results),
         study_yaml=resolved_yaml(results.study, results.study_id),
@@ -177,7 +174,8 @@ def _sections(results: StudyResults) -> list[Section]:
         Section(
             "time",
             "Where the time went",
-            "Seconds that each trial held its place, confirmations included.",
+            "The bar: all GPU time (core time, where no GPU was reserved) by what it was used for. Below it: seconds "
+            "that each trial held its place, confirmations included.",
             time_figure(time_spent(results.all_records)),
         ),
     ]

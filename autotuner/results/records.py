@@ -52,11 +52,15 @@ class TrialState(StrEnum):
 
 @dataclass(frozen=True)
 class Usage:
-    """Seconds a trial held its place, over all its launches; times GPUs or CPUs gives GPU-seconds."""
+    """Seconds a trial held its place, over all its launches; times GPUs or CPUs gives GPU-seconds.
+
+    ``warmup_s`` are those of ``measuring_s`` that passed before the first measured request of each load point.
+    """
 
     reserved_s: float = 0.0
     loading_s: float = 0.0
     measuring_s: float = 0.0
+    warmup_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from autotuner.results.records import (
     TrialRecord,
 )
 from autotuner.results.replayed import replayed_from
+from autotuner.results.savings import Measured, Saving, find_savings
 from autotuner.results.standing import Standing, find_standing
 from autotuner.results.storage.store import Store
 from autotuner.results.summary import (
@@ -42,6 +43,7 @@ from autotuner.results.summary import (
     spent_seconds,
     trial_counts,
 )
+from autotuner.results.uses import spent_by_use
 from autotuner.scoring.objective import Objective, parse_objectives
 from autotuner.study.model import Study
 
@@ -98,6 +100,11 @@ class StudyResults:
     def account(self) -> Account:
         """What was spent, in each life of the study and in all."""
         return make_account(self.lives, self.all_records)
+
+    @cached_property
+    def savings(self) -> tuple[Saving, ...]:
+        """What each lever saved, estimated."""
+        return find_savings(Measured(self.study, self.trial_records, self.rung_records, self.is_cut_by_budget))
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -188,6 +195,9 @@ class StudyResults:
             "spent": self.account.as_dict(),
             "gpu_seconds": spent_seconds(self.all_records, "gpus"),
             "cpu_seconds": spent_seconds(self.all_records, "cpus"),
+            "gpu_seconds_by_use": spent_by_use(self.all_records, "gpus"),
+            "cpu_seconds_by_use": spent_by_use(self.all_records, "cpus"),
+            "saved": [asdict(saving) for saving in self.savings],
             "pareto": pareto_rows(self.pareto, self.objectives),
             "closest": point_dict(self.closest),
             "stop_reason": self.stop_reason,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import TracebackType
 from typing import Self
@@ -60,6 +60,7 @@ class World:
     open_drivers: int = 0
     keeps: str = ""
     served_name: str | None = None  # as an endpoint tells it
+    warms_up: bool = False  # each slot's first request of a load point is its warm-up
 
     @property
     def rig(self) -> Rig:
@@ -149,6 +150,8 @@ class SimulatedDriver:
         cut = RequestError.CUT if incident in (Incident.SERVER_DIES, Incident.ALL_FAIL) else None
         records = self._records(point, deadline_s, 1e9 if slow else self.server.ttft_s * point.level.value, cut)
         records, given_up = _given_up(point, records, allowed_s or deadline_s)
+        if self.world.warms_up:
+            records = tuple(replace(r, warmup=n < point.level.value) for n, r in enumerate(records))
         self.world.clock.now_s += max(r.end_s for r in records)
         is_hopeless = incident in (Incident.ALL_FAIL, Incident.HOPELESS)
         saturated = incident is Incident.SATURATED

@@ -10,7 +10,6 @@ from autotuner.report.facts.champion import champion, champion_name
 from autotuner.report.facts.evidence import BothEvidence, Evidence, find_evidence
 from autotuner.report.facts.measured import is_kept_throughout, kept_up_to
 from autotuner.report.facts.spending import GPU_TIME, WALL_CLOCK, lives_text, resource
-from autotuner.report.facts.time_spent import time_spent
 from autotuner.report.labels import metric_label, metric_unit
 from autotuner.report.text import duration, number, value_text
 from autotuner.results.points import TrialPoint
@@ -36,14 +35,6 @@ class PairRow:
     best: str
     default: str
     differs: bool = False
-
-
-@dataclass(frozen=True)
-class TimePart:
-    name: str
-    seconds: float
-    share: float
-    text: str
 
 
 def facts(results: StudyResults) -> tuple[Fact, ...]:
@@ -123,21 +114,6 @@ def _shown(setting: InEffect | None) -> str:
     if setting is None:
         return "–"
     return f"{value_text(setting.value)}{BUILT_IN if setting.is_built_in else ''}"
-
-
-def time_parts(results: StudyResults) -> tuple[TimePart, ...]:
-    """The parts of all seconds that trials held their places, as shares of 1."""
-    spent = time_spent(results.all_records)
-    sums = {
-        "measuring": sum(s.measuring_s for s in spent),
-        "loading": sum(s.loading_s for s in spent),
-        "waiting": sum(s.waiting_s for s in spent),
-        "failed": sum(s.failed_s for s in spent),
-    }
-    total = sum(sums.values())
-    if total <= 0:
-        return ()
-    return tuple(TimePart(name, s, s / total, duration(s)) for name, s in sums.items())
 
 
 def _capitalised(text: str) -> str:

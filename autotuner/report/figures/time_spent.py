@@ -4,35 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autotuner.report.facts.time_spent import TimeSpent
-from autotuner.report.figures.style import BAD, DEFAULT, MEETS, MUTED, Figure, axis
+from autotuner.report.facts.time_spent import LABELS, TimeSpent
+from autotuner.report.figures.style import BAD, BEST, DEFAULT, MEETS, MUTED, WARMING, Figure, axis
 from autotuner.report.text import figure_text
+from autotuner.results.uses import Use
 
-PARTS = (
-    ("measuring", "measuring_s", MEETS),
-    ("loading", "loading_s", DEFAULT),
-    ("reserved, neither loading nor measuring", "waiting_s", MUTED),
-    ("failed trials", "failed_s", BAD),
-)
+_COLOURS = {
+    Use.STARTING: DEFAULT,
+    Use.WARMING_UP: WARMING,
+    Use.MEASURING: MEETS,
+    Use.CONFIRMING: BEST,
+    Use.FAILED: BAD,
+    Use.IDLE: MUTED,
+}
 
 
 def time_figure(spent: Sequence[TimeSpent]) -> Figure | None:
     """``None`` where no trial has held anything yet."""
-    totals = {key: sum(getattr(s, key) for s in spent) for _, key, _ in PARTS}
+    totals = {use: sum(s.seconds[use] for s in spent) for use in Use}
     if not any(totals.values()):
         return None
     ids = [figure_text(s.trial_id) for s in spent]
     data = [
         {
             "type": "bar",
-            "name": name,
+            "name": LABELS[use],
             "x": ids,
-            "y": [round(getattr(s, key), 3) for s in spent],
+            "y": [round(s.seconds[use], 3) for s in spent],
             "marker": {"color": colour},
-            "hovertemplate": f"trial %{{x}}: %{{y:.1f}} s {name}<extra></extra>",
+            "hovertemplate": f"trial %{{x}}: %{{y:.1f}} s {LABELS[use]}<extra></extra>",
         }
-        for name, key, colour in PARTS
-        if totals[key]
+        for use, colour in _COLOURS.items()
+        if totals[use]
     ]
     layout = {
         "barmode": "stack",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from autotuner.errors import Failure
@@ -30,7 +30,7 @@ _TRIAL_COLUMNS = tuple(f.name for f in fields(TrialRecord) if f.name not in ("co
 
 
 def usage_columns(usage: Usage) -> dict[str, float]:
-    return {"reserved_s": usage.reserved_s, "loading_s": usage.loading_s, "measuring_s": usage.measuring_s}
+    return asdict(usage)
 
 
 def study_record(row: Any) -> StudyRecord:
@@ -127,4 +127,4 @@ def failure_record(row: Any) -> FailureRecord:
 
 
 def _usage(row: Any) -> Usage:
-    return Usage(row.reserved_s, row.loading_s, row.measuring_s)
+    return Usage(row.reserved_s, row.loading_s, row.measuring_s, row.warmup_s or 0.0)

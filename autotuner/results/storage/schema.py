@@ -19,7 +19,8 @@ def _key(name: str) -> sa.Column[str]:
 
 
 def _usage() -> list[sa.Column[float]]:
-    return [sa.Column(name, sa.Double, nullable=False) for name in ("reserved_s", "loading_s", "measuring_s")]
+    told = [sa.Column(name, sa.Double, nullable=False) for name in ("reserved_s", "loading_s", "measuring_s")]
+    return [*told, sa.Column("warmup_s", sa.Double)]  # the last was added to version 1: see ``add_columns``
 
 
 schema_info = sa.Table("schema_info", metadata, sa.Column("version", sa.Integer, nullable=False))

@@ -223,10 +223,8 @@ class Store:
             if rows:
                 connection.execute(_schema.measurements.insert(), rows)
             for failure in record.failures:
-                at = FailureRecord(
-                    trial_id, failure.failure, failure.message, record.ended_at, rung=rung, level=failure.level
-                )
-                self._insert_failure(connection, at)
+                seen = FailureRecord(trial_id, failure.failure, failure.message, record.ended_at, rung, failure.level)
+                self._insert_failure(connection, seen)
             connection.execute(self._trial_update(trial_id).values(usage_columns(record.usage)))
         return True
 
@@ -286,17 +284,16 @@ class Store:
 
         What they hold yet is counted up to ``now`` (epoch seconds), else for as long as the driver is known to live.
         """
-        table = _schema.trials
-        return self._trials(sa.select(table).where(table.c.study_id == self._study_id).order_by(table.c.position), now)
+        return self._trials(now)
 
     def trial(self, trial_id: str, *, now: float | None = None) -> TrialRecord | None:
         """One trial, as ``trials`` tells it; ``None`` where it was not added."""
-        table = _schema.trials
-        return next(iter(self._trials(self._of_trial(sa.select(table), table, trial_id), now)), None)
+        return next(iter(self._trials(now, trial_id)), None)
 
-    def _trials(self, query: sa.Select[Any], now: float | None) -> list[TrialRecord]:
+    def _trials(self, now: float | None, trial_id: str | None = None) -> list[TrialRecord]:
+        table = _schema.trials
         with self._transaction() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(self._there(connection, table, trial_id).order_by(table.c.position)).all()
             holds = _spending.read_holds(connection, self._study_id)
             if now is None:
                 lives = _spending.read_lives(connection, self._study_id)
@@ -312,17 +309,17 @@ class Store:
                 (_schema.measurements, (_schema.measurements.c.position,)),
                 (_schema.failures, (_schema.failures.c.id,)),
             ):
-                query = _schema.columns_there(connection, table).where(table.c.study_id == self._study_id)
-                if trial_id is not None:
-                    query = query.where(table.c.trial_id == trial_id)
+                query = self._there(connection, table, trial_id)
                 found.append(list(connection.execute(query.order_by(table.c.trial_id, table.c.rung, *order)).all()))
         return _rows.rung_records(*found)
 
     def scores(self) -> list[RungRecord]:
         """All ended rungs as ``rungs`` gives them, without measurements and failures: little to read."""
         table = _schema.rungs
-        query = sa.select(table).where(table.c.study_id == self._study_id).order_by(table.c.trial_id, table.c.rung)
-        return _rows.rung_records(self._all(query), (), ())
+        with self._transaction() as connection:
+            query = self._there(connection, table).order_by(table.c.trial_id, table.c.rung)
+            rows = connection.execute(query).all()
+        return _rows.rung_records(rows, (), ())
 
     def runs(self, trial_id: str) -> list[tuple[int, PointRun]]:
         """The raw requests and samples of a trial's ended rungs, with the rung of each run."""
@@ -354,6 +351,11 @@ class Store:
     def _all(self, query: sa.Select[Any]) -> list[Any]:
         with self._transaction() as connection:
             return list(connection.execute(query).all())
+
+    def _there(self, connection: sa.Connection, table: sa.Table, trial_id: str | None = None) -> sa.Select[Any]:
+        """The study's rows, of one trial or of all; columns that the table lacks are empty."""
+        query = _schema.columns_there(connection, table).where(table.c.study_id == self._study_id)
+        return query if trial_id is None else query.where(table.c.trial_id == trial_id)
 
     def _of_trial(self, query: sa.Select[Any], table: sa.Table, trial_id: str) -> sa.Select[Any]:
         return query.where(table.c.study_id == self._study_id, table.c.trial_id == trial_id)

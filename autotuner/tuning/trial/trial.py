@@ -68,6 +68,7 @@ class TrialRun:
         self._before = record.usage
         self._past_failure = record if record.state is TrialState.FAILED else None
         self._measuring_s = 0.0
+        self._warmup_s = 0.0
         self._stored: dict[int, RungRecord] = {}
         self._rungs = self._recall()
 
@@ -128,6 +129,7 @@ class TrialRun:
             reserved_s=self._before.reserved_s + until - self._reserved_at,
             loading_s=self._before.loading_s + self._launch.loading_s,
             measuring_s=self._before.measuring_s + self._measuring_s,
+            warmup_s=self._before.warmup_s + self._warmup_s,
         )
 
     # ── measure ───────────────────────────────────────────────────────────────────────────────
@@ -159,6 +161,7 @@ class TrialRun:
         server, left_s = live.server, deadline.left_s
         result = self._rungs.run(rung, live.driver, server, self._rig.clock, left_s, self._engine.diagnose)
         self._measuring_s += self._rig.clock.monotonic_s() - started
+        self._warmup_s += math.fsum(run.warmup_s for run in result.runs)
         if deadline.ends_trial and result.timed_out:
             return self._out_of_time(rung, deadline)
         if result.failure in self._assignment.repeat_on:

@@ -289,6 +289,8 @@ def test_a_store_that_lacks_what_was_added_since_is_read_and_goes_on(
     with engine.begin() as connection:
         for column in ("tokens_by", "notes"):
             connection.exec_driver_sql(f"ALTER TABLE measurements DROP COLUMN {column}")
+        for table in ("trials", "rungs"):
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN warmup_s")
         for table in ("holds", "lives"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         kept = json.loads(connection.exec_driver_sql("SELECT CAST(score_detail AS TEXT) FROM rungs").scalar_one())
@@ -299,6 +301,8 @@ def test_a_store_that_lacks_what_was_added_since_is_read_and_goes_on(
     with Store(url, folder.requests, read_only=True) as reader:
         reader.read_study()
         assert [r.measurements for r in reader.rungs()] == [(before,)]
+        usages = [t.usage for t in reader.trials()] + [r.usage for r in (*reader.rungs(), *reader.scores())]
+        assert [usage.warmup_s for usage in usages] == [0, 0, 0]
         (score,) = (r.score for r in reader.rungs())
         assert score.points[0].excess == pytest.approx(math.log(1 + 2.718))
         assert score.merit().grade is Grade.VIOLATING

@@ -10,7 +10,7 @@ import pytest
 
 import autotuner as at
 from autotuner.errors import InputError
-from autotuner.results import OutputFolder, load_results
+from autotuner.results import OutputFolder, Phase, load_results
 from autotuner.servers.replay.lookup import find_lookup
 from autotuner.servers.replay.table import read_table
 from autotuner.servers.replay.truth import true_score
@@ -82,6 +82,14 @@ def test_asha_stops_trials_that_are_worse(place: Place) -> None:
     result = place.run(place.study(workload=workload, fidelity={"trial_scheduler": "asha", "rungs": 3, "eta": 2}))
     counts = result.summary["trials"]
     assert counts["stopped"] > 0
+    (saved,) = result.summary["saved"]
+    assert (saved["lever"], saved["count"]) == ("trials_stopped_early", counts["stopped"])
+    assert 0 < saved["gpu_seconds"] < counts["stopped"] * max(full_trial_s(b, m) for b in BATCHES for m in MICRO)
+    by_use = result.summary["gpu_seconds_by_use"]
+    assert sum(by_use.values()) == pytest.approx(result.summary["gpu_seconds"]["reserved"], rel=1e-12)
+    confirmed = [trial for trial in load_results(result.path).trial_records if trial.phase is Phase.CONFIRM]
+    assert len(confirmed) > 0
+    assert by_use["confirming"] == pytest.approx(sum(trial.gpu_seconds for trial in confirmed))
     assert counts["completed"] + counts["stopped"] + counts["failed"] == 12
 
 
@@ -93,6 +101,13 @@ def test_gpu_seconds_are_those_that_were_recorded(place: Place) -> None:
     assert result.summary["gpu_seconds"]["failed"] == pytest.approx(STARTUP_S)
     wall_s = result.summary["spent"]["wall_clock_s"]
     assert wall_s == pytest.approx(expected), "one trial after another"
+    by_use = result.summary["gpu_seconds_by_use"]
+    assert sum(by_use.values()) == pytest.approx(expected, rel=1e-12)
+    assert by_use["starting"] == pytest.approx(STARTUP_S * len(good))
+    assert by_use["measuring"] == pytest.approx(expected - STARTUP_S * (len(good) + 1))
+    assert by_use["failed"] == pytest.approx(STARTUP_S)
+    assert by_use["confirming"] == by_use["idle"] == by_use["warming_up"] == 0
+    assert result.summary["saved"] == [], "nothing was stopped and no level skipped"
 
 
 def test_trials_run_beside_one_another_in_virtual_time(place: Place) -> None:

@@ -101,6 +101,16 @@ def test_rungs_add_load_on_one_launch_and_measure_cumulatively(lab: Lab) -> None
     assert stored.usage.reserved_s == pytest.approx(START_S + 2 * (FIRST_S + SECOND_S))
 
 
+def test_warm_up_is_told_apart_over_all_lives_of_a_trial(lab: Lab) -> None:
+    lab.trial(World(warms_up=True)).run_rung(0)
+    each_rung_s = FIRST_S / 8 + SECOND_S / 4  # the first of 8 requests, and of 4 in either of two slots
+    assert lab.stored().usage.warmup_s == pytest.approx(each_rung_s)
+    lab.trial(World(warms_up=True)).run_rung(1)
+    usage = lab.stored().usage
+    assert usage.warmup_s == pytest.approx(2 * each_rung_s)
+    assert usage.measuring_s == pytest.approx(2 * (FIRST_S + SECOND_S)), "warm-up is part of it"
+
+
 def test_scores_are_a_function_of_the_config(lab: Lab, tmp_path: Path) -> None:
     """The mean over both levels of TTFT p90, 0.1 and 0.2 s; half of that at twice the ubatch size."""
     slow = lab.trial(World()).run_rung(0)

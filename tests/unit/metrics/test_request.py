@@ -78,3 +78,13 @@ def test_a_request_is_ok_without_an_error() -> None:
 def test_a_window_is_full_unless_it_is_said_not_to_be() -> None:
     assert Window(1.0, 3.5).full
     assert Window(1.0, 3.5).length_s == 2.5
+
+
+def test_warm_up_ends_when_the_first_measured_request_is_sent() -> None:
+    level = LoadLevel(LoadKind.CONCURRENCY, 2)
+    lead, other = (replace(STREAM, warmup=True, sent_s=sent_s, end_s=sent_s + 1.1) for sent_s in (0.0, 0.5))
+    first, second = (replace(STREAM, sent_s=sent_s, end_s=sent_s + 1.1) for sent_s in (1.25, 1.7))
+    assert PointRun(level, (lead, other, second, first)).warmup_s == 1.25
+    assert PointRun(level, (first, second)).warmup_s == 0, "there was none"
+    assert PointRun(level, (lead, other)).warmup_s == 1.6, "it came to nothing else"
+    assert PointRun(level, ()).warmup_s == 0

@@ -27,6 +27,7 @@ from autotuner.report.figures import (
 from autotuner.report.figures.confirmation import ConfirmationRound
 from autotuner.results.improvement import Improvement
 from autotuner.results.records import Phase, RungRecord, TrialRecord, TrialState, Usage
+from autotuner.results.uses import Use
 from autotuner.scoring.score import Score
 from autotuner.study.model import Slo
 
@@ -211,15 +212,14 @@ def test_time_parts_add_up_to_what_was_reserved() -> None:
     spent = time_spent(
         [
             record("1", TrialState.FAILED, Usage(10, 8, 0)),
-            record("0", TrialState.COMPLETED, Usage(10, 2, 7)),
-            record("2", TrialState.RUNNING, Usage(0, 2, 3)),
+            record("0", TrialState.COMPLETED, Usage(10, 2, 7, 3)),
         ]
     )
+    nothing = dict.fromkeys(Use, 0)
     assert spent == (
-        TimeSpent("0", measuring_s=7, loading_s=2, waiting_s=1),
-        TimeSpent("1", failed_s=10),
-        TimeSpent("2", measuring_s=3, loading_s=2, waiting_s=0),
+        TimeSpent("0", nothing | {Use.STARTING: 2, Use.WARMING_UP: 3, Use.MEASURING: 4, Use.IDLE: 1}),
+        TimeSpent("1", nothing | {Use.FAILED: 10}),
     )
     figure = valid(time_figure(spent))
-    assert trace(figure, "failed")["y"] == [0, 10, 0]
+    assert trace(figure, "failed")["y"] == [0, 10]
     assert figure["layout"]["barmode"] == "stack"
