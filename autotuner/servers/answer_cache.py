@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from autotuner.servers.machine.user_cache import user_cache
+
 _KEPT_S = 86_400.0  # what a script starts may change and the script not
 _SILENCE_KEPT_S = 600.0  # of no answer: the next may come
 
@@ -42,10 +44,7 @@ def cached_answer(key: Mapping[str, Any], ask: Callable[[], Answer | None]) -> A
 
 
 def _folder() -> Path:
-    """As the XDG base directory specification has it: $XDG_CACHE_HOME, if it is absolute, else ~/.cache."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(named) if os.path.isabs(named) else Path("~/.cache").expanduser()
-    return root / "autotuner" / "engine-versions"
+    return user_cache() / "engine-versions"
 
 
 @contextlib.contextmanager

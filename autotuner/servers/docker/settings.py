@@ -13,12 +13,16 @@ from autotuner.study.model import DockerLauncher, Study
 
 @dataclass(frozen=True)
 class ContainerSettings:
-    """``options`` are keyword arguments of docker's SDK; the hub's cache is mounted where models come from there."""
+    """``options`` are keyword arguments of docker's SDK; the hub's cache is mounted where models come from there.
+
+    ``keeps_compiled``: what a server compiles is kept on the node for the next container of the image.
+    """
 
     shm_gib: float | None = None
     memory_gib: float | None = None
     options: dict[str, Any] = field(default_factory=dict)
     mounts_hub_cache: bool = False
+    keeps_compiled: bool = True
 
 
 def container_settings(study: Study, section: DockerLauncher) -> ContainerSettings:
@@ -29,4 +33,5 @@ def container_settings(study: Study, section: DockerLauncher) -> ContainerSettin
         memory_gib=section.memory_gib,
         options=docker_words.read(section.extra_args),
         mounts_hub_cache=of_hub and not PurePath(study.model.id).is_absolute(),
+        keeps_compiled=section.compile_cache,
     )

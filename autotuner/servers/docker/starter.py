@@ -17,6 +17,7 @@ from autotuner.engines.logs.log_pattern import last_lines
 from autotuner.errors import InfrastructureError, InputError, ServerLostError
 from autotuner.servers.docker.agent import ensure_agent
 from autotuner.servers.docker.client import fetch_image, remove
+from autotuner.servers.docker.compile_cache import cache_variables, compile_cache
 from autotuner.servers.docker.gpu_holders import wait_until_unheld
 from autotuner.servers.docker.labels import labels
 from autotuner.servers.docker.settings import ContainerSettings
@@ -95,6 +96,8 @@ class DockerStarter:
         env = {**order.env(), **_gpu_env(order.gpu_ids)}
         if settings.mounts_hub_cache:
             env.setdefault("HF_HOME", _HUB_CACHE_INSIDE)
+        if settings.keeps_compiled:
+            env = {**cache_variables(), **env}
         return Spec(
             name=name,
             image=order.image or "",
@@ -117,6 +120,8 @@ class DockerStarter:
             cache = Path(os.environ.get("HF_HOME") or _HUB_CACHE).expanduser()
             cache.mkdir(parents=True, exist_ok=True)
             mounts.append(Mount(str(cache), _HUB_CACHE_INSIDE, read_only=False))
+        if self._settings.keeps_compiled:
+            mounts.append(compile_cache(order.image or ""))
         for mount in mounts:
             if not Path(mount.source).exists():
                 raise InfrastructureError(f"{mount.source} is to be mounted, and is not on this node")

@@ -96,6 +96,9 @@ class DockerLauncher(_Launcher):
     ] = []
     shm_gib: Annotated[float | None, Field(gt=0, description="Shared memory of a container, where it has its own")] = 16
     memory_gib: Annotated[float | None, Field(gt=0, description="Memory limit of a container; default: none")] = None
+    compile_cache: Annotated[
+        bool, Field(description="Whether what engines compile is kept on each node for the next container of the image")
+    ] = True
     extra_args: Annotated[list[str], Field(description="Further words of docker run, as --ulimit memlock=-1")] = []
 
 

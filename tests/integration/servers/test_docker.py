@@ -84,6 +84,31 @@ def test_leased_cores_and_shared_memory_of_its_own(daemon: Dockerd, tiny_model: 
         assert told["HostConfig"]["ShmSize"] == 2**29
 
 
+def test_what_a_server_compiled_is_there_for_the_next_of_its_image_unless_it_is_not_to_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    script = (
+        "import os, pathlib; kept = pathlib.Path(os.environ.get('TRITON_CACHE_DIR', '/tmp/none')) / 'kernel'; "
+        "print('kept:', kept.exists()); kept.parent.mkdir(parents=True, exist_ok=True); kept.touch(); "
+        "print('vllm:', os.environ.get('VLLM_CACHE_ROOT'))"
+    )
+
+    def said(place: str, settings: ContainerSettings) -> list[str]:
+        asking = request(tmp_path / place, (PYTHON, "-c", script), env={"VLLM_CACHE_ROOT": "/tmp/mine"})
+        with pytest.raises(LaunchError):
+            DockerLauncher(settings).launch(asking, diagnose)
+        return (tmp_path / place / "logs" / "0000-l1-rank0.log").read_text(encoding="utf-8").splitlines()
+
+    kept, apart = ContainerSettings(), ContainerSettings(keeps_compiled=False)
+    assert said("first", kept) == ["kept: False", "vllm: /tmp/mine"]
+    assert said("second", kept) == ["kept: True", "vllm: /tmp/mine"]
+    assert said("third", apart) == ["kept: False", "vllm: /tmp/mine"]
+    [folder] = (tmp_path / "cache" / "autotuner" / "compiled").iterdir()
+    assert folder.name == IMAGE.replace(":", "-")
+    assert (folder.stat().st_mode & 0o777, folder.parent.stat().st_mode & 0o777) == (0o777, 0o700)
+
+
 # ── what does not start ───────────────────────────────────────────────────────────────────────
 
 
