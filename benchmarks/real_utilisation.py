@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -113,6 +113,8 @@ class _NoStore:
 
     def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
         return trial_id
+
+    def set_config(self, trial_id: str, launch_id: str, config: Mapping[str, Any]) -> None: ...
 
     def launched(self, trial_id: str, launch_id: str, startup_s: float, engine_version: str) -> None: ...
 

@@ -21,6 +21,7 @@ __all__ = [
     "Engine",
     "EngineRule",
     "FailureReport",
+    "MemoryShare",
     "ModelFormat",
     "Problem",
     "QuantValue",
@@ -91,6 +92,17 @@ class QuantValue:
 
 
 @dataclass(frozen=True)
+class MemoryShare:
+    """The flag that says how much of a GPU's memory a server takes for itself, as a share of 1.
+
+    ``too_small``: what its log says (expressions) where that share had no room for a single request.
+    """
+
+    flag: str
+    too_small: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class VersionQuestion:
     """How an executable is asked for its version: ``argv`` after its own words, and where the answer is.
 
@@ -156,6 +168,11 @@ class Engine(Protocol):
     @property
     def server_metrics(self) -> Mapping[ServerMetric, MetricSource]:
         """Which of the server's Prometheus metrics tells what; empty where it has none."""
+        ...
+
+    @property
+    def memory_share(self) -> MemoryShare | None:
+        """``None`` where it takes what it needs."""
         ...
 
     def traits(self, study: Study) -> ServerTraits:

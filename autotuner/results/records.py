@@ -76,8 +76,9 @@ class Hold:
 class TrialRecord:
     """A trial when it starts. Times are seconds since the epoch.
 
-    ``gpus`` and ``cpus`` are what its servers and their client use. A server that was there before uses GPUs that the
-    trial does not reserve: ``hold`` is what it does, ``None`` for both alike.
+    ``config`` is the Config that ran, ``asked`` the one that was asked for where that is another: servers that had no
+    memory to start ran with less of it. ``gpus`` and ``cpus`` are what its servers and their client use. A server that
+    was there before uses GPUs that the trial does not reserve: ``hold`` is what it does, ``None`` for both alike.
     """
 
     trial_id: str
@@ -98,6 +99,12 @@ class TrialRecord:
     ended_at: float | None = None
     usage: Usage = Usage()
     hold: Hold | None = None
+    asked: Mapping[str, Any] | None = None
+
+    @property
+    def changed_at_start(self) -> str:
+        """What runs otherwise than was asked for, in words; empty: nothing."""
+        return "" if self.asked is None else changes_text(self.asked, self.config)
 
     @property
     def is_counted(self) -> bool:
@@ -116,6 +123,12 @@ class TrialRecord:
     @property
     def cpu_seconds(self) -> float:
         return self.held.cpus * self.usage.reserved_s
+
+
+def changes_text(asked: Mapping[str, Any], ran: Mapping[str, Any]) -> str:
+    """``gpu-memory-utilization 0.95 → 0.9``."""
+    changed = [name for name in ran if asked.get(name) != ran[name]]
+    return ", ".join(f"{name} {asked.get(name, 'not set')} → {ran[name]}" for name in changed)
 
 
 @dataclass(frozen=True)

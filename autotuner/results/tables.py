@@ -46,6 +46,7 @@ TRIAL_COLUMNS: tuple[str, ...] = (
     "cpu_seconds",
     "startup_s",
     "engine_version",
+    "changed_at_start",
     "message",
 )
 RUNG_COLUMNS: tuple[str, ...] = (
@@ -220,6 +221,7 @@ def _trial_row(trial: TrialRecord, last: RungRecord | None, objective: Objective
         "cpu_seconds": trial.cpu_seconds,
         "startup_s": trial.startup_s,
         "engine_version": trial.engine_version,
+        "changed_at_start": trial.changed_at_start or None,
         "message": trial.message,
     }
 
@@ -267,7 +269,7 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
 _TEXT = frozenset(
     (
         *("trial_id", "phase", "state", "failure", "load_kind", "metrics_load_kind", "accelerator", "node"),
-        *("launch_id", "engine_version", "message", "stopped_early", "tokens_by", "notes"),
+        *("launch_id", "engine_version", "changed_at_start", "message", "stopped_early", "tokens_by", "notes"),
     )
 )
 _FLAGS = frozenset(("feasible", "slo_met"))

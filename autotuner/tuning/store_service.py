@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from autotuner.errors import Failure, InfrastructureError
 from autotuner.metrics.request import PointRun
@@ -89,6 +90,10 @@ class StoreService:
         launch_id = f"{trial_id}-l{number}"
         self._store.update_launch(trial_id, launch_id, node=node, accelerator=accelerator)
         return launch_id
+
+    def set_config(self, trial_id: str, launch_id: str, config: Mapping[str, Any]) -> None:
+        trial = self._launched_last(trial_id, launch_id)
+        self._store.set_config(trial_id, config, asked=trial.config)
 
     def launched(self, trial_id: str, launch_id: str, startup_s: float, engine_version: str) -> None:
         trial = self._launched_last(trial_id, launch_id)

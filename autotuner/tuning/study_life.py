@@ -149,7 +149,8 @@ def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[
         KnownTrial(
             trial_id=record.trial_id,
             phase=record.phase,
-            config=Config(record.config),
+            config=Config(record.config if record.asked is None else record.asked),
+            changed=None if record.asked is None else Config(record.config),
             state=record.state,
             failure=record.failure,
             scores=tuple(rung.score for rung in rungs if rung.trial_id == record.trial_id),

@@ -141,6 +141,8 @@ class StudyRun:
             return
         running.rungs_seen.add(report.rung)
         running.report = report
+        if report.changed is not None:
+            running.assignment = replace(running.assignment, config=report.changed)
         if self._virtual is not None:
             self._virtual.advance_to(running.began_s + self._held_s(running))
         if report.to_repeat:

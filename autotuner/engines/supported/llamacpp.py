@@ -15,6 +15,7 @@ from autotuner.engines.deployment import Deployment, Probe, Rank, VersionProbe, 
 from autotuner.engines.engine import (
     EngineRule,
     FailureReport,
+    MemoryShare,
     ModelFormat,
     Problem,
     QuantValue,
@@ -118,6 +119,7 @@ class LlamaCpp:
     parallelism_presets = _PRESETS
     quantization = _QUANTIZATION
     loaded_formats = LoadedFormats()
+    memory_share: MemoryShare | None = None
     # As the page of b11549 has them: it tells of no KV cache and no preemption.
     server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(
         {

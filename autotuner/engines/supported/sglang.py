@@ -15,6 +15,7 @@ from autotuner.engines.deployment import Deployment, HttpCall, Probe, Rank, Vers
 from autotuner.engines.engine import (
     EngineRule,
     FailureReport,
+    MemoryShare,
     ModelFormat,
     Problem,
     QuantValue,
@@ -44,6 +45,8 @@ _FLUSH = "/flush_cache?timeout=5"
 # Its logger tells no level (sglang/srt/utils/common.py); what ends a rank is printed as a traceback.
 _ASIDES = (r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[^\]]*\] (?!ERROR:)",)  # ERROR: uvicorn's, which tells them
 
+_NO_KV_ROOM = (r"Not enough memory\. Please try to increase",)
+
 # Looked for in this order: what is told first explains what follows (a rank that ends for lack of memory leaves
 # NCCL errors on the others). "Decode out of memory happened" is no end: requests are put back.
 _ERROR = r"^(\[rank\d+\]: ?)?(AssertionError|ValueError|NotImplementedError): .*"
@@ -51,7 +54,7 @@ _PATTERNS = (
     *NODE,
     LogPattern(r"ValueError: \S+ at \d+ is not available in \d+ seconds", Failure.INFRASTRUCTURE),
     LogPattern(r"No accelerator \(CUDA|Error: The memory capacity is unbalanced", Failure.INFRASTRUCTURE),
-    LogPattern(r"Not enough memory\. Please try to increase", Failure.OUT_OF_MEMORY_AT_START),
+    *(LogPattern(expression, Failure.OUT_OF_MEMORY_AT_START) for expression in _NO_KV_ROOM),
     *GPU_MEMORY,
     LogPattern(r"Error: (Prefill|Decode) out of memory|Error: Out of memory", Failure.OUT_OF_MEMORY_AT_START),
     LogPattern(r"runs out of memory|Not enough host memory", Failure.OUT_OF_MEMORY_AT_START),
@@ -246,6 +249,7 @@ class SgLang:
     parallelism_presets = _PRESETS
     quantization = _QUANTIZATION
     loaded_formats = _LOADED_FORMATS
+    memory_share = MemoryShare("mem-fraction-static", _NO_KV_ROOM)
     # sglang/srt/observability/metrics_collector.py; a "retracted" request is one put back for lack of KV cache.
     # With priority scheduling, priority="" is the sum of the others. Counters are there from their first count on.
     server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(

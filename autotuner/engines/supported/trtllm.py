@@ -18,6 +18,7 @@ from autotuner.engines.deployment import Deployment, Probe, Rank, VersionProbe, 
 from autotuner.engines.engine import (
     EngineRule,
     FailureReport,
+    MemoryShare,
     ModelFormat,
     Problem,
     QuantValue,
@@ -46,6 +47,8 @@ _HELIX = MappingProxyType({"cp_type": "HELIX", "tokens_per_block": 32})  # 32: k
 # [time] [TRT-LLM] [RANK 2] [W] (tensorrt_llm/logger.py) and [TensorRT-LLM][WARNING] (common/logger.h).
 _ASIDES = (r"[\d/:. -]*(?:\[[^\]]*\] ?)*?\[(?:[VDIW]|TRACE|DEBUG|INFO|WARNING)\]",)
 
+_NO_KV_ROOM = (r"maxTokensInPagedKvCache must be large enough", r"(?i:fit (in )?any sequence in (the )?kv ?cache)")
+
 # Looked for in this order: what is told first explains the lines after it (a rank that ends for lack of memory
 # leaves NCCL and MPI errors on the others).
 _PATTERNS = (
@@ -54,8 +57,7 @@ _PATTERNS = (
     LogPattern(r"insufficient GPU memory", Failure.OUT_OF_MEMORY_AT_START),
     *GPU_MEMORY,
     LogPattern(r"CUDA (runtime )?error.*out of memory|cudaErrorMemoryAllocation", Failure.OUT_OF_MEMORY_AT_START),
-    LogPattern(r"maxTokensInPagedKvCache must be large enough", Failure.OUT_OF_MEMORY_AT_START),
-    LogPattern(r"(?i)fit (in )?any sequence in (the )?kv ?cache", Failure.OUT_OF_MEMORY_AT_START),
+    *(LogPattern(expression, Failure.OUT_OF_MEMORY_AT_START) for expression in _NO_KV_ROOM),
     *HUB,
     LogPattern(r"^Error: (No such option|Invalid value|Missing|Got unexpected|Option )", Failure.INVALID_CONFIG),
     LogPattern(r"got invalid argument: |Extra inputs are not permitted", Failure.INVALID_CONFIG),
@@ -145,6 +147,7 @@ class TensorRtLlm:
     parallelism_presets = _PRESETS
     quantization = _QUANTIZATION
     loaded_formats = LoadedFormats()
+    memory_share = MemoryShare("kv_cache_config.free_gpu_memory_fraction", _NO_KV_ROOM)
     # Since 1.3; before, the endpoint has latencies only (tensorrt_llm/metrics/collector.py).
     server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(
         {

@@ -25,6 +25,7 @@ from autotuner.engines.deployment import (
 from autotuner.engines.engine import (
     EngineRule,
     FailureReport,
+    MemoryShare,
     ModelFormat,
     Problem,
     QuantValue,
@@ -56,13 +57,14 @@ _SUFFIX = re.compile(r" \[type=\w+, input_value=.*$")
 
 _ASIDES = (r"(?:DEBUG|INFO|WARNING) \d\d-\d\d \d\d:\d\d:\d\d ",)  # vllm/logger.py
 
+_NO_KV_ROOM = (r"No available memory for the cache blocks", r"KV cache is needed, which is larger than the available")
+
 # Looked for in this order, the cause before what follows from it: a worker without memory leaves NCCL errors on
 # the others, and every dead engine core an "Engine core initialization failed" of the API server.
 _PATTERNS = (
     *NODE,
     LogPattern(r"Failed to infer device type", Failure.INFRASTRUCTURE),
-    LogPattern(r"No available memory for the cache blocks", Failure.OUT_OF_MEMORY_AT_START),
-    LogPattern(r"KV cache is needed, which is larger than the available", Failure.OUT_OF_MEMORY_AT_START),
+    *(LogPattern(expression, Failure.OUT_OF_MEMORY_AT_START) for expression in _NO_KV_ROOM),
     LogPattern(r"Free memory on device .* is less than desired", Failure.OUT_OF_MEMORY_AT_START),
     *GPU_MEMORY,
     LogPattern(r"can't allocate memory|MemoryError\b|std::bad_alloc", Failure.OUT_OF_MEMORY_AT_START),
@@ -241,6 +243,7 @@ class Vllm:
     parallelism_presets = _PRESETS
     quantization = _QUANTIZATION
     loaded_formats = _LOADED_FORMATS
+    memory_share = MemoryShare("gpu-memory-utilization", _NO_KV_ROOM)
     # vllm/v1/metrics/loggers.py; Prometheus ends the names of counters with _total.
     server_metrics: Mapping[ServerMetric, MetricSource] = MappingProxyType(
         {

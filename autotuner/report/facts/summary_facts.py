@@ -59,6 +59,7 @@ def _champion_facts(results: StudyResults) -> Iterator[Fact]:
     if best is None:
         return
     yield Fact(f"{champion_name(results).capitalize()} trial", best.trial_id, f"scored at: {best.scope or '–'}")
+    yield from _changed_fact(results, best)
     label, unit = metric_label(results, results.objective.column), metric_unit(results.objective.column)
     against = ""
     if default is not None and default.value is not None and default.trial_id != best.trial_id:
@@ -73,6 +74,13 @@ def _champion_facts(results: StudyResults) -> Iterator[Fact]:
             number(improvement.best_value),
             f"{unit}, {rounds}; default {number(improvement.baseline_value)}",
         )
+
+
+def _changed_fact(results: StudyResults, best: TrialPoint) -> Iterator[Fact]:
+    """That its servers ran with less memory than was asked for."""
+    changed = next((t.changed_at_start for t in results.trial_records if t.trial_id == best.trial_id), "")
+    if changed:
+        yield Fact("Changed at its start", changed, "there was no memory for what was asked for")
 
 
 def _kept_facts(results: StudyResults) -> Iterator[Fact]:

@@ -34,15 +34,16 @@ def trial_table(results: StudyResults) -> TrialTable:
     parameters = sorted({name for trial in results.trial_records for name in trial.config})
     configs = {trial.trial_id: trial.config for trial in results.trial_records}
     frame = results.trials
+    changed = ("changed_at_start",) if any(trial.asked is not None for trial in results.trial_records) else ()
     metrics = [c for c in dict.fromkeys((results.objective.column, *_METRICS)) if c in frame.columns]
     rows = tuple(
         (
-            *(_score(results, row) if c == "score" else _cell(row[c]) for c in (*_FIXED, *metrics)),
+            *(_score(results, row) if c == "score" else _cell(row[c]) for c in (*_FIXED, *changed, *metrics)),
             *_config_cells(configs.get(str(row["trial_id"]), {}), parameters),
         )
         for row in ({**row, **_scopes(results, row)} for row in frame.to_dict("records"))
     )
-    return TrialTable((*_FIXED, *metrics, *parameters), rows)
+    return TrialTable((*_FIXED, *changed, *metrics, *parameters), rows)
 
 
 def _scopes(results: StudyResults, row: Mapping[Any, Any]) -> dict[str, str]:

@@ -26,7 +26,7 @@ from autotuner.results.storage.score_json import decode_score, encode_score
 
 _LOAD_KINDS = {kind.value: kind for kind in LoadKind}  # an enum's own call takes ten times as long
 _TOKENS_BY = {by.value: by for by in TokensBy}
-_TRIAL_COLUMNS = tuple(f.name for f in fields(TrialRecord) if f.name not in ("config", "usage", "hold"))
+_TRIAL_COLUMNS = tuple(f.name for f in fields(TrialRecord) if f.name not in ("config", "asked", "usage", "hold"))
 
 
 def usage_columns(usage: Usage) -> dict[str, float]:
@@ -40,7 +40,8 @@ def study_record(row: Any) -> StudyRecord:
 
 def trial_row(record: TrialRecord) -> dict[str, Any]:
     row = {name: getattr(record, name) for name in _TRIAL_COLUMNS}
-    return row | {"config": dict(record.config)} | usage_columns(record.usage)
+    asked = None if record.asked is None else dict(record.asked)
+    return row | {"config": dict(record.config), "asked": asked} | usage_columns(record.usage)
 
 
 def trial_record(row: Any) -> TrialRecord:
@@ -50,6 +51,7 @@ def trial_record(row: Any) -> TrialRecord:
         "state": TrialState(row.state),
         "failure": row.failure and Failure(row.failure),
         "config": row.config,
+        "asked": row.asked,
         "usage": _usage(row),
     }
     return TrialRecord(**values | typed)

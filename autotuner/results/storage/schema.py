@@ -59,6 +59,7 @@ trials = sa.Table(
     sa.Column("started_at", sa.Double, nullable=False),
     sa.Column("ended_at", sa.Double),
     *_usage(),
+    sa.Column("asked", sa.JSON),  # added to version 1
 )
 
 rungs = sa.Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -180,6 +180,10 @@ class Store:
             names = ("gpus", "cpus", "replicas", "accelerator", "node")
             self._update_trial(record.trial_id, **{name: getattr(record, name) for name in names})
 
+    def set_config(self, trial_id: str, config: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+        """The Config that runs, where it is not the one that was ``asked`` for."""
+        self._update_trial(trial_id, config=dict(config), asked=dict(asked))
+
     def update_launch(
         self,
         trial_id: str,
@@ -241,10 +245,8 @@ class Store:
             }
             changed = connection.execute(self._trial_update(end.trial_id).where(running).values(values)).rowcount
             if changed and end.failure is not None:
-                self._insert_failure(
-                    connection,
-                    FailureRecord(end.trial_id, end.failure, end.message, end.ended_at, log_tail=end.log_tail),
-                )
+                seen = FailureRecord(end.trial_id, end.failure, end.message, end.ended_at, log_tail=end.log_tail)
+                self._insert_failure(connection, seen)
         return bool(changed)
 
     def note_failure(self, record: FailureRecord) -> None:
@@ -291,9 +293,9 @@ class Store:
         return next(iter(self._trials(now, trial_id)), None)
 
     def _trials(self, now: float | None, trial_id: str | None = None) -> list[TrialRecord]:
-        table = _schema.trials
         with self._transaction() as connection:
-            rows = connection.execute(self._there(connection, table, trial_id).order_by(table.c.position)).all()
+            query = self._there(connection, _schema.trials, trial_id).order_by(_schema.trials.c.position)
+            rows = connection.execute(query).all()
             holds = _spending.read_holds(connection, self._study_id)
             if now is None:
                 lives = _spending.read_lives(connection, self._study_id)

@@ -63,6 +63,13 @@ class Engine(EngineSettings):
     """The inference server, or several to choose from."""
 
     name: Annotated[Names, Field(description="The inference engine that serves the model; a list is searched over")]
+    retry_oom: Annotated[
+        bool,
+        Field(
+            description="Whether a server that finds no GPU memory at its start is started once more with a share of "
+            "it that is 0.05 lower, where its engine has a flag for that"
+        ),
+    ] = True
     per_engine: Annotated[
         dict[str, EngineSettings], Field(description="name → settings of that engine alone, over those beside it")
     ] = {}

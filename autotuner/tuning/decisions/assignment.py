@@ -37,7 +37,8 @@ class RungReport:
     ``failure`` is set when the trial can't go on; ``score`` is then infeasible. ``out_of_time`` says
     that the study's own end cut the rung, which is then not recorded; so is one that is ``to_repeat`` on another
     node. ``metrics`` are those of each load point. ``stopped`` repeats the report of a
-    rung after which the trial was told to end, once its servers have.
+    rung after which the trial was told to end, once its servers have. ``changed``: the Config that ran, where it is
+    not the one that was asked for.
     """
 
     trial_id: str
@@ -52,6 +53,7 @@ class RungReport:
     out_of_time: bool = False
     to_repeat: bool = False
     stopped: bool = False
+    changed: Config | None = None
 
     @property
     def is_final(self) -> bool:

@@ -169,6 +169,7 @@ class Conductor:
     def rung_ended(self, report: RungReport) -> None:
         """Notes a rung's score; called for recalled rungs too."""
         trial = self._followed[report.trial_id]
+        trial.note_config(report.changed)
         trial.is_cut = report.out_of_time
         trial.seconds = report.usage.reserved_s
         trial.gpu_seconds = report.usage.reserved_s * report.gpus
@@ -368,7 +369,7 @@ class Conductor:
         if trial.phase is Phase.NODE_CHECK:
             return
         rungs = 1 if trial.phase is Phase.CONFIRM else self._rules.rungs
-        assignment = Assignment(trial.trial_id, trial.phase, trial.config, rungs)
+        assignment = Assignment(trial.trial_id, trial.phase, trial.changed or trial.config, rungs)
         ended = trial.state.is_terminal
         if ended:
             self._followed[trial.trial_id] = Followed(

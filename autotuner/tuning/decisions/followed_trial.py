@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
@@ -26,6 +26,7 @@ class KnownTrial:
     scores: tuple[Score, ...]
     seconds: float  # that it held its place
     gpus: int = 0  # that it held meanwhile
+    changed: Config | None = None  # the Config that ran, where it is not the one that was asked for
 
 
 @dataclass
@@ -39,6 +40,11 @@ class Followed:
     gpu_seconds: float = 0.0
     failure: Failure | None = None
     is_cut: bool = False  # in the middle of a rung, for want of time
+
+    def note_config(self, changed: Config | None) -> None:
+        """What ran in place of its Config: it is what is confirmed, and deployed. The searcher is told of its own."""
+        if changed is not None:
+            self.assignment = replace(self.assignment, config=changed)
 
     @property
     def is_at_fault(self) -> bool:

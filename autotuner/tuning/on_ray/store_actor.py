@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -80,6 +80,9 @@ class RemoteStore:
 
     def begin_launch(self, trial_id: str, node: str, accelerator: str) -> str:
         return str(self._call("begin_launch", trial_id, node, accelerator))
+
+    def set_config(self, trial_id: str, launch_id: str, config: Mapping[str, Any]) -> None:
+        self._call("set_config", trial_id, launch_id, config)
 
     def launched(self, trial_id: str, launch_id: str, startup_s: float, engine_version: str) -> None:
         self._call("launched", trial_id, launch_id, startup_s, engine_version)

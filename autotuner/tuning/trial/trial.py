@@ -19,6 +19,7 @@ from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.budget import STUDYS_END
 from autotuner.tuning.decisions.capacity import deployment_of, need_of
 from autotuner.tuning.trial.launch import Live, Place, TrialLaunch
+from autotuner.tuning.trial.less_memory import LessMemory, less_memory
 from autotuner.tuning.trial.rig import Rig
 from autotuner.tuning.trial.rung import RungResult, RungRunner
 from autotuner.tuning.trial.trial_store import TrialStore
@@ -66,6 +67,9 @@ class TrialRun:
             self._invalid = error.message
         record = store.begin_trial(self._record())
         self._before = record.usage
+        self._changed: Config | None = None  # what runs in place of the assignment's Config
+        if record.asked is not None:
+            self._change(Config(record.config))
         self._past_failure = record if record.state is TrialState.FAILED else None
         self._measuring_s = 0.0
         self._warmup_s = 0.0
@@ -86,7 +90,7 @@ class TrialRun:
         if deadline.left_s <= 0:
             return self._out_of_time(rung, deadline)
         try:
-            return self._measure_patiently(rung, self._deployment)
+            return self._measure_patiently(rung)
         except LaunchError as error:
             ends = self._ends()
             if error.failure is Failure.STARTUP_TIMEOUT and ends.left_s <= 0:
@@ -144,14 +148,40 @@ class TrialRun:
             self._study, self._assignment, self._deployment, records, runs, accelerator=self._place.accelerator
         )
 
-    def _measure_patiently(self, rung: int, deployment: Deployment) -> RungReport:
+    def _measure_patiently(self, rung: int) -> RungReport:
         """A rung whose server was lost through no fault of its own is measured anew, once."""
         try:
-            return self._measure(rung, self._launch.ensure(deployment, self._ends().left_s))
+            return self._measure(rung, self._live())
         except ServerLostError:
             self._launch.close()
             self._rungs = self._recall()
-            return self._measure(rung, self._launch.ensure(deployment, self._ends().left_s))
+            return self._measure(rung, self._live())
+
+    def _live(self) -> Live:
+        """The live launch. Servers that had no memory to start are started once more with less of it."""
+        assert self._deployment is not None
+        try:
+            return self._launch.ensure(self._deployment, self._ends().left_s)
+        except LaunchError as error:
+            less = self._with_less_memory(error)
+            if less is None:
+                raise
+            message, log_tail = f"{error.message} (started again with less memory: {less.told})", error.log_tail
+            self._note(error.failure, message, log_tail)
+        live = self._launch.ensure(less.deployment, self._ends().left_s)
+        self._store.set_config(self._assignment.trial_id, live.launch_id, less.config.values)
+        self._change(less.config)
+        return live
+
+    def _with_less_memory(self, error: LaunchError) -> LessMemory | None:
+        """Only for what is yet to be measured: all rungs, and all fresh runs, of a trial are of one Config."""
+        if self._changed is not None or self._stored or not self._assignment.phase.explores:
+            return None
+        return less_memory(self._study, self._assignment.config, error)
+
+    def _change(self, config: Config) -> None:
+        self._changed = config
+        self._deployment = deployment_of(self._study, config)
 
     def _measure(self, rung: int, live: Live) -> RungReport:
         deadline = self._deadline()
@@ -260,6 +290,7 @@ class TrialRun:
             message=message,
             out_of_time=out_of_time,
             to_repeat=to_repeat,
+            changed=self._changed,
         )
 
     def _end(self, state: TrialState, failure: Failure | None = None, message: str = "", log_tail: str = "") -> None:

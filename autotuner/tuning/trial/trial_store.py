@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from autotuner.metrics.request import PointRun
 from autotuner.results.records import FailureRecord, RungRecord, TrialEnd, TrialRecord, Usage
@@ -22,6 +22,10 @@ class TrialStore(Protocol):
         ...
 
     def launched(self, trial_id: str, launch_id: str, startup_s: float, engine_version: str) -> None: ...
+
+    def set_config(self, trial_id: str, launch_id: str, config: Mapping[str, Any]) -> None:
+        """The Config that this launch runs with in place of the trial's own, which is kept beside it."""
+        ...
 
     def rungs(self, trial_id: str) -> Sequence[RungRecord]:
         """The trial's ended rungs in order, without their raw requests."""

@@ -447,3 +447,31 @@ def test_no_id_is_given_out_twice_where_a_kill_left_gaps(stored: tuple[int, ...]
     started = run_all(conductor(rules(trials=5, confirm=0), known=past), {})
     ids = [f"{n:04d}" for n in stored] + started
     assert sorted(ids) == ["0000", "0001", "0002", "0003", "0004"]
+
+
+# ── a Config that was changed at its start ────────────────────────────────────────────────────
+
+
+def test_what_ran_is_confirmed_and_the_searcher_is_told_of_what_it_proposed() -> None:
+    proposer = CountingProposer()
+    made = conductor(rules(trials=2, confirm=1, max_running=1), proposer)
+    complete(made, start(made), 5.0)
+    searched, ran = start(made), Config({"n": 0.5})
+    for rung in (0, 1):
+        ended = report(searched.trial_id, rung, 1.0, last=rung == 1)
+        made.rung_ended(dataclasses.replace(ended, changed=ran))
+    made.trial_ended(searched.trial_id, C, None)
+    assert [trial_id for trial_id, _ in proposer.told] == ["0000", "0001"]
+    confirmed = start(made)
+    assert (confirmed.trial_id, confirmed.config) == ("0001-c1", ran)
+
+
+def test_an_earlier_lifes_changed_config_is_confirmed_and_gone_on_with() -> None:
+    ran = Config({"n": 0.5})
+    for state, next_id in ((C, "0001-c1"), (R, "0001")):
+        proposer = CountingProposer()
+        past = (known(0, C, 5.0, 5.0), known(1, state, 1.0, 1.0, changed=ran))
+        made = conductor(rules(trials=2, confirm=1, max_running=1), proposer, known=past)
+        begun = start(made)
+        assert (begun.trial_id, begun.config) == (next_id, ran)
+        assert [config for _, config, _ in proposer.replayed][1] == Config({"n": 0})
