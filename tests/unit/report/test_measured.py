@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from autotuner.errors import Failure
 from autotuner.report.console import print_summary
 from autotuner.report.facts.measured import measured_table, slo_table
 from autotuner.report.facts.summary_facts import config_rows, facts
+from autotuner.report.facts.time_spent import savings_lines, time_parts
 from autotuner.report.facts.trial_rows import trial_table
 from autotuner.report.facts.verdict import verdict
 from autotuner.report.html import render_report
@@ -599,3 +601,39 @@ def test_wall_clock_and_what_was_held_stand_under_names_of_their_own() -> None:
     assert told["GPU time"] == ("6 min 40 s", "GPUs × time reserved, confirmations included")
     assert isinstance(results.account, Account)
     assert results.summary["spent"]["gpu_s"] == results.summary["gpu_seconds"]["reserved"] == 400
+
+
+# ── what was changed, and what was left out ───────────────────────────────────────────────────
+
+
+def test_the_best_says_what_of_it_was_changed_at_its_start() -> None:
+    known = confirmed()
+    assert not [f for f in facts(known.results()) if f.label == "Changed at its start"]
+    assert "changed_at_start" not in trial_table(known.results()).columns
+    best = known.trials.index(next(t for t in known.trials if t.trial_id == "0001"))
+    known.trials[best] = replace(known.trials[best], asked={"ubatch-size": 64})
+    assert fact(known, "Changed at its start")[0] == "ubatch-size 64 → 32"
+    table = trial_table(known.results())
+    at = table.columns.index("changed_at_start")
+    assert [row[at].text for row in table.rows if row[0].text in ("0000", "0001")] == ["", "ubatch-size 64 → 32"]
+
+
+def test_what_a_lever_saved_is_told_with_what_it_is_estimated_from() -> None:
+    known = Known({"objective": "ttft_p90"})
+    known.trial("0000", ttft(50, 60, requests_per_s=2), gpus=2)
+    assert savings_lines(known.results()) == ()
+    known.trial("0001", {1: {"ttft_p90_ms": 50.0}}, gpus=4)  # 20 requests of the other level took the default 10 s
+    (line,) = savings_lines(known.results())
+    assert line.startswith(
+        "1 load levels above a hopeless one: about 40 s of GPU time saved, estimated from the trials"
+    )
+
+
+def test_the_time_by_use_is_gpu_time_and_core_time_where_no_gpu_was_reserved() -> None:
+    known = Known({"objective": "ttft_p90"})
+    known.trial("0000", ttft(1, 1), seconds=100, gpus=2, hold=Hold(2, 8))
+    assert sum(part.seconds for part in time_parts(known.results())) == 200
+    known.trials[0] = replace(known.trials[0], hold=Hold(0, 8))
+    parts = time_parts(known.results())
+    assert sum(part.seconds for part in parts) == 800
+    assert sum(part.share for part in parts) == pytest.approx(1)
