@@ -56,6 +56,43 @@ def make_row(surface: Surface, way: str, traces: Sequence[Trace]) -> Row:
     )
 
 
+@dataclass(frozen=True)
+class Total:
+    """A way over several surfaces: geometric means, in which a surface that most seeds never solved counts as its whole
+    grid (``never`` of them), which surely solves it."""
+
+    way: str
+    surfaces: int
+    seeds: int
+    a_share: float
+    b_share: float
+    found: int
+    near: int
+    never: int
+    min_recommended: float
+
+
+def total(rows: Sequence[Row]) -> list[Total]:
+    """A line a way, in the order in which they come."""
+    by_way: dict[str, list[Row]] = {}
+    for row in rows:
+        by_way.setdefault(row.way, []).append(row)
+    return [
+        Total(
+            way=way,
+            surfaces=len(of_way),
+            seeds=sum(row.seeds for row in of_way),
+            a_share=statistics.geometric_mean(1.0 if row.a_share is None else row.a_share for row in of_way),
+            b_share=statistics.geometric_mean(1.0 if row.b_share is None else row.b_share for row in of_way),
+            found=sum(row.found for row in of_way),
+            near=sum(row.near for row in of_way),
+            never=sum(row.a_share is None for row in of_way),
+            min_recommended=min(row.min_recommended for row in of_way),
+        )
+        for way, of_way in by_way.items()
+    ]
+
+
 def slo_text(study: Study) -> str:
     terms = (f"{metric}.{statistic}={term.threshold_ms:g}ms" for metric, statistic, term in study.slo.terms())
     return " ".join(terms) or "none"

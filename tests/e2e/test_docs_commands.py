@@ -58,6 +58,7 @@ NOT_RUN = {
     ".venv/bin/python -m benchmarks.scale": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.search_cost": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.search_cost --surface study.yaml --seeds 5": "a benchmark: minutes",
+    ".venv/bin/python -m benchmarks.search_cost --drawn 10 --draw-seed 1": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.chaos --quick": "a benchmark: minutes",
     "scripts/real-vllm-cpu": "downloads vLLM",
     "python scripts/make_vllm_catalogue.py > autotuner/engines/flags/catalogues/vllm-0.33.0.yaml": "needs vLLM",

@@ -12,7 +12,7 @@ from autotuner.api.checking import check
 from autotuner.space.config import Config
 from autotuner.study import load_study
 from benchmarks.search_cost.__main__ import SURFACES, all_ways
-from benchmarks.search_cost.rows import make_row
+from benchmarks.search_cost.rows import make_row, total
 from benchmarks.search_cost.surface import Surface, load_surface
 from benchmarks.search_cost.trace import Step, Trace, incumbents
 from benchmarks.search_cost.trial import try_config
@@ -87,6 +87,17 @@ def test_rows_are_shares_of_the_grid(small: Surface) -> None:
 def test_what_is_never_found_in_most_seeds_has_no_share(small: Surface) -> None:
     row = make_row(small, "a way", [made(None, 1.0, DEFAULT), made(None, 1.0, DEFAULT), made(1.0, 1.0, BEST)])
     assert row.a_share is None
+
+
+def test_the_total_counts_what_was_never_found_as_the_whole_grid(small: Surface) -> None:
+    whole = small.grid_s
+    found = make_row(small, "a way", [made(0.01 * whole, 0.04 * whole, BEST)])
+    never = make_row(small, "a way", [made(None, 0.09 * whole, DEFAULT)])
+    (line,) = total([found, never])
+    assert line.a_share == pytest.approx(0.1)  # √(0.01 × 1)
+    assert line.b_share == pytest.approx(0.06)  # √(0.04 × 0.09)
+    assert (line.surfaces, line.seeds, line.found, line.near, line.never) == (2, 2, 1, 1, 1)
+    assert line.min_recommended == never.min_recommended
 
 
 @pytest.mark.parametrize("way", sorted(all_ways()))
