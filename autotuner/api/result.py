@@ -17,6 +17,8 @@ from autotuner.results.find_progress import study_progress
 if TYPE_CHECKING:
     import pandas as pd
 
+    from autotuner.results.preferred import Preferred
+
 _NOT_WRITTEN = "NOT-WRITTEN.txt"
 
 
@@ -84,11 +86,14 @@ class Result:
         *,
         top: int = 1,
         trial_id: str | None = None,
+        prefer: str | None = None,
         image: str | None = None,
         namespace: str | None = None,
         pvc: str | None = None,
     ) -> list[Path]:
         """Writes deployment files of the ``top`` best Configs (or of one trial) into ``out``.
+
+        ``prefer``: of the one that is then preferred, as ``preferred`` says.
 
         ``target``: shell, compose, kubernetes, or ``table`` (the measurements as CSV, and as
         a table to replay studies from). ``image`` takes the place of the
@@ -98,6 +103,8 @@ class Result:
         from autotuner.api.exporting import check_options, export_configs, export_table
 
         options = ExportOptions(image, namespace, pvc)
+        if prefer is not None:
+            trial_id = self.preferred(prefer).trial_id
         if target == "table":
             check_options(target, options)
             return export_table(self._results, Path(out))
@@ -111,8 +118,18 @@ class Result:
             )
         return export_configs(self._results, target, Path(out), top=top, trial_id=trial_id, options=options)
 
-    def report(self, kind: str = "html", out: str | Path | None = None) -> Path:
-        """Writes report.html (or ``kind="xlsx"``) and returns its path."""
+    def preferred(self, prefer: str) -> Preferred:
+        """The point of the front that is worth the most by ``prefer``, as ``throughput=2,ttft=1``, and why.
+
+        A per cent of an objective of weight 2 is worth two of one of weight 1. Raises InputError where the study has
+        one objective, or none of that name.
+        """
+        from autotuner.results.preferred import find_preferred
+
+        return find_preferred(self._results, prefer)
+
+    def report(self, kind: str = "html", out: str | Path | None = None, prefer: str | None = None) -> Path:
+        """Writes report.html (or ``kind="xlsx"``) and returns its path; ``prefer``: what to point out in it."""
         from autotuner.report import write_report, write_workbook
 
         folder = OutputFolder(self.path)
@@ -121,7 +138,8 @@ class Result:
             write_workbook(self._results, path)
         else:
             path = Path(out) if out else folder.report
-            write_report(self._results, path, note=_note(folder))
+            chosen = None if prefer is None else self.preferred(prefer)
+            write_report(self._results, path, note=_note(folder), preferred=chosen)
         return path
 
     def print_summary(self) -> None:
@@ -145,16 +163,16 @@ def load_result(path: str | Path) -> Result:
     return Result(load_results(Path(path)))
 
 
-def write_outputs(path: Path, interrupted_by: int | None = None) -> Result:
-    """Tables, summary, report and deployment files of what has been measured so far."""
+def write_outputs(path: Path, interrupted_by: int | None = None, prefer: str | None = None) -> Result:
+    """Tables, summary, report and deployment files of what has been measured so far; ``prefer`` as in ``Result``."""
     results = write_tables(path)
     result = Result(results, interrupted_by)
-    result.report()
+    result.report(prefer=prefer)
     _write_deployment_files(results, OutputFolder(path).deploy)
     return result
 
 
-def rebuild(path: str | Path) -> list[Path]:
+def rebuild(path: str | Path, prefer: str | None = None) -> list[Path]:
     """Makes all again that is made from the store: tables, summary, report, workbook, deployment files.
 
     Of a study that runs, the report alone: its driver writes the rest at its end. Without openpyxl there is no
@@ -162,8 +180,8 @@ def rebuild(path: str | Path) -> list[Path]:
     """
     folder = OutputFolder(Path(path))
     if study_progress(folder.path).standing.goes_on:
-        return [load_result(folder.path).report()]
-    result = write_outputs(folder.path)
+        return [load_result(folder.path).report(prefer=prefer)]
+    result = write_outputs(folder.path, prefer=prefer)
     written = [folder.report, folder.summary_json, folder.trials_csv, folder.measurements_csv, folder.pareto_csv]
     with contextlib.suppress(MissingExtraError):
         written.append(result.report("xlsx"))

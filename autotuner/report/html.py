@@ -25,10 +25,12 @@ from autotuner.report.facts.verdict import verdict
 from autotuner.report.figures import (
     Figure,
     Marked,
+    Spot,
     ToldTrial,
     confirmation_figure,
     importance_figure,
     latency_axes,
+    objective_axes,
     parallel_figure,
     pareto_figure,
     rungs_figure,
@@ -40,9 +42,11 @@ from autotuner.report.figures.confirmation import confirmation_values
 from autotuner.report.figures.style import BEST, DEFAULT
 from autotuner.report.labels import metric_label
 from autotuner.results.folder import resolved_yaml, write_text
+from autotuner.results.preferred import Preferred
 from autotuner.results.result import StudyResults
 from autotuner.results.scope import scope_text
 from autotuner.scoring.objective import Aggregate
+from autotuner.scoring.preference import weights_text
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,20 @@ class Section:
     missing: str = "Nothing to draw yet."
 
 
-def write_report(results: StudyResults, path: str | Path, *, note: str = "") -> Path:
+def write_report(
+    results: StudyResults, path: str | Path, *, note: str = "", preferred: Preferred | None = None
+) -> Path:
     """Writes the report of a study, running or ended, whole or not at all; returns its path.
 
-    ``note``: what a reader must know of all of it.
+    ``note``: what a reader must know of all of it. ``preferred``: the point of the front to point out.
     """
     place = Path(path)
     place.parent.mkdir(parents=True, exist_ok=True)
-    write_text(place, render_report(results, note=note))
+    write_text(place, render_report(results, note=note, preferred=preferred))
     return place
 
 
-def render_report(results: StudyResults, *, note: str = "") -> str:
+def render_report(results: StudyResults, *, note: str = "", preferred: Preferred | None = None) -> str:
     """The report as HTML. Everything that a study, a Config or a log says is escaped."""
     from plotly.offline import get_plotlyjs
 
@@ -78,7 +84,7 @@ def render_report(results: StudyResults, *, note: str = "") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sections = _sections(results)
+    sections = _sections(results, preferred)
     drawn = {s.key: s.figure for s in sections if s.figure is not None}
     return environment.get_template("report.html.j2").render(
         study=results.study,
@@ -123,7 +129,35 @@ def _front_sections(results: StudyResults, marked: Marked) -> list[Section]:
     ]
 
 
-def _sections(results: StudyResults) -> list[Section]:
+def _objective_sections(results: StudyResults, marked: Marked, preferred: Preferred | None) -> list[Section]:
+    """Of a study of several objectives: the first two, and what to choose between them."""
+    if len(results.objectives) < 2:
+        return []
+    first, second = results.objectives[:2]
+    at_knee = results.pareto[results.pareto["knee"].astype(bool)].to_dict("records")
+    spots = [Spot("knee", str(row["trial_id"]), float(row["level"]), "diamond-open", DEFAULT) for row in at_knee]
+    caption = f"Each mark is one load level of one trial: {first.name} upwards, {second.name} to the right. " + (
+        "At the knee any gain costs more than it brings."
+        if spots
+        else "The front has no knee: what is gained in one objective is lost in another at the same rate."
+    )
+    if preferred is not None:
+        name = f"preferred by {weights_text(preferred.weights)}"
+        spots.append(Spot(name, preferred.trial_id, preferred.level, "square-open", BEST))
+        at = f"trial {preferred.trial_id} at {preferred.load_kind} {preferred.level:g}"
+        caption += f" Preferred is {at}: {preferred.reason}."
+    figure = pareto_figure(
+        last_points(results),
+        objective_axes(results.objectives, results.study.slo),
+        gpus=_gpus(results),
+        has_slo=bool(results.study.slo.terms()),
+        marked=marked,
+        spots=spots,
+    )
+    return [Section("pareto-objectives", "What to choose between", caption, figure)]
+
+
+def _sections(results: StudyResults, preferred: Preferred | None) -> list[Section]:
     best = champion(results)
     marked = Marked(
         best=best.trial_id if best else None,
@@ -135,6 +169,7 @@ def _sections(results: StudyResults) -> list[Section]:
     objective = f"{results.objective.name}, {_scored_over(results)}"
     names = [p.name for p in found.parameters] if found else []
     return [
+        *_objective_sections(results, marked, preferred),
         *_front_sections(results, marked),
         Section(
             "confirmation",

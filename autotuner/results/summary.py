@@ -57,5 +57,5 @@ def improvement_dict(improvement: Improvement | None) -> dict[str, Any] | None:
 
 
 def pareto_rows(pareto: pd.DataFrame, objectives: Sequence[Objective]) -> list[dict[str, Any]]:
-    columns = ["trial_id", "level", "load_kind", "slo_met", *(o.name for o in objectives)]
+    columns = ["trial_id", "level", "load_kind", "slo_met", "knee", *(o.name for o in objectives)]
     return [dict(zip(columns, row, strict=True)) for row in pareto[columns].astype(object).to_numpy().tolist()]

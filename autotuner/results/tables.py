@@ -17,6 +17,7 @@ from autotuner.results.points import Rungs, final_scores, headline
 from autotuner.results.records import RungRecord, TrialRecord, TrialState
 from autotuner.scoring.objective import Objective
 from autotuner.scoring.pareto import pareto_front
+from autotuner.scoring.preference import knee
 from autotuner.scoring.score import PointScore
 from autotuner.scoring.values import infeasible_score
 
@@ -78,7 +79,7 @@ MEASUREMENT_COLUMNS: tuple[str, ...] = (
     "tokens_by",
     "notes",
 )
-PARETO_COLUMNS: tuple[str, ...] = ("trial_id", "level", "load_kind", "slo_met")
+PARETO_COLUMNS: tuple[str, ...] = ("trial_id", "level", "load_kind", "slo_met", "knee")
 
 
 def trials_frame(trials: Sequence[TrialRecord], rungs: Rungs, objective: Objective) -> pd.DataFrame:
@@ -176,7 +177,17 @@ def pareto_frame(trials: Sequence[TrialRecord], rungs: Rungs, objectives: Sequen
     names = [o.name for o in objectives]
     values_array = np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
     front = pareto_front(values_array.reshape(-1, len(names)), [o.direction for o in objectives])
-    return _frame([rows[i] for i in front], (*PARETO_COLUMNS, *names, *_config_columns(trials)))
+    kept = [rows[i] for i in front]
+    at_knee = _knee_of(kept, objectives)
+    marked = [{**row, "knee": row is at_knee} for row in kept]
+    return _frame(marked, (*PARETO_COLUMNS, *names, *_config_columns(trials)))
+
+
+def _knee_of(front: Sequence[dict[str, Any]], objectives: Sequence[Objective]) -> dict[str, Any] | None:
+    """Of what meets the SLOs, if anything does."""
+    rows = [row for row in front if row["slo_met"]] or [*front]
+    place = knee([[row[o.name] for o in objectives] for row in rows], [o.direction for o in objectives])
+    return None if place is None else rows[place]
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -272,5 +283,5 @@ _TEXT = frozenset(
         *("launch_id", "engine_version", "changed_at_start", "message", "stopped_early", "tokens_by", "notes"),
     )
 )
-_FLAGS = frozenset(("feasible", "slo_met"))
+_FLAGS = frozenset(("feasible", "slo_met", "knee"))
 _COUNTS = frozenset(("gpus", "cpus", "replicas", "requests", "errors"))

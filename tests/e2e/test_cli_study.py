@@ -185,6 +185,14 @@ def test_the_report_is_rebuilt(ended_study: Ended, tmp_path: Path, ask: Callable
     assert not (copy / "deploy" / "top9").exists()
 
 
+@pytest.mark.parametrize("words", [("report",), ("export", "--target", "shell")])
+def test_one_objective_leaves_nothing_to_prefer(ended_study: Ended, words: tuple[str, ...]) -> None:
+    command, *options = words
+    told = ended_study.place.run(command, ended_study.folder, *options, "--prefer", "ttft=1", "--json")
+    assert told.returncode == 2
+    assert json.loads(told.stdout)["key"] == "prefer"
+
+
 def test_one_file_alone_is_made_where_it_is_asked_for(
     ended_study: Ended, tmp_path: Path, ask: Callable[..., Any]
 ) -> None:

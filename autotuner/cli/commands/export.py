@@ -3,6 +3,7 @@
 autotuner export studies/quick --target kubernetes
 autotuner export studies/quick --target kubernetes --namespace llm --pvc weights
 autotuner export studies/quick --target shell --top 3 --out deploy/
+autotuner export studies/quick --target compose --prefer throughput=2,ttft=1
 autotuner export studies/quick --target table
 """
 
@@ -28,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--top", type=whole("--top"), default=1, metavar="N", help="the N best Configs (default: %(default)s)"
     )
     which.add_argument("--trial", metavar="ID", help="the Config of this trial")
+    which.add_argument(
+        "--prefer", metavar="OBJECTIVE=WEIGHT,…", help="of several objectives: what is worth the most by these weights"
+    )
     parser.add_argument(
         "--image", help="container image, for compose and kubernetes (default: the one of what was measured)"
     )
@@ -44,6 +48,7 @@ def handle(arguments: argparse.Namespace) -> int:
         out,
         top=arguments.top,
         trial_id=arguments.trial,
+        prefer=arguments.prefer,
         image=arguments.image,
         namespace=arguments.namespace,
         pvc=arguments.pvc,

@@ -3,7 +3,7 @@
 from autotuner.report.figures.confirmation import confirmation_figure
 from autotuner.report.figures.importance import importance_figure
 from autotuner.report.figures.parallel import parallel_figure
-from autotuner.report.figures.pareto import ParetoAxes, latency_axes, pareto_figure, user_axes
+from autotuner.report.figures.pareto import ParetoAxes, Spot, latency_axes, objective_axes, pareto_figure, user_axes
 from autotuner.report.figures.rungs import rungs_figure
 from autotuner.report.figures.style import Figure, Marked
 from autotuner.report.figures.telemetry import ToldTrial, telemetry_figure
@@ -13,10 +13,12 @@ __all__ = [
     "Figure",
     "Marked",
     "ParetoAxes",
+    "Spot",
     "ToldTrial",
     "confirmation_figure",
     "importance_figure",
     "latency_axes",
+    "objective_axes",
     "parallel_figure",
     "pareto_figure",
     "rungs_figure",

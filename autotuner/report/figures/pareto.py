@@ -12,6 +12,7 @@ from autotuner.metrics.registry import Metric, find_metric
 from autotuner.report.facts.points import Point, Standing
 from autotuner.report.figures.style import BAD, BEST, DEFAULT, MEETS, MUTED, Figure, Marked, axis, log_if_wide
 from autotuner.report.text import config_text, figure_lines, figure_text, number
+from autotuner.scoring.objective import Objective
 from autotuner.scoring.pareto import pareto_front
 from autotuner.study.model import Slo
 
@@ -45,6 +46,17 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Spot:
+    """One load point that is pointed out, by an open symbol around its mark."""
+
+    name: str
+    trial_id: str
+    level: float
+    symbol: str
+    colour: str
+
+
+@dataclass(frozen=True)
 class ParetoAxes:
     x: Metric
     y: Metric
@@ -71,8 +83,25 @@ def latency_axes(slo: Slo) -> ParetoAxes:
     return ParetoAxes(_metric("ttft_p99_ms"), _metric("output_tokens_per_s"), tuple(limits))
 
 
+def objective_axes(objectives: Sequence[Objective], slo: Slo) -> ParetoAxes:
+    """The first two objectives of a study, the first one upwards."""
+    first, second = objectives[:2]
+    limits = [
+        Limit(term.threshold_ms, f"{metric.upper()} {statistic} ≤ {number(term.threshold_ms)} ms")
+        for metric, statistic, term in slo.terms()
+        if second.column == f"{metric}_{statistic}_ms"
+    ]
+    return ParetoAxes(_metric(second.column), _metric(first.column), tuple(limits))
+
+
 def pareto_figure(
-    points: Sequence[Point], axes: ParetoAxes, *, gpus: int, has_slo: bool, marked: Marked
+    points: Sequence[Point],
+    axes: ParetoAxes,
+    *,
+    gpus: int,
+    has_slo: bool,
+    marked: Marked,
+    spots: Sequence[Spot] = (),
 ) -> Figure | None:
     """The marked trials are drawn as load curves. ``None`` where no point has both metrics."""
     drawn = [p for p in points if axes.x.column in p.metrics and axes.y.column in p.metrics]
@@ -87,6 +116,7 @@ def pareto_figure(
         data.append(_curve("default", marked.default, DEFAULT, "diamond", drawn, axes))
     if marked.best is not None:
         data.append(_curve(marked.best_name, marked.best, BEST, "star", drawn, axes))
+    data += [_spot(spot, drawn, axes) for spot in spots]
     scale = log_if_wide([p.metrics[axes.x.column] for p in drawn])
     layout = {
         "xaxis": axis(_title(axes.x, gpus), **({"rangemode": "tozero"} | scale)),
@@ -146,6 +176,12 @@ def _front_line(front: Sequence[Point], axes: ParetoAxes) -> dict[str, Any]:
         "line": {"color": MEETS, "width": 2, "shape": "vh" if axes.x.direction is axes.y.direction else "hv"},
         "marker": {"symbol": "circle-open", "size": 13, "color": MEETS, "line": {"width": 1.5}},
     }
+
+
+def _spot(spot: Spot, points: Sequence[Point], axes: ParetoAxes) -> dict[str, Any]:
+    own = [p for p in points if (p.trial.trial_id, p.level) == (spot.trial_id, spot.level)]
+    marker = {"symbol": spot.symbol, "size": 20, "color": spot.colour, "line": {"width": 2}}
+    return _cloud(f"{spot.name}: trial {figure_text(spot.trial_id)}", marker, own, axes)
 
 
 def _curve(

@@ -17,6 +17,7 @@ from autotuner.errors import MissingExtraError
 from autotuner.metrics import LoadKind, LoadLevel, PointRun, RequestRecord, Telemetry, TelemetrySample
 from autotuner.report import print_summary, write_report, write_workbook
 from autotuner.report.facts.verdict import Tone, verdict
+from autotuner.results.preferred import find_preferred
 from autotuner.results.result import StudyResults, load_results
 from autotuner.results.storage.telemetry_file import telemetry_file_name, write_telemetry
 from benchmarks import synthetic_study
@@ -67,6 +68,35 @@ def test_the_report_is_one_file_without_addresses_to_load_from(tmp_path: Path) -
     data = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)
     assert data is not None
     assert set(json.loads(data[1])["figures"]) >= {"pareto-user", "pareto-ttft", "rungs", "time"}
+
+
+def test_of_several_objectives_the_knee_and_what_is_preferred_are_pointed_out(tmp_path: Path) -> None:
+    found = results(tmp_path / "s", Shape(trials=24), objective=["throughput", "ttft_p99"])
+    knees = found.pareto.set_index("trial_id")["knee"]
+    assert knees.sum() == 1
+    preferred = find_preferred(found, "ttft=1")
+    assert preferred.values["ttft_p99"] == found.pareto[found.pareto["slo_met"]]["ttft_p99"].min()
+    text = write_report(found, tmp_path / "r.html", preferred=preferred).read_text(encoding="utf-8")
+    assert "of the front" in text
+    spots = {
+        trace["name"].split(":")[0]: trace["name"].split()[-1]
+        for trace in drawn(text)["pareto-objectives"]["data"]
+        if trace["marker"]["symbol"] in ("diamond-open", "square-open")
+    }
+    assert spots == {"knee": knees[knees].index[0], "preferred by ttft_p99=1": preferred.trial_id}
+
+
+def test_one_objective_leaves_nothing_to_choose_between(tmp_path: Path) -> None:
+    text = write_report(results(tmp_path / "s", Shape(trials=8)), tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "pareto-objectives" not in drawn(text)
+
+
+def drawn(text: str) -> dict[str, Any]:
+    """The figures of a report."""
+    data = re.search(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)
+    assert data is not None
+    figures: dict[str, Any] = json.loads(data[1])["figures"]
+    return figures
 
 
 def test_what_the_servers_of_default_and_best_told_is_drawn(tmp_path: Path) -> None:
