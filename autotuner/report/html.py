@@ -39,7 +39,7 @@ from autotuner.report.figures import (
     user_axes,
 )
 from autotuner.report.figures.confirmation import confirmation_values
-from autotuner.report.figures.style import BEST, DEFAULT
+from autotuner.report.figures.style import BEST, DEFAULT, MEETS
 from autotuner.report.labels import metric_label
 from autotuner.results.folder import resolved_yaml, write_text
 from autotuner.results.preferred import Preferred
@@ -135,7 +135,7 @@ def _objective_sections(results: StudyResults, marked: Marked, preferred: Prefer
         return []
     first, second = results.objectives[:2]
     at_knee = results.pareto[results.pareto["knee"].astype(bool)].to_dict("records")
-    spots = [Spot("knee", str(row["trial_id"]), float(row["level"]), "diamond-open", DEFAULT) for row in at_knee]
+    spots = [Spot("knee", str(row["trial_id"]), float(row["level"]), "diamond-open", MEETS) for row in at_knee]
     caption = f"Each mark is one load level of one trial: {first.name} upwards, {second.name} to the right. " + (
         "At the knee any gain costs more than it brings."
         if spots

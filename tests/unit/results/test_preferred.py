@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from autotuner.errors import InputError
@@ -11,7 +13,7 @@ from tests.known_results import Known
 SLO = {"ttft": {"p90": {"threshold_ms": 500}}}
 
 
-def known(*points: tuple[float, float], slo: dict[str, object] = SLO) -> Known:
+def known(*points: tuple[float, float], slo: Mapping[str, object] = SLO) -> Known:
     """A trial a point: throughput and TTFT p90 at concurrency 1."""
     found = Known({"objective": ["throughput", "ttft_p90"], "slo": slo, "search": {"confirm": 0}})
     for number, (throughput, ttft) in enumerate(points):
