@@ -35,6 +35,7 @@ class PointScore:
     """One objective at one load point. ``score`` is finite, whatever happened.
 
     ``excess`` tells how far it is over its SLOs where ``penalty`` has come to its cap: log(1 + P) of the uncapped P.
+    ``margins``: of each SLO term that has a value, by its column, log(value / threshold): above 0 it is violated.
     """
 
     level: LoadLevel
@@ -47,6 +48,7 @@ class PointScore:
     violations: tuple[Violation, ...] = ()
     reason: str = ""  # why it is infeasible
     excess: float = 0.0
+    margins: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def score_point(measurement: Measurement, slo: Slo, objective: Objective) -> Poi
         violations=verdict.violations,
         reason="; ".join(reasons),
         excess=verdict.excess,
+        margins=verdict.margins,
     )
 
 

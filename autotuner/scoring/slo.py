@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from autotuner.study.model import Slo, SloTerm
 
 MINOR_RATIO = 0.2  # up to 20 % over is MINOR
 _LEAST_EXCESS, _MOST_EXCESS = 1e-300, 1e300
+_MOST_MARGIN = 40.0
 _ROUNDING = 1e-12  # 1.2 over 1.0 is 20 %, though not in binary
 
 
@@ -25,6 +27,7 @@ class SloVerdict:
 
     ``unmeasured`` are the columns of terms that the load point has no value for: whether they hold is not known.
     ``excess`` is log(1 + P) of the P that has no cap: 0 where every term holds, all there is where one is unmeasured.
+    ``margins``: of each measured term log(value / threshold), within ±40: above 0 it is violated.
     """
 
     penalty: float
@@ -32,6 +35,7 @@ class SloVerdict:
     hard_reasons: tuple[str, ...]
     unmeasured: tuple[str, ...]
     excess: float
+    margins: Mapping[str, float]
 
 
 def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
@@ -40,6 +44,7 @@ def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
     reasons: list[str] = []
     unmeasured: list[str] = []
     excesses: list[float] = []
+    margins: dict[str, float] = {}
     for metric, statistic, term in slo.terms():
         column = f"{metric}_{statistic}_ms"
         value = measurement.metrics.get(column)
@@ -48,6 +53,7 @@ def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
             excesses.append(_MOST_EXCESS)
             continue
         ratio = min((value - term.threshold_ms) / term.threshold_ms, 1e300)
+        margins[column] = _margin(value, term.threshold_ms)
         reason = _hard_reason(column, statistic, term, ratio, measurement.samples.get(metric)) if term.hard_fail else ""
         if reason:
             reasons.append(reason)
@@ -57,7 +63,11 @@ def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
             tier = Tier.HARD if reason else violation_tier(ratio)
             violations.append(Violation(column, value, term.threshold_ms, ratio, penalty, tier))
     total = min(sum(v.penalty for v in violations), PENALTY_CAP)
-    return SloVerdict(total, tuple(violations), tuple(reasons), tuple(unmeasured), summed_excess(excesses))
+    return SloVerdict(total, tuple(violations), tuple(reasons), tuple(unmeasured), summed_excess(excesses), margins)
+
+
+def _margin(value: float, threshold: float) -> float:
+    return min(math.log(max(value / threshold, math.exp(-_MOST_MARGIN))), _MOST_MARGIN)
 
 
 def term_penalty(ratio: float, weight: float, slo: Slo) -> float:

@@ -93,6 +93,7 @@ def _encode_point(p: PointScore) -> dict[str, Any]:
         "violations": [_encode_violation(v) for v in p.violations],
         "reason": p.reason,
         "excess": p.excess,
+        "margins": dict(p.margins),
     }
 
 
@@ -101,4 +102,7 @@ def _decode_point(data: dict[str, Any]) -> PointScore:
     rest = {key: data[key] for key in _POINT_KEYS}
     excess = data["excess"] if "excess" in data else math.log1p(data["penalty"])  # as it was kept before
     violations = _decode_violations(data["violations"])
-    return PointScore(level=LoadLevel(_KINDS[kind], value), violations=violations, excess=excess, **rest)
+    margins = data.get("margins", {})  # of scores that were kept before margins were: not known
+    return PointScore(
+        level=LoadLevel(_KINDS[kind], value), violations=violations, excess=excess, margins=margins, **rest
+    )

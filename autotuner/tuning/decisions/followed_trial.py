@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import Objective, Score
+from autotuner.scoring import Objective, Score, Select
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.outcome import outcome
@@ -51,10 +51,10 @@ class Followed:
         """Whether it failed by its Config's own fault."""
         return self.failure is not None and self.failure.blames_config
 
-    def outcome(self, objectives: Sequence[Objective]) -> Outcome:
+    def outcome(self, objectives: Sequence[Objective], select: Select) -> Outcome:
         """What the searcher is told of it, once it has ended."""
         gpu_s = self.gpu_seconds or self.seconds  # without GPUs a server counts as one
-        return outcome(self.state, self.failure, self.scores, objectives, gpu_s)
+        return outcome(self.state, self.failure, self.scores, objectives, gpu_s, select)
 
     @property
     def counts(self) -> bool:

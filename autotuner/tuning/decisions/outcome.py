@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from autotuner.errors import Failure
 from autotuner.results.records import TrialState
-from autotuner.scoring import Grade, Merit, Objective, Score, told_value
+from autotuner.scoring import Grade, Merit, Objective, Score, Select, told_value
+from autotuner.tuning.decisions.shown_levels import shown_levels
 from autotuner.tuning.proposers import Outcome, OutcomeKind
 
 
@@ -17,6 +18,7 @@ def outcome(
     scores: Sequence[Score],
     objectives: Sequence[Objective],
     gpu_s: float = 0.0,
+    select: Select = "slo_met",
 ) -> Outcome:
     """``gpu_s``: GPU-seconds that the trial reserved."""
     first = objectives[0]
@@ -25,10 +27,11 @@ def outcome(
         return Outcome(OutcomeKind.UNKNOWN)
     if state is TrialState.FAILED:
         return refused(objectives, by_rung)
+    shown = {rung: shown_levels(score, first, select) for rung, score in enumerate(scores)}
     if state is TrialState.STOPPED or not scores:
-        return Outcome(OutcomeKind.PRUNED, (), by_rung)
+        return Outcome(OutcomeKind.PRUNED, (), by_rung, shown=shown)
     merits = [scores[-1].merit(o.name) for o in objectives]
-    return replace(_told(merits, objectives, by_rung), gpu_s=gpu_s)
+    return replace(_told(merits, objectives, by_rung), gpu_s=gpu_s, shown=shown)
 
 
 def refused(objectives: Sequence[Objective], by_rung: dict[int, float] | None = None) -> Outcome:

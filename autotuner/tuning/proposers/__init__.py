@@ -2,5 +2,6 @@
 
 from autotuner.tuning.proposers.factory import make_proposer, require_searchable, require_searcher
 from autotuner.tuning.proposers.proposer import Outcome, OutcomeKind, Proposer
+from autotuner.tuning.proposers.shown import Shown
 
-__all__ = ["Outcome", "OutcomeKind", "Proposer", "make_proposer", "require_searchable", "require_searcher"]
+__all__ = ["Outcome", "OutcomeKind", "Proposer", "Shown", "make_proposer", "require_searchable", "require_searcher"]

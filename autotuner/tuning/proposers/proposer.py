@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 from autotuner.space.config import Config
+from autotuner.tuning.proposers.shown import Shown
 
 
 class OutcomeKind(StrEnum):
@@ -29,6 +30,8 @@ class Outcome:
 
     ``by_rung`` maps ended rungs to the told value of the first objective. ``infeasibility`` is 0 for what is feasible,
     and more the further something is from that. ``meets_slos``: values of what does not are below those of all that do.
+    ``shown``: what each ended rung's load levels showed in the first objective; a level that is missing from the last
+    rung of a completed trial failed, or would have.
     ``gpu_s``: GPU-seconds that the trial reserved, without GPUs seconds; 0 where that is not known.
     """
 
@@ -38,6 +41,7 @@ class Outcome:
     infeasibility: float = 0.0
     meets_slos: bool = True
     gpu_s: float = 0.0
+    shown: Mapping[int, Sequence[Shown]] = field(default_factory=dict)
 
 
 class Proposer(Protocol):

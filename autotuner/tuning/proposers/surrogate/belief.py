@@ -1,8 +1,6 @@
-"""Belief: what is thought of one quantity of every Config, after some were measured."""
+"""Belief: what is thought of a quantity of every Config, after some were measured."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +16,11 @@ _USUAL_SPREAD = 0.3
 
 
 class Belief:
-    """A Gaussian process that scales what it is told, and takes up its shape again from where it was."""
+    """A Gaussian process that scales what it is told, and takes up its shape again from where it was.
+
+    Values may have columns, as one for each load level: quantities that change as quickly along each parameter, and
+    that were measured of the same Configs. Together they tell their shape from fewer trials.
+    """
 
     def __init__(self, owners: NDArray[np.intp]) -> None:
         self._owners = owners
@@ -28,16 +30,16 @@ class Belief:
         self._x: Matrix = np.zeros((0, len(owners)))
         self._y: Vector = np.zeros(0)
         self._noise: Vector = np.zeros(0)
-        self._centre, self._spread = 0.0, 1.0
+        self._centre, self._spread = np.zeros(()), np.ones(())
         self._posterior: Posterior | None = None
 
     def learn(self, x: Matrix, y: Vector, noise: Vector | None = None) -> None:
         """The values that are known, in place of all before; ``noise``: the variance that each has of its own."""
-        self._centre = float(np.mean(y)) if len(y) else 0.0
+        self._centre = np.asarray(y.mean(0)) if len(y) else np.zeros(y.shape[1:])
         apart = y - self._centre
-        self._spread = math.sqrt((float(apart @ apart) + _USUAL_SPREAD**2) / (len(y) + 1))
-        self._x, self._y = x, (y - self._centre) / self._spread
-        self._noise = np.zeros(len(y)) if noise is None else noise / self._spread**2
+        self._spread = np.sqrt(((apart**2).sum(0) + _USUAL_SPREAD**2) / (len(y) + 1))
+        self._x, self._y = x, apart / self._spread
+        self._noise = np.zeros(len(y)) if noise is None else noise / float(np.mean(self._spread**2))
         if apart.any() and (len(y) <= _ALWAYS_FITTED_TO or len(y) >= self._fitted_to * _GROWTH):
             starts = [prior_shape(self._parameters)]
             starts += [self._shape] if self._fitted_to else []
@@ -60,9 +62,11 @@ class Belief:
         """Mean and standard deviation at each point; by the prior's shape, not the one found, unless ``trusting``."""
         posterior = self._posterior if trusting else self._posterior_of(prior_shape(self._parameters))
         if posterior is None:
-            return np.full(len(x), self._centre), np.full(len(x), self._spread)
+            return np.zeros((len(x), *self._centre.shape)) + self._centre, np.multiply.outer(
+                np.ones(len(x)), self._spread
+            )
         mean, deviation = posterior.predict(x)
-        return self._centre + self._spread * mean, self._spread * deviation
+        return self._centre + self._spread * mean, np.multiply.outer(deviation, self._spread)
 
     def _condition(self) -> None:
         self._posterior = self._posterior_of(self._shape)

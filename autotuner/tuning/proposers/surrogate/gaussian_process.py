@@ -42,6 +42,7 @@ def prior_shape(parameters: int) -> Shape:
 def fit_shape(x: Matrix, y: Vector, noise: Vector, owners: NDArray[np.intp], starts: list[Shape]) -> Shape:
     """The most probable shape after the values ``y``, of mean 0 and variance 1, were seen at the points ``x``.
 
+    ``y`` may have columns: functions of one shape, each with values of its own, which then count alike.
     ``noise``: what each value is uncertain by beyond the noise of all, a variance. ``owners``: the parameter of each
     column. The best of what L-BFGS finds from ``starts``.
     """
@@ -62,7 +63,7 @@ def fit_shape(x: Matrix, y: Vector, noise: Vector, owners: NDArray[np.intp], sta
 
 
 class Posterior:
-    """A function of mean 0 and variance 1, after the values ``y`` were seen at the points ``x``."""
+    """Functions of mean 0 and variance 1, one a column of ``y``, after these values were seen at the points ``x``."""
 
     def __init__(self, x: Matrix, y: Vector, noise: Vector, owners: NDArray[np.intp], shape: Shape) -> None:
         self._scale = shape.lengths[owners]
@@ -73,8 +74,11 @@ class Posterior:
         self._weights = cho_solve((self._lower, True), y)
 
     def predict(self, x: Matrix) -> tuple[Vector, Vector]:
-        """Mean and standard deviation at each point, of the function itself and not of a noisy measurement."""
-        mean, deviation = np.empty(len(x)), np.empty(len(x))
+        """Mean and standard deviation at each point, of the function itself and not of a noisy measurement.
+
+        The deviation is that of every column.
+        """
+        mean, deviation = np.empty((len(x), *self._weights.shape[1:])), np.empty(len(x))
         for start in range(0, len(x), _ROWS_AT_A_TIME):
             rows = slice(start, start + _ROWS_AT_A_TIME)
             shared = _matern(_squared(x[rows] / self._scale, self._x))
@@ -99,15 +103,16 @@ def _negative_log_posterior(
     lower = cholesky(covariance, lower=True, check_finite=False)
     solved = cho_solve((lower, True), y, check_finite=False)
     inverse = cho_solve((lower, True), np.eye(len(y)), check_finite=False)
-    pull = inverse - np.outer(solved, solved)
+    columns = y.size // len(y)
+    pull = columns * inverse - solved.reshape(len(y), -1) @ solved.reshape(len(y), -1).T
     slope = 5 / 3 * (1 + _ROOT_5 * distance) * np.exp(-_ROOT_5 * distance)
     by_length = 0.5 * weights * np.tensordot(apart, pull * slope, 2)
     by_noise = 0.5 * math.exp(theta[-1]) * float(np.trace(pull))
     places = np.append(np.full(len(theta) - 1, location), _NOISE_LOCATION)
     spreads = np.append(np.full(len(theta) - 1, _LENGTH_SPREAD), _NOISE_SPREAD)
     off = (theta - places) / spreads
-    value = 0.5 * float(y @ solved) + float(np.log(np.diag(lower)).sum()) + float((off**2 / 2 + theta).sum())
-    return value, np.append(by_length, by_noise) + off / spreads + 1
+    fit = 0.5 * float((y * solved).sum()) + columns * float(np.log(np.diag(lower)).sum())
+    return fit + float((off**2 / 2 + theta).sum()), np.append(by_length, by_noise) + off / spreads + 1
 
 
 def _squared_distances(x: Matrix, owners: NDArray[np.intp]) -> Matrix:

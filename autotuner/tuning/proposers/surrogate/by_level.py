@@ -1,0 +1,184 @@
+"""ByLevel: what Configs are worth, from what each load level showed of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+
+from autotuner.metrics.load_level import LoadLevel
+from autotuner.tuning.proposers.proposer import OutcomeKind
+from autotuner.tuning.proposers.shown import Shown
+from autotuner.tuning.proposers.surrogate.acquisition import log_expected_improvement
+from autotuner.tuning.proposers.surrogate.belief import Belief
+from autotuner.tuning.proposers.surrogate.encoding import Matrix, Vector
+from autotuner.tuning.proposers.surrogate.told import Told, guess
+from autotuner.tuning.proposers.surrogate.verdict import Verdict
+from autotuner.tuning.proposers.surrogate.warping import fit_warp
+
+_Level = LoadLevel | None
+_Quantity = Callable[[Shown], float | None]
+
+
+def shows_levels(told: Iterable[Told]) -> bool:
+    """Whether every trial that came to its end tells of its levels, and these of every SLO term."""
+    ended = [one for one in told if one.kind is OutcomeKind.COMPLETED]
+    terms = {term for one in ended for shown in one.last for term in shown.margins}
+    return all(one.last and all(terms == {*s.margins} for s in one.last if s.works) for one in ended)
+
+
+class ByLevel:
+    """A process for the objective's value at each load level and for each SLO term's margin there.
+
+    These change smoothly where a score has cliffs: at an SLO, and where another load level becomes the one to choose.
+    A Config improves on the best at a level by what its value is expected to be above it, where its margins hold; of
+    the levels that count which promises the most.
+    """
+
+    def __init__(self, owners: NDArray[np.intp]) -> None:
+        self._owners = owners
+        self._value = _AtLevels(owners)
+        self._margins: dict[str, _AtLevels] = {}
+        self._works: dict[_Level, Verdict] = {}
+        self._levels: list[_Level] = []
+        self._best: float | None = None  # None: none meets the SLOs
+
+    def learn(self, told: Sequence[Told], points: Matrix, running: Matrix) -> None:
+        """Raises ValueError where no trial has shown a level."""
+        self._levels = sorted({s.level for one in told for s in one.last}, key=lambda level: (level is not None, level))
+        self._value.learn(told, points, self._levels, lambda shown: shown.value, _warped)
+        terms = dict.fromkeys(term for one in told for shown in one.last for term in shown.margins)
+        for term in terms:
+            known = self._margins.setdefault(term, _AtLevels(self._owners))
+            known.learn(told, points, self._levels, lambda shown, term=term: shown.margins.get(term), _squeezed)  # type: ignore[misc]
+        self._learn_what_works(told, points)
+        for quantity in (self._value, *self._margins.values()):
+            quantity.suppose(running)
+        self._find_best(told, points, running)
+
+    def log_gain(self, x: Matrix, *, trusting: bool) -> Vector:
+        """The logarithm of the improvement to be expected; of the probability to meet the SLOs, while none does."""
+        sure = self._log_probability(x, trusting=trusting)
+        if self._best is not None:
+            sure = sure + log_expected_improvement(*self._value.expect(x, trusting=trusting), self._best)
+        gain: Vector = sure.max(1)
+        return gain
+
+    def _log_probability(self, x: Matrix, *, trusting: bool) -> Matrix:
+        """That each level works and meets the SLOs."""
+        found = np.column_stack([self._works[level].log_probability(x) for level in self._levels])
+        for margin in self._margins.values():
+            mean, deviation = margin.expect(x, trusting=trusting)
+            found = found + log_ndtr(-mean / deviation)
+        return found
+
+    def _learn_what_works(self, told: Sequence[Told], points: Matrix) -> None:
+        ended = [place for place, one in enumerate(told) if one.kind is OutcomeKind.COMPLETED]
+        for level in self._levels:
+            working = [any(s.level == level and s.works for s in told[place].last) for place in ended]
+            self._works.setdefault(level, Verdict(self._owners)).learn(points[ended], working)
+
+    def _find_best(self, told: Sequence[Told], points: Matrix, running: Matrix) -> None:
+        """The highest mean where the SLOs are met, and that of what runs where they more likely are than not."""
+        expected = self._value.expect(points)[0]
+        found = [
+            float(expected[place, self._levels.index(shown.level)])
+            for place, one in enumerate(told)
+            if one.kind is OutcomeKind.COMPLETED
+            for shown in one.last
+            if shown.meets
+        ]
+        if found and len(running):
+            likely = self._log_probability(running, trusting=True) > np.log(0.5)
+            found += self._value.expect(running)[0][likely].tolist()
+        self._best = max(found, default=None)
+
+
+class _AtLevels:
+    """One quantity at every level. Levels that were measured of the same trials share a belief, and so a shape."""
+
+    def __init__(self, owners: NDArray[np.intp]) -> None:
+        self._owners = owners
+        self._beliefs: dict[tuple[int, ...], Belief] = {}
+        self._count = 0
+
+    def learn(
+        self,
+        told: Sequence[Told],
+        points: Matrix,
+        levels: Sequence[_Level],
+        quantity: _Quantity,
+        scaled: Callable[[Vector], Callable[[Vector], Vector]],
+    ) -> None:
+        """``scaled``: from the values of trials that came to their end to what brings all values to another scale."""
+        self._count = len(levels)
+        values, noise = np.full((2, len(told), len(levels)), np.nan)
+        for column, level in enumerate(levels):
+            _fill(values[:, column], noise[:, column], told, level, quantity, scaled)
+        alike: dict[bytes, list[int]] = {}
+        for column in range(len(levels)):
+            alike.setdefault(np.isfinite(values[:, column]).tobytes(), []).append(column)
+        before, self._beliefs = self._beliefs, {}
+        for columns in alike.values():
+            key = tuple(columns)
+            belief = self._beliefs[key] = before.get(key) or Belief(self._owners)
+            rows = np.isfinite(values[:, columns[0]])
+            belief.learn(points[rows], values[np.ix_(rows, columns)], noise[np.ix_(rows, columns)].mean(1))
+
+    def suppose(self, running: Matrix) -> None:
+        for belief in self._beliefs.values():
+            belief.suppose(running)
+
+    def expect(self, x: Matrix, *, trusting: bool = True) -> tuple[Matrix, Matrix]:
+        """Mean and standard deviation, points × levels."""
+        mean, deviation = np.empty((2, len(x), self._count))
+        for columns, belief in self._beliefs.items():
+            mean[:, columns], deviation[:, columns] = belief.expect(x, trusting=trusting)
+        return mean, deviation
+
+
+def _fill(
+    values: Vector,
+    noise: Vector,
+    told: Sequence[Told],
+    level: _Level,
+    quantity: _Quantity,
+    scaled: Callable[[Vector], Callable[[Vector], Vector]],
+) -> None:
+    """The quantity of each trial at a level: as its last rung showed, or a guess where it was stopped early."""
+    by_rung = [{rung: _at(shown, level, quantity) for rung, shown in one.shown.items()} for one in told]
+    ended = [place for place, one in enumerate(told) if one.kind is not OutcomeKind.PRUNED and by_rung[place]]
+    last = {place: value for place in ended if (value := by_rung[place][max(by_rung[place])]) is not None}
+    if not last:
+        return
+    scale = scaled(np.array([*last.values()]))
+
+    def on_scale(value: float) -> float:
+        return float(scale(np.array([value]))[0])
+
+    for place, value in last.items():
+        values[place], noise[place] = on_scale(value), 0.0
+    for place, one in enumerate(told):
+        if one.kind is OutcomeKind.PRUNED and by_rung[place]:
+            rung = max(by_rung[place])
+            seen = by_rung[place][rung]
+            thens = [(values[other], by_rung[other].get(rung)) for other in last]
+            pairs = [(end, on_scale(then)) for end, then in thens if then is not None]
+            guessed = None if seen is None else guess(on_scale(seen), pairs)
+            if guessed is not None:
+                values[place], noise[place] = guessed
+
+
+def _at(shown: Sequence[Shown], level: _Level, quantity: _Quantity) -> float | None:
+    return next((quantity(one) for one in shown if one.level == level), None)
+
+
+def _warped(ended: Vector) -> Callable[[Vector], Vector]:
+    return fit_warp(ended)
+
+
+def _squeezed(_: Vector) -> Callable[[Vector], Vector]:
+    """A margin as it is where it is narrow: how far beyond twice the threshold a value is matters less and less."""
+    return np.arcsinh
