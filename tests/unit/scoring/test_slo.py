@@ -150,3 +150,20 @@ def test_without_samples_no_fraction_is_over(samples: list[float] | None) -> Non
 def test_a_percentile_that_is_not_sure_may_yet_fail_by_the_fraction() -> None:
     verdict = judged(400, [50.0] * 8 + [400.0] * 2, hard_fail=True, fail_fraction=0.1)
     assert verdict.hard_reasons == ("ttft_p90_ms: 20.0% of the requests are over 100 ms",)
+
+
+# ── margins ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("value", [50.0, 100.0, 400.0])
+def test_the_margin_of_a_term_is_the_logarithm_of_value_over_threshold_met_or_not(value: float) -> None:
+    assert judged(value).margins == {"ttft_p90_ms": pytest.approx(math.log(value / 100))}
+
+
+@pytest.mark.parametrize(("value", "margin"), [(0.0, -40.0), (1e300, 40.0)])
+def test_a_margin_is_finite_whatever_the_value(value: float, margin: float) -> None:
+    assert judged(value).margins == {"ttft_p90_ms": pytest.approx(margin)}
+
+
+def test_a_term_without_a_value_has_no_margin() -> None:
+    assert judged(math.nan).margins == {}

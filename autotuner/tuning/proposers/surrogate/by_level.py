@@ -18,6 +18,8 @@ from autotuner.tuning.proposers.surrogate.told import Told, guess
 from autotuner.tuning.proposers.surrogate.verdict import Verdict
 from autotuner.tuning.proposers.surrogate.warping import fit_warp
 
+_LEAST_SHARE = 0.01  # of a probability: beyond it nothing changes that is proposed
+
 _Level = LoadLevel | None
 _Quantity = Callable[[Shown], float | None]
 
@@ -43,7 +45,7 @@ class ByLevel:
         self._margins: dict[str, _AtLevels] = {}
         self._works: dict[_Level, Verdict] = {}
         self._levels: list[_Level] = []
-        self._best: float | None = None  # None: none meets the SLOs
+        self._bests: list[tuple[float, float]] = []  # the best's value, with the probability that it is that
 
     def learn(self, told: Sequence[Told], points: Matrix, running: Matrix) -> None:
         """Raises ValueError where no trial has shown a level."""
@@ -56,13 +58,15 @@ class ByLevel:
         self._learn_what_works(told, points)
         for quantity in (self._value, *self._margins.values()):
             quantity.suppose(running)
-        self._find_best(told, points, running)
+        self._find_bests(told, points, running)
 
     def log_gain(self, x: Matrix, *, trusting: bool) -> Vector:
         """The logarithm of the improvement to be expected; of the probability to meet the SLOs, while none does."""
         sure = self._log_probability(x, trusting=trusting)
-        if self._best is not None:
-            sure = sure + log_expected_improvement(*self._value.expect(x, trusting=trusting), self._best)
+        if self._bests:
+            expected = self._value.expect(x, trusting=trusting)
+            gains = [log_expected_improvement(*expected, best) + np.log(share) for best, share in self._bests]
+            sure = sure + np.logaddexp.reduce(gains)
         gain: Vector = sure.max(1)
         return gain
 
@@ -80,20 +84,27 @@ class ByLevel:
             working = [any(s.level == level and s.works for s in told[place].last) for place in ended]
             self._works.setdefault(level, Verdict(self._owners)).learn(points[ended], working)
 
-    def _find_best(self, told: Sequence[Told], points: Matrix, running: Matrix) -> None:
-        """The highest mean where the SLOs are met, and that of what runs where they more likely are than not."""
-        expected = self._value.expect(points)[0]
-        found = [
-            float(expected[place, self._levels.index(shown.level)])
-            for place, one in enumerate(told)
-            if one.kind is OutcomeKind.COMPLETED
-            for shown in one.last
-            if shown.meets
-        ]
-        if found and len(running):
-            likely = self._log_probability(running, trusting=True) > np.log(0.5)
-            found += self._value.expect(running)[0][likely].tolist()
-        self._best = max(found, default=None)
+    def _find_bests(self, told: Sequence[Told], points: Matrix, running: Matrix) -> None:
+        """Of what was measured and what runs, how probable it is that each is the best that meets the SLOs.
+
+        Where measurements differ from one time to the next, what met an SLO narrowly may be what does not: the best is
+        the highest one unless it breaks them, else the next one. Empty while no trial has met them.
+        """
+        self._bests = []
+        if not any(shown.meets for one in told for shown in one.last):
+            return
+        ended = [place for place, one in enumerate(told) if one.kind is OutcomeKind.COMPLETED]
+        known = np.vstack([points[ended], running])
+        values = self._value.expect(known)[0].ravel()
+        sure = np.exp(self._log_probability(known, trusting=True)).ravel()
+        left = 1.0
+        for place in np.argsort(-values):
+            share = left * float(sure[place])
+            left -= share
+            if share > _LEAST_SHARE:
+                self._bests.append((float(values[place]), share))
+            if left < _LEAST_SHARE:
+                break
 
 
 class _AtLevels:
