@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
+import numpy as np
+
 from autotuner.metrics.direction import Direction
 
 Select = Literal["slo_met", "score"]
@@ -89,7 +91,9 @@ def make_merit(
 def summed_excess(excesses: Iterable[float]) -> float:
     """log(1 + ΣP) from each log(1 + P), however large."""
     each = list(excesses)
-    most = max(each, default=0.0)
+    if not each:
+        return 0.0
+    most = max(each)
     return most + math.log(math.fsum(math.exp(e - most) - math.exp(-most) for e in each) + math.exp(-most))
 
 
@@ -97,18 +101,17 @@ def _good(points: Sequence[tuple[float | None, float]], direction: Direction) ->
     """The logarithm of the mean penalised value, scaled, and turned so that more is better."""
     sign = 1.0 if direction is Direction.MAX else -1.0
     logs = [_log(value) - sign * excess for value, excess in points]
-    most = max(logs)
-    mean = most + math.log(math.fsum(math.exp(log - most) for log in logs) / len(logs))
+    mean = float(np.logaddexp.reduce(logs)) - math.log(len(logs))
     return _SCALE[direction] + sign * mean
 
 
 def _log(value: float | None) -> float:
-    return math.log(min(max(value or 0.0, _LEAST_VALUE), _MOST_VALUE))
+    return math.log(_LEAST_VALUE if value is None else min(max(value, _LEAST_VALUE), _MOST_VALUE))
 
 
 def _softplus(x: float) -> float:
     """log(1 + e^x): x where it is large, above 0 where it is not."""
-    return x + math.log1p(math.exp(-x)) if x > 0 else math.log1p(math.exp(x))
+    return float(np.logaddexp(0.0, x))
 
 
 def _squeezed(excess: float) -> float:

@@ -30,7 +30,7 @@ def pareto_front(points: ArrayLike, directions: Sequence[Direction]) -> NDArray[
     less_is_better = np.where([direction is Direction.MIN for direction in directions], values, -values)
     unique, inverse = np.unique(less_is_better, axis=0, return_inverse=True)  # rows in lexicographic order
     on_front = _sweep(unique) if unique.shape[1] <= 2 else _cull(unique)
-    return np.flatnonzero(on_front[inverse.reshape(-1)])
+    return np.flatnonzero(on_front[inverse.ravel()])
 
 
 def _sweep(rows: FloatArray) -> NDArray[np.bool_]:
@@ -49,6 +49,5 @@ def _cull(rows: FloatArray) -> NDArray[np.bool_]:
     left = np.arange(len(rows))
     while len(left):
         on_front[left[0]] = True
-        rest = left[1:]
-        left = rest[(rows[rest] < rows[left[0]]).any(axis=1)]
+        left = left[(rows[left] < rows[left[0]]).any(axis=1)]
     return on_front

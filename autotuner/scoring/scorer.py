@@ -66,8 +66,8 @@ def _reasons(measurement: Measurement, slo: Slo) -> list[str]:
         reasons.append(f"error_rate is {rate:.1%}, more than {slo.error_rate:.1%}")
     if measurement.metrics.get("output_tokens_mean") == 0:
         reasons.append("the answers have no tokens")
-    share = measurement.metrics.get("output_share", 1.0)
-    if share < ENOUGH_OUTPUT:
+    share = measurement.metrics.get("output_share")
+    if share is not None and share < ENOUGH_OUTPUT:
         reasons.append(f"answers have {share:.0%} of the tokens that were asked for, less than {ENOUGH_OUTPUT:.0%}")
     if measurement.stopped_early:
         reasons.append(f"stopped early: {measurement.stopped_early}")

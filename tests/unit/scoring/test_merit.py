@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from autotuner.scoring import Direction, Grade, Merit, told_value
-from autotuner.scoring.merit import make_merit, summed_excess
+from autotuner.scoring.merit import Select, make_merit, summed_excess
 
 MAX, MIN = Direction.MAX, Direction.MIN
 
@@ -121,3 +121,12 @@ def test_the_excess_of_several_terms_is_that_of_their_summed_penalty(penalties: 
 def test_an_excess_beyond_all_penalties_is_summed_too() -> None:
     assert summed_excess([1e300, 5.0]) == pytest.approx(1e300)
     assert summed_excess([1000.0, 1000.0]) == pytest.approx(1000 + math.log(2))
+
+
+@pytest.mark.parametrize("select", ["slo_met", "score"])
+def test_what_meets_the_slos_is_0_from_them_and_what_violates_them_minus_its_excess(select: Select) -> None:
+    met = make_merit([(100.0, 0.0)], Direction.MAX, select, feasible=True)
+    assert (met.grade, met.nearness) == (Grade.MEETING, 0.0)
+    over = make_merit([(100.0, 0.7)], Direction.MAX, "slo_met", feasible=True)
+    assert over.grade is Grade.VIOLATING
+    assert over.nearness == pytest.approx(-0.7)
