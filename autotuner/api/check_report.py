@@ -14,7 +14,7 @@ from autotuner.engines.deployment import Rank
 from autotuner.models.facts import ModelFacts
 from autotuner.results.replayed import replayed_text
 from autotuner.space import Count
-from autotuner.study.model import Study
+from autotuner.study.model import FindMaxLoad, Study
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,13 @@ class CheckReport:
 
     def plan(self) -> list[tuple[str, str]]:
         study = self.study
-        points = [f"{level} ({full_requests(study.workload, level)} requests)" for level in levels(study.workload)]
         rows = [
             ("engine", ", ".join(_engine_texts(study))),
             ("model", study.model.id + (f": {_told(self.facts)}" if self.facts else "")),
             ("Configs", _counted(self.count)),
             ("trials", f"{study.search.trials} by {study.search.algorithm}, the default first"),
             ("rungs", f"{study.fidelity.rungs}, {study.fidelity.trial_scheduler}, eta {study.fidelity.eta}"),
-            ("load points", ", ".join(points)),
+            ("load points", _load_text(study)),
             ("objective", ", ".join(study.objectives)),
             ("SLO", ", ".join(_slo_texts(study)) or "none"),
             ("confirmation", f"{study.search.confirm} rounds of best and default"),
@@ -86,6 +85,14 @@ class CheckReport:
             "model": asdict(self.facts) if self.facts else None,
             "warnings": list(self.warnings),
         }
+
+
+def _load_text(study: Study) -> str:
+    every, load = levels(study.workload), study.workload.load
+    if not isinstance(load, FindMaxLoad):
+        return ", ".join(f"{level} ({full_requests(study.workload, level)} requests)" for level in every)
+    ends = [f"{level.value:g} ({full_requests(study.workload, level)} requests)" for level in (every[0], every[-1])]
+    return f"the largest {load.find_max} that meets the SLOs, searched for from {ends[0]} to {ends[1]}"
 
 
 def _engine_texts(study: Study) -> Iterator[str]:

@@ -22,7 +22,7 @@ from autotuner.benchmark.traffic.workload import check_workload, source_specs
 from autotuner.errors import InfrastructureError, WorkloadError
 from autotuner.metrics.load_level import LoadKind
 from autotuner.metrics.request import PointRun, RequestError, RequestRecord, TokensBy
-from autotuner.study.model import RateLoad
+from autotuner.study.model import FindMaxLoad, RateLoad
 
 SATURATED_LAG_MS = 5.0  # a client this late, at the 99th percentile …
 SATURATED_SHARE_OF_TTFT = 0.05  # … or by this share of the median TTFT, measures itself
@@ -153,7 +153,7 @@ class RealLoadDriver:
         level, load = point.level, self._settings.workload.load
         most = level.value if level.kind is LoadKind.CONCURRENCY else point.requests
         shards = max(1, min(workers, int(most)))
-        arrival = load.arrival if isinstance(load, RateLoad) else "poisson"
+        arrival = load.arrival if isinstance(load, RateLoad | FindMaxLoad) else "poisson"
         return {
             shard: Job(level.kind.value, level.value, arrival, point.requests, point.first_index, shard, shards)
             for shard in range(shards)

@@ -154,6 +154,21 @@ METRICS: tuple[Metric, ...] = (
         "Goodput per unit of cost",
         "3600 × goodput_per_s / cost per hour",
     ),
+    Metric(
+        "max_load",
+        "load",
+        Direction.MAX,
+        "Largest load that meets the SLOs",
+        "of a load search: the load level, in requests in flight or requests/s, where every SLO surely holds there",
+    ),
+    Metric(
+        "max_load_per_gpu",
+        "load/GPU",
+        Direction.MAX,
+        "Largest load that meets the SLOs per GPU",
+        "max_load / GPUs (without GPUs: / server replicas)",
+        per_gpu=True,
+    ),
     Metric("output_tokens_mean", "tokens", Direction.MAX, "Output tokens per answer", "mean over good requests"),
     Metric(
         "output_share",

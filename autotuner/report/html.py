@@ -30,6 +30,7 @@ from autotuner.report.figures import (
     confirmation_figure,
     importance_figure,
     latency_axes,
+    load_search_figure,
     objective_axes,
     parallel_figure,
     pareto_figure,
@@ -47,6 +48,7 @@ from autotuner.results.result import StudyResults
 from autotuner.results.scope import scope_text
 from autotuner.scoring.objective import Aggregate
 from autotuner.scoring.preference import weights_text
+from autotuner.study.model import FindMaxLoad
 
 
 @dataclass(frozen=True)
@@ -183,13 +185,7 @@ def _sections(results: StudyResults, preferred: Preferred | None) -> list[Sectio
             ),
             "No confirmation round has ended: the best is what one measurement of each Config says.",
         ),
-        Section(
-            "rungs",
-            "Every trial, rung by rung",
-            f"Each rung adds load on the same live server; the trial scheduler stops poor trials at one. "
-            f"{'Lower' if results.objective.direction.value == 'min' else 'Higher'} is better.",
-            rungs_figure(trials, rungs=results.study.fidelity.rungs, objective=objective, marked=marked),
-        ),
+        _rungs_section(results, trials, objective, marked),
         Section(
             "importance",
             "Which parameters mattered",
@@ -214,6 +210,25 @@ def _sections(results: StudyResults, preferred: Preferred | None) -> list[Sectio
             time_figure(time_spent(results.all_records)),
         ),
     ]
+
+
+def _rungs_section(results: StudyResults, trials: tuple[ScoredTrial, ...], objective: str, marked: Marked) -> Section:
+    """A load search has one rung: what is drawn of it are its load points."""
+    if isinstance(results.study.workload.load, FindMaxLoad):
+        return Section(
+            "load-search",
+            "Every trial's search for the largest load",
+            "Each trial begins at the load that the best so far bears, goes to twice as much while every SLO surely "
+            "holds and to half as much while not, then between the two. The highest green mark is what it bears.",
+            load_search_figure(trials, marked=marked),
+        )
+    return Section(
+        "rungs",
+        "Every trial, rung by rung",
+        f"Each rung adds load on the same live server; the trial scheduler stops poor trials at one. "
+        f"{'Lower' if results.objective.direction.value == 'min' else 'Higher'} is better.",
+        rungs_figure(trials, rungs=results.study.fidelity.rungs, objective=objective, marked=marked),
+    )
 
 
 def _telemetry_section(results: StudyResults, marked: Marked) -> Section:

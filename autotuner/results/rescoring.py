@@ -16,10 +16,11 @@ from autotuner.results.kept_runs import kept_runs
 from autotuner.results.records import RungRecord, TrialRecord
 from autotuner.results.result import StudyResults
 from autotuner.results.storage.store import Store
+from autotuner.scoring.max_load import with_max_load
 from autotuner.scoring.objective import parse_objectives
 from autotuner.scoring.scorer import score_rung
 from autotuner.space.config import Config
-from autotuner.study.model import Slo, Study
+from autotuner.study.model import FindMaxLoad, Slo, Study
 
 
 def rescore(results: StudyResults, slo: Slo, *, database: str | None = None) -> StudyResults:
@@ -50,7 +51,12 @@ def _rescore_rung(study: Study, trial: TrialRecord, rung: RungRecord, runs: list
             by_level[run.level].append(run)
     measurements = tuple(measure(level, kept, context) for level, kept in by_level.items())
     objectives = parse_objectives(study.objectives)
-    missing = [level for level in levels(study.workload) if level not in by_level]
+    if isinstance(study.workload.load, FindMaxLoad):
+        measurements = with_max_load(measurements, study.slo, context)
+        declared: tuple[LoadLevel, ...] = ()
+    else:
+        declared = levels(study.workload)
+    missing = [level for level in declared if level not in by_level]
     score = score_rung(measurements, missing, study.slo, objectives, study.search.select)
     return replace(rung, measurements=measurements, score=score)
 

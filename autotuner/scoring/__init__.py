@@ -1,6 +1,7 @@
 """Scores: SLO penalties, objectives, the best, the Pareto front. Pure functions."""
 
 from autotuner.metrics.direction import Direction
+from autotuner.scoring.max_load import Holds, fewest_requests, holds, with_max_load
 from autotuner.scoring.merit import Grade, Merit, Select, told_value
 from autotuner.scoring.objective import OBJECTIVES, Aggregate, Objective, parse_objective, parse_objectives
 from autotuner.scoring.pareto import pareto_front
@@ -16,6 +17,7 @@ __all__ = [
     "Choice",
     "Direction",
     "Grade",
+    "Holds",
     "Merit",
     "Objective",
     "PointScore",
@@ -26,6 +28,8 @@ __all__ = [
     "Violation",
     "better",
     "choices",
+    "fewest_requests",
+    "holds",
     "infeasible_score",
     "judge_slo",
     "pareto_front",
@@ -37,4 +41,5 @@ __all__ = [
     "select_best",
     "select_closest",
     "told_value",
+    "with_max_load",
 ]

@@ -32,6 +32,8 @@ def _objectives() -> Iterator[Objective]:
         per_cost = rate.removesuffix("_per_s") + "_per_cost"
         for suffix, column in (("", rate), ("_per_gpu", f"{rate}_per_gpu"), ("_per_cost", per_cost)):
             yield Objective(name + suffix, column, Direction.MAX, Aggregate.BEST)
+    for name in ("max_load", "max_load_per_gpu"):
+        yield Objective(name, name, Direction.MAX, Aggregate.BEST)
     yield Objective("cost_per_mtok", "cost_per_mtok", Direction.MIN, Aggregate.BEST)
     yield Objective("energy_j_per_token", "energy_j_per_token", Direction.MIN, Aggregate.BEST)
     yield Objective("tokens_per_s_per_user", "tokens_per_s_per_user", Direction.MAX, Aggregate.MEAN)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import Measurement
+from autotuner.scoring.max_load import FOUND, NOT_HELD
 from autotuner.scoring.merit import Merit, Select, make_merit
 from autotuner.scoring.objective import Aggregate, Objective
 from autotuner.scoring.score import PointScore, Score
 from autotuner.scoring.slo import judge_slo
+from autotuner.scoring.unusable import unusable
 from autotuner.scoring.values import infeasible_score, penalised
 from autotuner.study.model import Slo
-
-ENOUGH_OUTPUT = 0.9  # a server that answers with less of a forced length did not do the work
 
 
 def score_point(measurement: Measurement, slo: Slo, objective: Objective) -> PointScore:
@@ -26,10 +26,10 @@ def score_point(measurement: Measurement, slo: Slo, objective: Objective) -> Poi
     """
     verdict = judge_slo(measurement, slo)
     value = _finite(measurement.metrics.get(objective.column))
-    reasons = [*_reasons(measurement, slo), *verdict.hard_reasons]
+    reasons = [*unusable(measurement, slo), *verdict.hard_reasons]
     reasons += [f"{column} has no value, so that its SLO can't be said to hold" for column in verdict.unmeasured]
     if value is None:
-        reasons.append(f"{objective.column} could not be had")
+        reasons.append(NOT_HELD if objective.column in FOUND else f"{objective.column} could not be had")
     feasible = not reasons
     score = (
         penalised(value, verdict.penalty, objective.direction)
@@ -53,25 +53,6 @@ def score_point(measurement: Measurement, slo: Slo, objective: Objective) -> Poi
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _reasons(measurement: Measurement, slo: Slo) -> list[str]:
-    reasons = []
-    if not measurement.requests:
-        reasons.append("no request ended")
-    elif measurement.errors == measurement.requests:
-        reasons.append("no request succeeded")
-    elif measurement.errors / measurement.requests > slo.error_rate:
-        rate = measurement.errors / measurement.requests
-        reasons.append(f"error_rate is {rate:.1%}, more than {slo.error_rate:.1%}")
-    if measurement.metrics.get("output_tokens_mean") == 0:
-        reasons.append("the answers have no tokens")
-    share = measurement.metrics.get("output_share")
-    if share is not None and share < ENOUGH_OUTPUT:
-        reasons.append(f"answers have {share:.0%} of the tokens that were asked for, less than {ENOUGH_OUTPUT:.0%}")
-    if measurement.stopped_early:
-        reasons.append(f"stopped early: {measurement.stopped_early}")
-    return reasons
 
 
 def score_rung(

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from autotuner.engines.deployment import Deployment
 from autotuner.engines.engine import FailureReport
 from autotuner.engines.nodes import GPUS_PER_NODE
+from autotuner.metrics.load_level import LoadLevel
 from autotuner.servers.supervision.share import LOOPBACK, Share
 from autotuner.servers.tail import TAIL_BYTES
 
@@ -79,6 +80,14 @@ class RunningServer(Protocol):
         """The model's name in requests, where the server has another one than its Deployment says; else ``None``."""
         ...
 
+    @property
+    def recorded_load(self) -> Mapping[LoadLevel, int] | None:
+        """Of a server that is replayed: how many requests were recorded at each load level (0: their metrics alone).
+
+        ``None`` where any load can be asked for.
+        """
+        ...
+
     def exit_code(self, within_s: float = 0.0) -> int | None:
         """``None`` while every rank lives, else the exit code of the first that ended (negative: signal).
 
@@ -115,6 +124,10 @@ class UnownedServer:
     @property
     def urls(self) -> tuple[str, ...]:
         return (self.url,)
+
+    @property
+    def recorded_load(self) -> Mapping[LoadLevel, int] | None:
+        return None
 
     def exit_code(self, within_s: float = 0.0) -> int | None:
         """Always ``None``: its death, if any, shows in its requests only."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -13,6 +13,7 @@ from autotuner.engines.deployment import Address, Deployment
 from autotuner.engines.logs.log_pattern import last_lines
 from autotuner.engines.node_shares import NodeShare, node_shares
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError
+from autotuner.metrics.load_level import LoadLevel
 from autotuner.servers.launcher import Diagnose, LaunchRequest
 from autotuner.servers.readiness import Readiness, get_json_text, probe, wait_until_ready
 from autotuner.servers.supervision.rank_starter import ProcessStarter, RankStarter
@@ -57,6 +58,10 @@ class LaunchedServer:
 
     @property
     def served_name(self) -> str | None:
+        return None
+
+    @property
+    def recorded_load(self) -> Mapping[LoadLevel, int] | None:
         return None
 
     def exit_code(self, within_s: float = 0.0) -> int | None:

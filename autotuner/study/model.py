@@ -6,14 +6,16 @@ space, a scenario or an SLO *means* lives in ``space``, ``benchmark`` and ``scor
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field, Tag
+from pydantic import Field, Tag, model_validator
 
 from autotuner.strict.forms import Scalar, Section, as_tuple, form, text_or_list
 from autotuner.study.sections.load import (
     ConcurrencyLoad,
     Dataset,
+    FindMaxLoad,
     Load,
     Lora,
     RateLoad,
@@ -60,6 +62,7 @@ __all__ = [
     "Engine",
     "EngineSettings",
     "Fidelity",
+    "FindMaxLoad",
     "Hardware",
     "Launcher",
     "Load",
@@ -115,11 +118,28 @@ class Study(Section):
     timeouts: Annotated[Timeouts, Field(description="After how long each wait is given up")] = Timeouts()
     slo: Annotated[Slo, Field(description="What the service must keep to")] = Slo()
     objective: Annotated[
-        Objectives, Field(description="What is optimised: one name, or up to 4, of which the first drives the study")
+        Objectives,
+        Field(
+            description="What is optimised: one name, or up to 4, of which the first drives the study; "
+            "of a load search by default max_load_per_gpu"
+        ),
     ] = "goodput_per_gpu"
     search: Annotated[Search, Field(description="How Configs are proposed")] = Search()
     fidelity: Annotated[Fidelity, Field(description="Rungs, and what stops trials")] = Fidelity()
     budget: Annotated[Budget, Field(description="What the study may spend")] = Budget()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_load_search(cls, data: Any) -> Any:
+        """A load search has defaults of its own: what it finds is the objective, and it is one rung."""
+        workload = data.get("workload") if isinstance(data, dict) else None
+        load = workload.get("load") if isinstance(workload, Mapping) else getattr(workload, "load", None)
+        if not (isinstance(load, FindMaxLoad) or (isinstance(load, Mapping) and "find_max" in load)):
+            return data
+        fidelity = data.get("fidelity", {})
+        if isinstance(fidelity, Mapping):
+            data = {**data, "fidelity": {"rungs": 1, **fidelity}}
+        return {"objective": "max_load_per_gpu", **data}
 
     @property
     def objectives(self) -> tuple[str, ...]:

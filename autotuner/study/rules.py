@@ -12,11 +12,13 @@ from autotuner.study import docker_words
 from autotuner.study.environment import environment_problems
 from autotuner.study.extra_body import extra_body_problems
 from autotuner.study.hardware_profiles import hardware_profiles
+from autotuner.study.load_search_rules import load_search_problems
 from autotuner.study.model import (
     ConcurrencyLoad,
     DockerLauncher,
     EndpointLauncher,
     EngineSettings,
+    FindMaxLoad,
     RateLoad,
     Study,
     Trace,
@@ -42,6 +44,7 @@ def broken_rules(study: Study) -> list[Problem]:
         *_engine(study),
         *_workload(study),
         *_load(study),
+        *load_search_problems(study),
         *_lora(study),
         *_prices(study),
         *_objectives(study),
@@ -110,6 +113,8 @@ def _workload(study: Study) -> Iterator[Problem]:
 
 def _load(study: Study) -> Iterator[Problem]:
     workload, load = study.workload, study.workload.load
+    if isinstance(load, FindMaxLoad):
+        return
     if isinstance(load, ConcurrencyLoad):
         kind, levels = "concurrency", [float(level) for level in load.concurrency]
     elif isinstance(load, RateLoad):

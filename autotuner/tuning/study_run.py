@@ -15,6 +15,7 @@ from autotuner.results.records import Phase, TrialEnd, TrialRecord, TrialState, 
 from autotuner.servers.replay.clock import VirtualClock
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
+from autotuner.tuning.decisions.begin_at import begin_at
 from autotuner.tuning.decisions.budget import Spent
 from autotuner.tuning.decisions.capacity import misfit
 from autotuner.tuning.decisions.conductor import Conductor, Pause
@@ -106,6 +107,7 @@ class StudyRun:
                 self._tell_alive()
                 self._look_for_waits(nodes)
             return assignment
+        assignment = replace(assignment, begin_at=begin_at(assignment, self._conductor))
         if self._virtual is not None:
             assignment = replace(assignment, handed_out_s=self._virtual.epoch_s())
         need = self._need_of(assignment.config)

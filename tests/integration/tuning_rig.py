@@ -11,7 +11,7 @@ from typing import Self
 from autotuner.benchmark import DriverSettings, LoadDriver, LoadPoint, Target
 from autotuner.benchmark.hopeless import Progress, hopeless
 from autotuner.errors import Failure, InfrastructureError, LaunchError
-from autotuner.metrics import PointRun, RequestError, RequestRecord
+from autotuner.metrics import LoadLevel, PointRun, RequestError, RequestRecord
 from autotuner.servers import LaunchRequest
 from autotuner.servers.launcher import Diagnose
 from autotuner.tuning.trial.rig import Rig
@@ -96,6 +96,7 @@ class SimulatedServer:
     startup_s: float = START_S
     engine_version: str = "simulated-1"
     served_name: str | None = None
+    recorded_load: Mapping[LoadLevel, int] | None = None
 
     def __enter__(self) -> Self:
         return self

@@ -6,10 +6,11 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from autotuner.benchmark.traffic.ladder import ladder
 from autotuner.benchmark.traffic.plan import LoadPoint, PointOutcome
 from autotuner.benchmark.traffic.workload import trace_timestamps
 from autotuner.metrics.load_level import LoadKind, LoadLevel
-from autotuner.study.model import ConcurrencyLoad, RateLoad, Workload
+from autotuner.study.model import ConcurrencyLoad, FindMaxLoad, RateLoad, Workload
 
 SLOTS_FACTOR = 4  # a closed-loop point has at least so many requests a slot, whatever the rung
 
@@ -47,8 +48,10 @@ def _at_or_above(level: LoadLevel, given_up: Collection[LoadLevel]) -> bool:
 
 
 def levels(workload: Workload) -> tuple[LoadLevel, ...]:
-    """The load levels of a workload, lowest first, each once."""
+    """The load levels of a workload, lowest first, each once; of a load search those that it may ask for."""
     load = workload.load
+    if isinstance(load, FindMaxLoad):
+        return ladder(load)
     if isinstance(load, ConcurrencyLoad):
         return tuple(LoadLevel(LoadKind.CONCURRENCY, c) for c in sorted(set(load.concurrency)))
     if isinstance(load, RateLoad):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from autotuner.metrics.load_level import LoadLevel
+
+if TYPE_CHECKING:
+    from autotuner.scoring.max_load import Holds
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,12 @@ class LoadPoint:
 
 @dataclass(frozen=True)
 class PointOutcome:
-    """What a LoadPlan sees of a load point that ended in this rung."""
+    """What a LoadPlan sees of a load point that ended in this rung. ``holds``: whether every SLO does, where asked."""
 
     point: LoadPoint
     failed: bool
     hopeless: bool
+    holds: Holds | None = None
 
 
 class LoadPlan(Protocol):

@@ -2,6 +2,7 @@
 
 from autotuner.report.figures.confirmation import confirmation_figure
 from autotuner.report.figures.importance import importance_figure
+from autotuner.report.figures.load_search import load_search_figure
 from autotuner.report.figures.parallel import parallel_figure
 from autotuner.report.figures.pareto import ParetoAxes, Spot, latency_axes, objective_axes, pareto_figure, user_axes
 from autotuner.report.figures.rungs import rungs_figure
@@ -18,6 +19,7 @@ __all__ = [
     "confirmation_figure",
     "importance_figure",
     "latency_axes",
+    "load_search_figure",
     "objective_axes",
     "parallel_figure",
     "pareto_figure",

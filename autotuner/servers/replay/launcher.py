@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import random
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from autotuner.benchmark import DriverSettings, LoadPoint, Target
 from autotuner.errors import LaunchError
-from autotuner.metrics.load_level import LoadKind
+from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.metrics.request import PointRun, Replayed, RequestError, RequestRecord, TokensBy
 from autotuner.servers.launcher import Diagnose, LaunchRequest, UnownedServer
 from autotuner.servers.replay.clock import VirtualClock
@@ -27,6 +28,10 @@ class ReplayedServer(UnownedServer):
 
     recorded: RecordedLaunch
     note: str = ""
+
+    @property
+    def recorded_load(self) -> Mapping[LoadLevel, int]:
+        return {level: len(recorded.requests) for level, recorded in self.recorded.levels.items()}
 
     @classmethod
     def of(cls, recorded: RecordedLaunch, url: str = "", note: str = "") -> Self:

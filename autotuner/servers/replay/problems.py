@@ -6,17 +6,19 @@ import random
 from collections.abc import Iterable, Iterator
 
 from autotuner.benchmark import full_requests, levels
+from autotuner.benchmark.load_search import searchable_levels
 from autotuner.engines import Problem
 from autotuner.errors import SpaceError
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.registry import LATENCY_METRICS, RATES, STATISTICS
 from autotuner.scoring import parse_objectives
+from autotuner.scoring.max_load import FOUND
 from autotuner.servers.replay.lookup import Lookup, find_lookup, values_text
 from autotuner.servers.replay.row import CONFIG, KEY, canonical
 from autotuner.servers.replay.truth import true_score
 from autotuner.space import SearchSpace
 from autotuner.space.config import Config
-from autotuner.study.model import Study
+from autotuner.study.model import FindMaxLoad, Study
 
 _MOST_LOOKED_UP = 50_000  # Configs of a space that are looked up; of a larger one so many are drawn
 _DRAWN = 1_000
@@ -58,6 +60,9 @@ def _levels(study: Study, lookup: Lookup) -> Iterator[Problem]:
         for one in launches:
             for level, recorded in one.levels.items():
                 most[level] = max(most.get(level, 0), len(recorded.requests))
+    if isinstance(study.workload.load, FindMaxLoad):
+        yield from _searched_levels(study, lookup)
+        return
     for level in levels(study.workload):
         if level not in most:
             known = ", ".join(map(str, lookup.table.levels)) or "none"
@@ -67,6 +72,17 @@ def _levels(study: Study, lookup: Lookup) -> Iterator[Problem]:
         if 0 < most[level] < wanted:
             rule = f"the table has {most[level]} requests at {level}: no more are taken"
             yield Problem("workload.requests", wanted, rule, fatal=False)
+
+
+def _searched_levels(study: Study, lookup: Lookup) -> Iterator[Problem]:
+    """A load search asks for what was recorded alone, which each Config that came up must have something of."""
+    for key, launches in lookup.table.launches.items():
+        for one in launches:
+            if one.failure is None and not searchable_levels(study.workload, one.levels):
+                known = ", ".join(map(str, lookup.table.levels)) or "none"
+                rule = f"a recorded load within from and up_to for {values_text(dict(key))}; the table has {known}"
+                yield Problem("workload.load", study.workload.load.model_dump(), rule)
+                return
 
 
 def _metrics(study: Study, lookup: Lookup) -> Iterator[Problem]:
@@ -82,6 +98,8 @@ def _metrics(study: Study, lookup: Lookup) -> Iterator[Problem]:
     if priced:
         known |= {"cost_per_mtok", "output_tokens_per_cost"} if "output_tokens_per_s" in known else set()
         known |= {"goodput_per_cost"} if "goodput_per_s" in known else set()
+    if isinstance(study.workload.load, FindMaxLoad):
+        known |= set(FOUND)
     for objective in parse_objectives(study.objectives):
         if objective.column not in known:
             rule = f"the table has no column {objective.column}, and no requests that tell it"

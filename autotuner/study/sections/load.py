@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, Tag
+from pydantic import Field, Tag, create_model
 
 from autotuner.strict.forms import Section, by_key, form
 
@@ -80,13 +80,43 @@ class TraceLoad(Section):
     ]
 
 
+_Bound = Annotated[int | float, Field(gt=0, le=_MOST)]
+if TYPE_CHECKING:
+    _Bounds = Section
+else:  # `from` is a word of Python, so that no class can name the field
+    _Bounds = create_model(
+        "_Bounds",
+        __base__=Section,
+        **{"from": (Annotated[_Bound, Field(description="Load search: the smallest load that is asked for")], 1)},
+    )
+
+
+class FindMaxLoad(_Bounds):
+    """The largest load that meets every SLO, searched for on the live server."""
+
+    find_max: Annotated[
+        Literal["concurrency", "rate"], Field(description="Load search: of requests in flight, or of requests a second")
+    ]
+    up_to: Annotated[_Bound, Field(description="Load search: the largest load that is asked for")] = 512
+    arrival: Annotated[Literal["poisson", "constant"], Field(description="How requests are spread over time")] = (
+        "poisson"
+    )
+
+    @property
+    def first(self) -> int | float:
+        """The smallest load that is asked for: the key ``from``."""
+        found: int | float = getattr(self, "from")
+        return found
+
+
 Load = Annotated[
     Annotated[ConcurrencyLoad, Tag("|concurrency")]
     | Annotated[RateLoad, Tag("|rate")]
-    | Annotated[TraceLoad, Tag("|speed")],
+    | Annotated[TraceLoad, Tag("|speed")]
+    | Annotated[FindMaxLoad, Tag("|find_max")],
     form(
-        by_key({"concurrency": "|concurrency", "rate": "|rate", "speed": "|speed"}),
-        "one of {concurrency: [levels]}, {rate: [levels]} or {speed: [levels]}",
+        by_key({"concurrency": "|concurrency", "rate": "|rate", "speed": "|speed", "find_max": "|find_max"}),
+        "one of {concurrency: [levels]}, {rate: [levels]}, {speed: [levels]} or {find_max: concurrency} (or rate)",
     ),
 ]
 
@@ -121,7 +151,7 @@ class Workload(Section):
         "completions"
     )
     extra_body: Annotated[dict[str, Any], Field(description="Sent with every request")] = {}
-    load: Annotated[Load, Field(description="Load levels: in flight, per second, or speed of a trace")] = (
+    load: Annotated[Load, Field(description="Load levels: in flight, per second, or speed of a trace; or a search")] = (
         ConcurrencyLoad(concurrency=[1, 8, 32])
     )
     requests: Annotated[Requests, Field(description="How many requests a load point has")] = Requests()

@@ -18,7 +18,8 @@ class Assignment:
 
     ``nodes`` are the ids of those it is to run on, one for each share of its need; empty: wherever Ray finds room.
     Failures of ``repeat_on`` are not believed yet: the trial ends without a record of them, to be started elsewhere.
-    ``handed_out_s``: at which epoch second, where time is virtual.
+    ``begin_at``: the load that a load search begins at; ``None``: the lowest. ``handed_out_s``: at which epoch second,
+    where time is virtual.
     """
 
     trial_id: str
@@ -27,6 +28,7 @@ class Assignment:
     rungs: int
     nodes: tuple[str, ...] = ()
     repeat_on: frozenset[Failure] = frozenset()
+    begin_at: LoadLevel | None = None
     handed_out_s: float | None = None
 
 

@@ -16,7 +16,7 @@ from autotuner.benchmark.traffic.workload import trace_timestamps
 from autotuner.engines import ModelFormat, get_engine
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.scoring.objective import Aggregate, parse_objective
-from autotuner.study.model import RateLoad, Study
+from autotuner.study.model import FindMaxLoad, RateLoad, Study
 from autotuner.tuning.decisions.budget import Spent
 
 # A process, its readiness, a load driver's own process, warm-up and end: no launch takes less.
@@ -58,7 +58,7 @@ def least_spent(study: Study, gpus: tuple[float, float], configs: int | None) ->
 
 def usual_least_spent(study: Study, gpus: tuple[float, float], configs: int | None) -> Spent:
     """With every load point in full."""
-    launch_s = _least_start_s(study) + _load_s(study, levels(study.workload))
+    launch_s = _least_start_s(study) + _load_s(study, _usual_levels(study))
     return _spent(fewest_launches(study, configs), gpus, launch_s, launch_s)
 
 
@@ -77,6 +77,12 @@ def _needed_levels(study: Study) -> Sequence[LoadLevel]:
     """Those that the best Config has in full: above one that is given up none is measured."""
     every = levels(study.workload)
     return every if parse_objective(study.objectives[0]).aggregate is Aggregate.MEAN else every[:1]
+
+
+def _usual_levels(study: Study) -> Sequence[LoadLevel]:
+    """All of them; a load search asks for two at the least: one that holds, and one that does not."""
+    every = levels(study.workload)
+    return every[:2] if isinstance(study.workload.load, FindMaxLoad) else every
 
 
 def _load_s(study: Study, measured: Sequence[LoadLevel]) -> float:
@@ -125,6 +131,6 @@ def _least_point_s(study: Study, level: LoadLevel) -> float:
     if level.kind is LoadKind.SPEED:
         times = trace_timestamps(workload)[:count]
         return (times[-1] - times[0]) / level.value
-    is_random = isinstance(workload.load, RateLoad) and workload.load.arrival == "poisson"
+    is_random = isinstance(workload.load, RateLoad | FindMaxLoad) and workload.load.arrival == "poisson"
     spread = _SIGMAS * math.sqrt(count) if is_random else 0.0
     return max(0.0, count - 1 - spread) / level.value

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autotuner.benchmark import LoadDriver, LoadPoint, PointOutcome, levels, make_plan
+from autotuner.benchmark import LoadDriver, LoadPlan, LoadPoint, PointOutcome, levels, make_plan
 from autotuner.benchmark.traffic.arrivals import REPEAT_OFFSET
 from autotuner.engines.deployment import Deployment, HttpCall
 from autotuner.engines.engine import FailureReport
@@ -23,6 +23,7 @@ from autotuner.study.model import Study
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.trial.point_failure import Client, point_failure
 from autotuner.tuning.trial.rig import Clock
+from autotuner.tuning.trial.searched_load import SearchedLoad
 
 _LOG = logging.getLogger(__name__)
 _DEATH_IS_TOLD_WITHIN_S = 2.0
@@ -76,6 +77,7 @@ class RungRunner:
             replicas=deployment.replicas if deployment else 1,
             accelerator=accelerator,
         )
+        self._searched = SearchedLoad.of(study, assignment, self._context)
         self._runs: dict[LoadLevel, list[PointRun]] = defaultdict(list)
         for _, run in kept_runs(records, runs):
             self._runs[run.level].append(run)
@@ -103,7 +105,7 @@ class RungRunner:
 
         ``deadline_s`` may be another's end; a load point is hopeless by what ``timeouts.rung_s`` allows alone.
         """
-        plan = make_plan(self._study.workload, rung, self._assignment.rungs, self._study.fidelity.eta, self._given_up)
+        plan = self._plan(rung, server)
         began_s = clock.monotonic_s()
         ends_at, allowed_until = began_s + deadline_s, began_s + self._study.timeouts.rung_s
         ended: list[PointOutcome] = []
@@ -117,6 +119,8 @@ class RungRunner:
                 continue
             if not self._runs[point.level]:
                 point = _from_the_start(point, rung)
+            if self._searched is not None:  # else little time that is left would seem to be a load that is too high
+                allowed_until = clock.monotonic_s() + self._study.timeouts.rung_s
             notes = (*self._empty_caches(server, point.level), *self._another_model(server))
             try:
                 run = _run_point(driver, point, clock, ends_at, allowed_until)
@@ -136,8 +140,16 @@ class RungRunner:
             new_runs.append(run)
             hopeless = run.stopped_early is not None and not timed_out
             self._remember(run, failure, hopeless)
-            ended.append(PointOutcome(point, failed=failure is not None, hopeless=hopeless))
+            holds = None
+            if self._searched is not None and failure is None:
+                holds = self._searched.holds(run.level, self._runs[run.level])
+            ended.append(PointOutcome(point, failed=failure is not None, hopeless=hopeless, holds=holds))
         return self._result(tuple(new_runs), failures, died, timed_out)
+
+    def _plan(self, rung: int, server: RunningServer) -> LoadPlan:
+        if self._searched is not None:
+            return self._searched.plan(server)
+        return make_plan(self._study.workload, rung, self._assignment.rungs, self._study.fidelity.eta, self._given_up)
 
     def _empty_caches(self, server: RunningServer, level: LoadLevel) -> tuple[str, ...]:
         """Empties the servers' prefix caches where that is wanted and can be; what to note where it was in vain."""
@@ -170,15 +182,20 @@ class RungRunner:
     def _result(
         self, new_runs: tuple[PointRun, ...], failures: list[PointFailure], died: PointFailure | None, timed_out: bool
     ) -> RungResult:
+        asked = self._levels if self._searched is None else dict.fromkeys([*self._runs, *self._failed])
         measurements = tuple(
             measure(level, self._runs[level], self._context)
-            for level in self._levels
+            for level in asked
             if self._runs[level] and level not in self._failed
         )
         measured = {m.level for m in measurements}
-        unmeasured = [level for level in self._levels if level not in measured]
+        unmeasured = [level for level in asked if level not in measured]
+        if self._searched is not None:
+            measurements = self._searched.found(measurements, failures)
         score = score_rung(measurements, unmeasured, self._study.slo, self._objectives, self._study.search.select)
         ending = died or _why_it_ends(score, failures, [*self._failed.values()], timed_out, bool(measurements))
+        if self._searched is not None and score.feasible and ending is not None and ending.failure.blames_config:
+            ending = None  # a search presses until something gives: what it held before that counts
         if ending is not None:
             score = dataclasses.replace(score, reason=score.reason or ending.message)
         return RungResult(

@@ -56,6 +56,7 @@ def level_of(workload: Workload) -> LoadLevel:
         return LoadLevel(LoadKind.CONCURRENCY, load.concurrency[0])
     if isinstance(load, RateLoad):
         return LoadLevel(LoadKind.RATE, load.rate[0])
+    assert isinstance(load, TraceLoad)
     return LoadLevel(LoadKind.SPEED, load.speed[0])
 
 

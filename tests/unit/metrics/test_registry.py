@@ -23,9 +23,8 @@ def test_unit_and_formula(column: str, unit: str, formula: str) -> None:
 
 
 def test_only_rates_per_gpu_are_told_as_such() -> None:
-    assert {metric.column for metric in METRICS if metric.per_gpu} == {
-        f"{rate}_per_gpu" for rate in ("output_tokens_per_s", "total_tokens_per_s", "requests_per_s", "goodput_per_s")
-    }
+    rates = ("output_tokens_per_s", "total_tokens_per_s", "requests_per_s", "goodput_per_s", "max_load")
+    assert {metric.column for metric in METRICS if metric.per_gpu} == {f"{rate}_per_gpu" for rate in rates}
     metric = find_metric("goodput_per_s_per_gpu")
     assert metric is not None
     assert (metric.label_for(1), metric.label_for(0)) == ("Goodput per GPU", "Goodput per replica")
