@@ -18,7 +18,7 @@ from autotuner.scoring import Score, parse_objective, parse_objectives
 from autotuner.space import SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.known_models import find_known_models
-from autotuner.study.model import Study
+from autotuner.study.model import FindMaxLoad, Study
 from autotuner.tuning.decisions.baseline import baseline_configs
 from autotuner.tuning.decisions.budget import Budget
 from autotuner.tuning.decisions.capacity import misfit, need_of
@@ -104,6 +104,7 @@ def rules_of(study: Study, baselines: Sequence[Config], max_running: int | None)
         select=study.search.select,
         more_baselines=tuple(baselines[1:]),
         trials_per_checked_node=_TRIALS_PER_CHECKED_NODE[study.search.check_nodes],
+        lists_levels=not isinstance(study.workload.load, FindMaxLoad),
     )
 
 

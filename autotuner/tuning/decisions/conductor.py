@@ -204,7 +204,7 @@ class Conductor:
         if trial.assignment.phase is Phase.NODE_CHECK:
             self._nodes.check_ended(trial)
         if trial.assignment.phase.explores:
-            self._proposer.tell(trial_id, trial.outcome(self._rules.objectives, self._rules.select))
+            self._proposer.tell(trial_id, trial.outcome(self._rules))
 
     def score_of(self, trial_id: str) -> Score | None:
         followed = self._followed.get(trial_id) or self._begun.get(trial_id)
@@ -380,7 +380,7 @@ class Conductor:
             self._begun[trial.trial_id] = Followed(assignment)
             self._join(assignment)
         if trial.phase.explores:
-            told = self._followed[trial.trial_id].outcome(self._rules.objectives, self._rules.select) if ended else None
+            told = self._followed[trial.trial_id].outcome(self._rules) if ended else None
             self._proposer.replay(trial.trial_id, trial.config, told)
 
     def _running_in(self, *phases: Phase) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import Objective, Score, Select
+from autotuner.scoring import Score
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.outcome import outcome
+from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.proposers import Outcome
 
 
@@ -51,10 +51,11 @@ class Followed:
         """Whether it failed by its Config's own fault."""
         return self.failure is not None and self.failure.blames_config
 
-    def outcome(self, objectives: Sequence[Objective], select: Select) -> Outcome:
+    def outcome(self, rules: Rules) -> Outcome:
         """What the searcher is told of it, once it has ended."""
         gpu_s = self.gpu_seconds or self.seconds  # without GPUs a server counts as one
-        return outcome(self.state, self.failure, self.scores, objectives, gpu_s, select)
+        told = outcome(self.state, self.failure, self.scores, rules.objectives, gpu_s, rules.select)
+        return told if rules.lists_levels else replace(told, shown={})
 
     @property
     def counts(self) -> bool:

@@ -10,7 +10,10 @@ from autotuner.space.config import Config
 
 @dataclass(frozen=True)
 class Rules:
-    """``trials`` counts the baselines: ``baseline``, the default, and that of each further GPU type of the study."""
+    """``trials`` counts the baselines: ``baseline``, the default, and that of each further GPU type of the study.
+
+    Where not ``lists_levels`` each trial searches for load levels of its own, which tell a searcher nothing.
+    """
 
     trials: int
     rungs: int
@@ -21,6 +24,7 @@ class Rules:
     select: Select
     more_baselines: tuple[Config, ...] = ()
     trials_per_checked_node: int | None = None
+    lists_levels: bool = True
 
     @property
     def baselines(self) -> tuple[Config, ...]:

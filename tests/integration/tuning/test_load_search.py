@@ -96,6 +96,14 @@ def test_confirmations_begin_at_what_was_found(tmp_path: Path) -> None:
         assert loads_of(result, f"0000-c{number}") == [4, 6]
 
 
+@pytest.mark.parametrize("algorithm", ["auto", "tpe"])
+def test_searchers_find_the_config_that_bears_the_most(tmp_path: Path, algorithm: str) -> None:
+    search = {"algorithm": algorithm, "trials": 3, "seed": 1, "confirm": 0, "baseline": {"batch-size": 64}}
+    _, result = replayed(tmp_path, search=search)
+    assert result.best is not None
+    assert result.best.config == {"batch-size": 256}
+
+
 def test_a_replayed_search_asks_for_what_was_recorded_alone(tmp_path: Path) -> None:
     _, result = replayed(tmp_path, surface((1, 5, 7, 20, 30)))
     assert set(result.measurements["level"]) <= {1, 5, 7, 20, 30}

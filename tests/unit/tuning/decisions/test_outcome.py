@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from autotuner.errors import Failure
-from autotuner.results.records import TrialState
+from autotuner.results.records import Phase, TrialState
 from autotuner.scoring import Score, parse_objective
+from autotuner.space.config import Config
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.followed_trial import Followed
 from autotuner.tuning.decisions.outcome import outcome
+from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.proposers import Outcome, OutcomeKind
 from tests.scores import joined, made_score
 
@@ -101,3 +105,14 @@ def test_a_config_at_fault_is_told_with_what_its_rungs_had_scored() -> None:
     scores = [both(7.0, 1.0), both(5.0, 2.0)]
     told = outcome(TrialState.FAILED, BLAMED[0], scores, [LOW, HIGH])
     assert told.by_rung == {rung: completed(score).values[0] for rung, score in enumerate(scores)}
+
+
+@pytest.mark.parametrize("lists_levels", [True, False])
+def test_levels_that_each_trial_searches_for_itself_tell_the_searcher_nothing(lists_levels: bool) -> None:
+    default = Config({})
+    rules = Rules(9, 1, 0, (HIGH,), default, None, "slo_met", lists_levels=lists_levels)
+    trial = Followed(Assignment("0001", Phase.SEARCH, default, 1), [made_score(2.0, "throughput")])
+    trial.state = TrialState.COMPLETED
+    told = trial.outcome(rules)
+    assert told.kind is OutcomeKind.COMPLETED
+    assert bool(told.shown) is lists_levels
