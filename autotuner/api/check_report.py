@@ -58,7 +58,7 @@ class CheckReport:
             ("load points", _load_text(study)),
             ("objective", ", ".join(study.objectives)),
             ("SLO", ", ".join(_slo_texts(study)) or "none"),
-            ("confirmation", f"{study.search.confirm} rounds of best and default"),
+            ("confirmation", _confirmation(study)),
             ("a trial reserves", _reserved(self.needs, self.needs_range)),
             ("nodes", f"{self.nodes} for the default" + ("" if self.nodes == 1 else ", a rank on each")),
             *self.cost.rows(),
@@ -139,3 +139,13 @@ def _counted(count: Count) -> str:
 def _slo_texts(study: Study) -> Iterator[str]:
     for metric, statistic, term in study.slo.terms():
         yield f"{metric} {statistic} ≤ {term.threshold_ms:g} ms"
+
+
+def _confirmation(study: Study) -> str:
+    rounds, finalists = study.search.confirm, study.search.finalists
+    if not rounds:
+        return "none"
+    if finalists is None:
+        return f"{rounds} rounds of best and default"
+    others = "" if finalists == 1 else f", the best and up to {finalists - 1} that may be better,"
+    return f"at most {rounds} rounds of the default and {others.strip(', ') or 'the best'}, until they are told apart"

@@ -128,7 +128,7 @@ class Progress:
             return None
         budget = None if self.study.wall_clock_s is None else max(0.0, self.study.wall_clock_s - self._life_s)
         searched = max(0, self.study.trials - self.trials_ended)
-        confirmed = max(0, 2 * self.study.confirm - self.confirmations_ended)
+        confirmed = max(0, self.study.confirmations - self.confirmations_ended)
         here = sum(self.ended.values()) + self.confirmations_ended
         paced = left_s(self._life_s, here, searched + confirmed, budget)
         return budget if paced is None else paced

@@ -12,10 +12,12 @@ from autotuner.errors import FolderError
 from autotuner.results.account import Account, make_account
 from autotuner.results.driver import Driver, DriverState, find_driver
 from autotuner.results.fetched import FetchedCopy, fetched_copy
+from autotuner.results.finals import most_runs
 from autotuner.results.folder import OutputFolder
 from autotuner.results.pace import left_s
 from autotuner.results.points import final_scores
 from autotuner.results.progress import Doing, RunningTrial, StudyProgress
+from autotuner.results.recorded_finals import recorded_finals
 from autotuner.results.records import (
     FailureRecord,
     Phase,
@@ -94,11 +96,7 @@ class _Found:
     def progress(self) -> StudyProgress:
         study = self.study
         running = tuple(self._running_trial(t) for t in self.stored.trials if not t.state.is_terminal)
-        best = select_best(
-            final_scores(self.stored.trials, self.stored.rungs),
-            parse_objectives(study.objectives)[0],
-            study.search.select,
-        )
+        best = self._best()
         states = Counter(t.state for t in self.stored.trials if t.phase.explores)
         return StudyProgress(
             name=study.name,
@@ -113,7 +111,7 @@ class _Found:
             trials_planned=study.search.trials,
             trials={state: states[state] for state in TrialState},
             not_counted=not_counted(self.stored.trials),
-            confirmations=(self._confirmed(), 2 * study.search.confirm),
+            confirmations=(self._confirmed(), self._most_confirmations()),
             running=running,
             failures=dict(Counter(f.failure.value for f in self.stored.failures).most_common()),
             best=best,
@@ -130,6 +128,14 @@ class _Found:
             replayed=replayed_text(study),
             waits=tuple(self.stored.waits) if self._standing().goes_on else (),
         )
+
+    def _best(self) -> Choice | None:
+        """The finalist that was chosen; before, the best of the search."""
+        scores = final_scores(self.stored.trials, self.stored.rungs)
+        finals = recorded_finals(self.study, self.stored.trials, self.stored.rungs)
+        if finals is not None and finals.chosen is not None:
+            scores = {finals.chosen: scores[finals.chosen]}
+        return select_best(scores, parse_objectives(self.study.objectives)[0], self.study.search.select)
 
     def _scope(self, best: Choice | None) -> str:
         if best is None:
@@ -174,13 +180,17 @@ class _Found:
     def _confirmed(self) -> int:
         return sum(t.state.is_terminal for t in self.stored.trials if t.phase is Phase.CONFIRM)
 
+    def _most_confirmations(self) -> int:
+        search = self.study.search
+        return most_runs(search.confirm, search.finalists, search.trials)
+
     def _left_s(self) -> float | None:
         """Only of a study that runs, at its pace in this life."""
         if self._standing() is not Standing.RUNNING:
             return None
         ended = [t for t in self.stored.trials if t.state.is_terminal]
         searched = sum(t.is_counted for t in ended)
-        to_go = max(0, self.study.search.trials - searched) + max(0, 2 * self.study.search.confirm - self._confirmed())
+        to_go = max(0, self.study.search.trials - searched) + max(0, self._most_confirmations() - self._confirmed())
         here = sum((t.ended_at or 0.0) >= self._life_began for t in ended)
         limit_s = _seconds(self.study.budget.wall_clock_h)
         elapsed_s = self.stored.account.last_wall_clock_s

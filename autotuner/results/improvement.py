@@ -1,4 +1,4 @@
-"""Improvement: whether the best really beats the default, by their confirmation rounds."""
+"""Improvement: whether the best really beats the default, by their runs in the rounds of confirmation."""
 
 from __future__ import annotations
 
@@ -6,17 +6,39 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from autotuner.metrics.direction import Direction
+from autotuner.results.finals import Finals, Gain, fresh_choice, round_of
 from autotuner.results.points import Rungs, TrialPoint
 from autotuner.results.records import Phase, TrialRecord, TrialState
 from autotuner.results.scope import scope_text
 from autotuner.scoring.objective import Objective
-from autotuner.scoring.select import Choice, select_best, select_closest
+from autotuner.scoring.select import Choice
 from autotuner.study.model import Study
 
 _CONFIDENCE = 0.95
 _FEWEST_ROUNDS = 2
+
+
+class Outcome(StrEnum):
+    """What the rounds say of the best beside the default."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    TIE = "tie"  # neither, beyond chance
+    UNCONFIRMED = "unconfirmed"
+
+
+@dataclass(frozen=True)
+class FinalistStanding:
+    """A finalist over the default: what its ``rounds`` say. ``is_out``: clearly worse than another, or failed."""
+
+    trial_id: str
+    rounds: int
+    ratio: float | None
+    ci95: tuple[float, float] | None
+    is_out: bool
 
 
 @dataclass(frozen=True)
@@ -24,8 +46,10 @@ class Improvement:
     """The objective of the best over that of the default, trial ``baseline``.
 
     ``ratio`` is the geometric mean over paired rounds (without rounds, that of the search), ``ci95`` its 95 %
-    interval; ``None`` where they can't be had (fewer than 2 rounds, or a value of 0). ``scope``: the load levels that
-    the values are of, in words. ``best_value`` and ``baseline_value`` are what ``ratio`` is of, where it is.
+    interval; ``None`` where they can't be had (no repeat to tell the noise from, or a value of 0). ``scope``: the load
+    levels that the values are of, in words. ``best_value`` and ``baseline_value`` are what ``ratio`` is of, where it
+    is. ``noise``: the relative standard deviation of one run, pooled over the study's repeats. ``finalists``: all
+    that ran afresh, the best first.
     """
 
     metric: str
@@ -38,6 +62,9 @@ class Improvement:
     scope: str = ""
     best_value: float | None = None
     baseline_value: float | None = None
+    outcome: Outcome = Outcome.UNCONFIRMED
+    noise: float | None = None
+    finalists: tuple[FinalistStanding, ...] = ()
 
 
 def find_improvement(
@@ -48,11 +75,13 @@ def find_improvement(
     best: TrialPoint | None,
     baseline: TrialPoint | None,
     why_ended: str,
+    finals: Finals | None = None,
 ) -> Improvement | None:
     """``None`` without a best. Recommended is only what beat the default beyond chance.
 
     What meets the SLOs in every round beats a default that never does, and the other way round, whatever the ratio.
-    ``why_ended``: why there was no more of the study, as a clause.
+    ``why_ended``: why there was no more of the study, as a clause. ``finals``: ``None`` under the earlier rule, whose
+    interval is that of the paired rounds by themselves.
     """
     if best is None:
         return None
@@ -64,13 +93,18 @@ def find_improvement(
         return Improvement(metric, 1.0, None, False, 0, "the default is the best", against)
     pairs = confirmed_choices(study, trials, rungs, objective, (best.trial_id, against))
     values = [(b.value, d.value) for b, d in pairs] or [(best.value, baseline.value)]
-    ratio, interval = paired_ratio(values)
+    if finals is not None and pairs:
+        ratio, interval = _final_ratio(finals, best.trial_id, objective.direction)
+    else:
+        ratio, interval = paired_ratio(values)
     scopes = {_scope(c, rungs) for pair in pairs for c in pair} or {best.scope, baseline.scope} - {""}
-    if len(pairs) < _FEWEST_ROUNDS:
-        recommended, interval = False, None
+    if not _tells(pairs, interval, finals, best.trial_id):
+        recommended, outcome, interval = False, Outcome.UNCONFIRMED, None
         reason = why_unconfirmed(study.search.confirm, trials, len(pairs), (best.trial_id, against), why_ended)
     else:
         recommended, reason = _verdict(pairs, interval, objective.direction)
+        is_tie = interval is not None and interval[0] <= 1 <= interval[1]
+        outcome = Outcome.BETTER if recommended else Outcome.TIE if is_tie else Outcome.WORSE
     return Improvement(
         metric,
         ratio,
@@ -82,6 +116,45 @@ def find_improvement(
         scopes.pop() if len(scopes) == 1 else "each at its best load level",
         None if ratio is None else _geometric_mean([b for b, _ in values]),
         None if ratio is None else _geometric_mean([d for _, d in values]),
+        outcome,
+        None if finals is None or finals.spread is None else finals.spread.deviation,
+        () if finals is None else _standings(finals, best.trial_id, objective.direction),
+    )
+
+
+def _tells(
+    pairs: Sequence[tuple[Choice, Choice]], interval: tuple[float, float] | None, finals: Finals | None, best: str
+) -> bool:
+    """Whether there are rounds enough for a verdict: two, or one with an interval or with SLOs that only one meets."""
+    if len(pairs) >= _FEWEST_ROUNDS or finals is None:
+        return len(pairs) >= _FEWEST_ROUNDS
+    return bool(pairs) and (interval is not None or finals.meets_what_the_default_breaks(best))
+
+
+def _final_ratio(finals: Finals, name: str, direction: Direction) -> tuple[float | None, tuple[float, float] | None]:
+    """Of a finalist's values over the default's, and its interval."""
+    gain = finals.gain(name)
+    return (None, None) if gain is None else _as_ratio(gain, direction)
+
+
+def _as_ratio(gain: Gain, direction: Direction) -> tuple[float, tuple[float, float] | None]:
+    sign = 1.0 if direction is Direction.MAX else -1.0
+    if gain.half_width is None:
+        return _exp(sign * gain.mean), None
+    low, high = sorted((sign * (gain.mean - gain.half_width), sign * (gain.mean + gain.half_width)))
+    return _exp(sign * gain.mean), (_exp(low), _exp(high))
+
+
+def _standings(finals: Finals, best: str, direction: Direction) -> tuple[FinalistStanding, ...]:
+    ordered = sorted(finals.measured, key=lambda name: (name != best, name not in finals.left))
+    return tuple(
+        FinalistStanding(
+            name,
+            0 if (gain := finals.gain(name)) is None else gain.rounds,
+            *_final_ratio(finals, name, direction),
+            name not in finals.left,
+        )
+        for name in ordered
     )
 
 
@@ -105,7 +178,7 @@ def why_unconfirmed(asked: int, trials: Sequence[TrialRecord], ended: int, ids: 
     record = next((t for t in trials if t.trial_id == default), None)
     if record is not None and record.failure is not None and record.failure.blames_config:
         return f"there is no default to confirm against: trial {default} failed: {record.failure}: {record.message}"
-    confirmed = {t.trial_id.split("-c")[0] for t in trials if t.phase is Phase.CONFIRM} - {default}
+    confirmed = {round_of(t.trial_id)[0] for t in trials if t.phase is Phase.CONFIRM} - {default}
     if confirmed and best not in confirmed:
         return f"the confirmation rounds were of trial {', '.join(sorted(confirmed))}, which was the best then"
     failed = [t for t in trials if t.phase is Phase.CONFIRM and t.failure is not None]
@@ -156,7 +229,7 @@ def confirmed_rounds(
     }
     pairs = []
     for trial_id, trial in ended.items():
-        first, number = trial_id.split("-c")
+        first, number = round_of(trial_id)
         other = ended.get(f"{default}-c{number}")
         if first == best and other is not None:
             pairs.append((trial, other))
@@ -174,10 +247,7 @@ def confirmed_choices(
 
 
 def _choice(trial_id: str, rungs: Rungs, objective: Objective, study: Study) -> Choice:
-    score = rungs[trial_id][-1].score
-    best = select_best({trial_id: score}, objective, study.search.select)
-    nothing = Choice(trial_id, None, None, score.score, False, False, reason=score.reason)
-    return best or select_closest({trial_id: score}, objective) or nothing
+    return fresh_choice(trial_id, rungs[trial_id][-1].score, objective, study.search.select)
 
 
 def _verdict(
@@ -193,5 +263,7 @@ def _verdict(
     if interval is None:
         gains = all(b.value and not d.value for b, d in pairs) and direction is Direction.MAX
         return gains, "the default's value is 0" if gains else "no ratio: a value is missing or 0"
-    gain = interval[0] > 1 if direction is Direction.MAX else interval[1] < 1
-    return gain, "the interval excludes no gain" if gain else "the interval does not exclude no gain"
+    if interval[0] <= 1 <= interval[1]:
+        return False, "a tie: the interval does not exclude no gain"
+    gains = interval[0] > 1 if direction is Direction.MAX else interval[1] < 1
+    return gains, "the interval excludes no gain" if gains else "the interval excludes a gain"

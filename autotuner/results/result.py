@@ -19,9 +19,11 @@ from autotuner.results.account import Account, make_account
 from autotuner.results.default_trial import compared_default
 from autotuner.results.driver import DriverState, find_driver
 from autotuner.results.fetched import FetchedCopy, fetched_copy
+from autotuner.results.finals import Finals
 from autotuner.results.folder import OutputFolder, write_text
 from autotuner.results.improvement import Improvement, find_improvement
 from autotuner.results.points import TrialPoint, closest_point, ranked_points, trial_point
+from autotuner.results.recorded_finals import chosen_first, recorded_finals
 from autotuner.results.records import (
     FailureRecord,
     LifeRecord,
@@ -128,8 +130,12 @@ class StudyResults:
         return tables.pareto_frame(self.trial_records, self.rung_records, self.objectives)
 
     def ranked(self) -> list[TrialPoint]:
-        """Every feasible completed trial with its best load point, the best first; confirmations left out."""
-        return ranked_points(self.study, self.trial_records, self.rung_records, self.objective)
+        """Every feasible completed trial with its best load point, the best first; confirmations left out.
+
+        The best is the finalist that was chosen, where there was a choice; the others stand as the search has them.
+        """
+        ranked = ranked_points(self.study, self.trial_records, self.rung_records, self.objective)
+        return chosen_first(ranked, self.finals)
 
     def point_of(self, trial_id: str) -> TrialPoint | None:
         """A trial's best load point in its last ended rung, feasible or not; ``None`` for an unknown trial."""
@@ -137,8 +143,14 @@ class StudyResults:
         return None if trial is None else trial_point(self.study, trial, self.rung_records, self.objective)
 
     @cached_property
+    def finals(self) -> Finals | None:
+        """The fresh runs of finalists and default; ``None`` under the earlier rule, and where nothing is confirmed."""
+        return recorded_finals(self.study, self.trial_records, self.rung_records)
+
+    @cached_property
     def best(self) -> TrialPoint | None:
-        """The best score among those that meet the SLOs, if any does; else among the feasible."""
+        """The finalist that was chosen; before, the best score among those that meet the SLOs, if any does; else
+        among the feasible."""
         return next(iter(self.ranked()), None)
 
     @cached_property
@@ -165,6 +177,7 @@ class StudyResults:
             self.best,
             self.baseline,
             self._why_no_more,
+            self.finals,
         )
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 EARLIER: Mapping[str, Any] = {
     "search.algorithm": "tpe",
     "engine.retry_oom": False,
+    "search.finalists": None,
 }
 
 

@@ -27,7 +27,7 @@ class StudyStarted:
     resumed: Mapping[TrialState, int] = field(default_factory=dict)  # of baseline and search, ended in earlier lives
     resumed_counted: int = 0  # of these, towards ``trials``
     resumed_best: tuple[str, Score] | None = None  # trial and score
-    confirm: int = 0  # rounds
+    confirmations: int = 0  # at most
     select: Select = "slo_met"
     concurrent_by_type: Mapping[str, int] = field(default_factory=dict)  # of a study over several GPU types
     wall_clock_s: float | None = None  # budget

@@ -13,6 +13,7 @@ from autotuner.engines.known_space import known_space
 from autotuner.errors import CapacityError
 from autotuner.results import OutputFolder
 from autotuner.results.account import Account
+from autotuner.results.finals import most_runs
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialEnd, TrialRecord, TrialState
 from autotuner.scoring import Score, parse_objective, parse_objectives
 from autotuner.space import SearchSpace
@@ -103,6 +104,7 @@ def rules_of(study: Study, baselines: Sequence[Config], max_running: int | None)
         max_running=max_running,
         select=study.search.select,
         more_baselines=tuple(baselines[1:]),
+        finalists=study.search.finalists,
         trials_per_checked_node=_TRIALS_PER_CHECKED_NODE[study.search.check_nodes],
         lists_levels=not isinstance(study.workload.load, FindMaxLoad),
     )
@@ -131,7 +133,7 @@ def started(
         resumed=Counter(k.state for k in known if k.phase.explores and k.state.is_terminal),
         resumed_counted=sum(k.phase.counts(k.failure) for k in known if k.state.is_terminal),
         resumed_best=_best_so_far(conductor),
-        confirm=study.search.confirm,
+        confirmations=most_runs(study.search.confirm, study.search.finalists, study.search.trials),
         select=study.search.select,
         wall_clock_s=budget.wall_s,
         gpu_seconds=budget.gpu_s,

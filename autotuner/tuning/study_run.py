@@ -310,7 +310,7 @@ _PHASE_MESSAGES = {
     Phase.NODE_CHECK: "measuring the default on each of several like nodes, to see that none is slow",
     Phase.BASELINE: "measuring the default first",
     Phase.SEARCH: "searching",
-    Phase.CONFIRM: "confirming: best and default afresh, in turn",
+    Phase.CONFIRM: "confirming: finalists and default afresh, in turn",
 }
 
 

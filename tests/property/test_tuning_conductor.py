@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +28,7 @@ class World:
         self.trials = self.draw(st.integers(1, 6), "trials")
         self.rungs = self.draw(st.integers(1, 3), "rungs")
         self.confirm = self.draw(st.integers(0, 2), "confirm")
+        self.finalists = self.draw(st.sampled_from([None, 1, 2, 3]), "finalists")
         self.size = self.draw(st.integers(0, 8), "size of the space")
         self.max_running = self.draw(st.sampled_from([1, 2, 4, None]), "max_running")
         self.wall_s = self.draw(st.sampled_from([None, 60.0, 400.0]), "wall_s")
@@ -41,6 +44,7 @@ class World:
         ]
         proposer = CountingProposer(self.size)
         given_rules = rules(trials=self.trials, rungs=self.rungs, confirm=self.confirm, max_running=self.max_running)
+        given_rules = dataclasses.replace(given_rules, finalists=self.finalists)
         conductor = Conductor(given_rules, proposer, Budget(wall_s=self.wall_s), known)
         running: list[str] = []
         handed_out: list[str] = []

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from autotuner.metrics.load_level import LoadLevel
+from autotuner.report.facts.finalists import finalists_lines, gain_text
 from autotuner.report.facts.unfinished import cut_trials, left_out_lines, unfinished_lines
 from autotuner.report.labels import metric_label, metric_unit
 from autotuner.report.text import number, percent
-from autotuner.results.improvement import Improvement
+from autotuner.results.improvement import Improvement, Outcome
 from autotuner.results.points import TrialPoint
 from autotuner.results.records import Phase, TrialRecord, TrialState
 from autotuner.results.replayed import replayed_text
@@ -67,34 +68,42 @@ def _verdict(results: StudyResults) -> Verdict:
         )
     if results.baseline is not None and best.trial_id == results.baseline.trial_id:
         return Verdict(Tone.NEUTRAL, "Nothing that was tried beats the default: keep it.", where)
-    gain = gain_text(improvement)
+    gain = gain_text(improvement.ratio, improvement.ci95)
     figure = f"{metric_label(results, improvement.metric)} ({improvement.scope}) {gain}"
     changes = f": {figure}" if gain else ""
     if improvement.recommended and _excludes_no_gain(improvement):
         return Verdict(
             Tone.GOOD,
             f"Recommended: trial {best.trial_id} beats the default{changes}.",
-            (*where, _basis(improvement), *_default(results)),
+            (*where, _basis(improvement), *finalists_lines(improvement), *_default(results)),
         )
     if improvement.recommended:
         gained = (f"{figure}.",) if gain else ()
         return Verdict(
             Tone.GOOD,
             f"Recommended: trial {best.trial_id}: {improvement.reason}.",
-            (*where, _basis(improvement), *gained, *_default(results)),
+            (*where, _basis(improvement), *gained, *finalists_lines(improvement), *_default(results)),
         )
-    if improvement.rounds < 2:
+    if improvement.outcome is Outcome.UNCONFIRMED:
         return Verdict(
             Tone.NEUTRAL,
-            f"Not confirmed: trial {best.trial_id} scored best in the search{changes}.",
+            f"Not confirmed: trial {best.trial_id} {_why_it(results, best)}{changes}.",
             (*where, f"{_sentence(improvement.reason)} The best of many is partly luck.", *_default(results)),
         )
+    tie = ", a tie" if improvement.outcome is Outcome.TIE else ""
     return Verdict(
         Tone.NEUTRAL,
-        f"Not recommended over the default: trial {best.trial_id} scored best in the search, but was not proven "
+        f"Not recommended over the default{tie}: trial {best.trial_id} {_why_it(results, best)}, but was not proven "
         f"better{changes}.",
-        (*where, _basis(improvement), *_default(results)),
+        (*where, _basis(improvement), *finalists_lines(improvement), *_default(results)),
     )
+
+
+def _why_it(results: StudyResults, best: TrialPoint) -> str:
+    """Why this one is the best: the search's word, or that of the finalists' fresh runs."""
+    finals = results.finals
+    is_searched = finals is None or finals.candidates[0] == best.trial_id
+    return "scored best in the search" if is_searched else "was chosen among the finalists"
 
 
 def _default(results: StudyResults) -> tuple[str, ...]:
@@ -141,18 +150,10 @@ def _violation_text(violation: Violation, level: LoadLevel) -> str:
     )
 
 
-def gain_text(improvement: Improvement) -> str:
-    """``+34 % (95 % interval +21 % to +48 %)``, from default to best; empty without a ratio."""
-    if improvement.ratio is None:
-        return ""
-    if improvement.ci95 is None:
-        return percent(improvement.ratio)
-    low, high = improvement.ci95
-    return f"{percent(improvement.ratio)} (95 % interval {percent(low)} to {percent(high)})"
-
-
 def _basis(improvement: Improvement) -> str:
-    return f"{improvement.rounds} confirmation rounds, each with both launched afresh: {improvement.reason}."
+    many = improvement.rounds > 1
+    rounds = f"{improvement.rounds} confirmation rounds, each" if many else "1 confirmation round,"
+    return f"{rounds} with both launched afresh: {improvement.reason}."
 
 
 def _sentence(text: str) -> str:

@@ -1,9 +1,9 @@
-"""Default against best, round by round, and the interval of their ratio."""
+"""Default against best and other finalists, round by round, and the interval of their ratio."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from autotuner.report.figures.style import BEST, DEFAULT, MUTED, Figure, axis
@@ -16,11 +16,15 @@ from autotuner.scoring.select import select_best
 
 @dataclass(frozen=True)
 class ConfirmationRound:
-    """The objective's value of both in one round; ``None`` where it could not be measured."""
+    """The objective's value of each in one round; ``None`` where it was not, or could not be measured.
+
+    ``others``: finalists besides the best, by trial.
+    """
 
     number: int
     default: float | None
     best: float | None
+    others: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def confirmation_values(results: StudyResults) -> tuple[ConfirmationRound, ...]:
@@ -35,7 +39,12 @@ def confirmation_values(results: StudyResults) -> tuple[ConfirmationRound, ...]:
             continue
         found.setdefault(int(text), {})[origin] = _value(results, trial.trial_id)
     return tuple(
-        ConfirmationRound(k, values.get(baseline.trial_id), values.get(best.trial_id))
+        ConfirmationRound(
+            k,
+            values.get(baseline.trial_id),
+            values.get(best.trial_id),
+            {name: value for name, value in values.items() if name not in (baseline.trial_id, best.trial_id)},
+        )
         for k, values in sorted(found.items())
     )
 
@@ -59,6 +68,10 @@ def confirmation_figure(
     data = [
         _values("default", DEFAULT, "diamond", [(r.number, r.default) for r in rounds]),
         _values("best", BEST, "star", [(r.number, r.best) for r in rounds]),
+        *(
+            _values(f"trial {name}", MUTED, "circle", [(r.number, r.others.get(name)) for r in rounds])
+            for name in sorted({name for r in rounds for name in r.others})
+        ),
     ]
     layout: dict[str, Any] = {
         "xaxis": axis("confirmation round", tickvals=[r.number for r in rounds], domain=[0, 1]),

@@ -62,7 +62,17 @@ class Search(Section):
     trials: Annotated[int, Field(ge=1, description="Trials of the study, the baseline included")] = 40
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="Of everything that is drawn at random")] = 0
     baseline: Annotated[Baseline, Field(description="Trial 0: the engine's default, or a Config")] = "default"
-    confirm: Annotated[int, Field(ge=0, description="Rounds in which best and default are measured afresh")] = 3
+    confirm: Annotated[
+        int, Field(ge=0, description="Rounds, at most, in which finalists and default are measured afresh; 0: none")
+    ] = 3
+    finalists: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Configs, at most, that are measured afresh beside the default: the best, and those that noise "
+            "may have put behind it; null: the best alone, and every round of confirm",
+        ),
+    ] = 3
     select: Annotated[
         Literal["slo_met", "score"], Field(description="Whether the best must meet every SLO, if any Config does")
     ] = "slo_met"

@@ -1,12 +1,17 @@
-"""Confirmation: rounds in which the best and the default are measured afresh, in turn. Pure."""
+"""Confirmation: rounds in which finalists and the default are measured afresh, in turn. Pure.
+
+What is to be measured next follows from what is known, so that a study which died goes on where it was. Under the
+earlier rule (``search.finalists: null``) the best alone is measured beside the default, in every round.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
 from autotuner.results.default_trial import compared_default
+from autotuner.results.finals import FinalsRules, confirmation_id, make_finals, next_run, round_of
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import select_best
+from autotuner.scoring import Score, select_best
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Spent
 from autotuner.tuning.decisions.followed_trial import Followed
@@ -22,48 +27,85 @@ class Confirmation:
 
     def best(self) -> str | None:
         """The id of the best completed trial of baseline and search."""
-        completed = {
-            trial_id: f.scores[-1]
-            for trial_id, f in self._trials.items()
-            if f.state is TrialState.COMPLETED and f.assignment.phase.explores and f.scores
-        }
-        choice = select_best(completed, self._rules.objectives[0], self._rules.select)
+        choice = select_best(self._searched(), self._rules.objectives[0], self._rules.select)
         return choice.trial_id if choice else None
 
     def next(self) -> Assignment | None:
-        """The confirmation to start when no other trial runs or waits; ``None`` once all was confirmed."""
-        planned = plan_confirmations(self._trials.values(), self.best(), self._rules.confirm)
-        return next((assignment for assignment in planned if assignment.trial_id not in self._trials), None)
+        """The confirmation to start when no other trial runs or waits; ``None`` once all is decided."""
+        if self._rules.finalists is None:
+            planned = plan_confirmations(self._trials.values(), self.best(), self._rules.confirm)
+            return next((assignment for assignment in planned if assignment.trial_id not in self._trials), None)
+        return self._next_of_finals(self._rules.finalists)
 
     def cost(self) -> Spent:
-        """For what the budget keeps room."""
+        """For what the budget keeps room: every round of two, which may be fewer of more."""
         return confirmation_cost(self._trials.values(), self._rules.confirm)
+
+    def _next_of_finals(self, finalists: int) -> Assignment | None:
+        default = default_to_confirm(self._trials.values())
+        if default is None or not self._rules.confirm:
+            return None
+        explored = {name: f for name, f in self._trials.items() if f.assignment.phase.explores}
+        confirmed = {name: f for name, f in self._trials.items() if f.assignment.phase is Phase.CONFIRM}
+        finals = make_finals(
+            self._searched(),
+            {name: score for name, f in confirmed.items() if (score := _told(f)) is not None or f.is_at_fault},
+            default.assignment.trial_id,
+            {name: f.assignment.config.values for name, f in explored.items()},
+            FinalsRules(self._rules.objectives[0], self._rules.select, self._rules.confirm, finalists),
+        )
+        spoiled = [round_of(name) for name, f in confirmed.items() if f.is_spoiled]
+        run = None if finals is None else next_run(finals, [round_of(name) for name in confirmed], spoiled)
+        if run is None:
+            return None
+        trial_id, number = run
+        return _afresh(self._trials[trial_id].assignment, number)
+
+    def _searched(self) -> dict[str, Score]:
+        """The last rungs of what came to its end."""
+        return {
+            trial_id: score
+            for trial_id, f in self._trials.items()
+            if f.assignment.phase.explores and (score := _told(f)) is not None
+        }
+
+
+def _told(trial: Followed) -> Score | None:
+    return trial.scores[-1] if trial.state is TrialState.COMPLETED and trial.scores else None
+
+
+def _afresh(trial: Assignment, number: int) -> Assignment:
+    return Assignment(confirmation_id(trial.trial_id, number), Phase.CONFIRM, trial.config, rungs=1)
 
 
 def confirmations(best: Assignment, default: Assignment, rounds: int) -> list[Assignment]:
     """Who goes first alternates, so that a drift favours neither."""
-    planned = []
-    for number in range(1, rounds + 1):
-        for trial in (best, default) if number % 2 else (default, best):
-            planned.append(Assignment(f"{trial.trial_id}-c{number}", Phase.CONFIRM, trial.config, rungs=1))
-    return planned
+    return [
+        _afresh(trial, number)
+        for number in range(1, rounds + 1)
+        for trial in ((best, default) if number % 2 else (default, best))
+    ]
+
+
+def default_to_confirm(trials: Collection[Followed]) -> Followed | None:
+    """The default that others are compared with; ``None`` where its own fault kept it from its end."""
+    defaults = [trial for trial in trials if trial.assignment.phase is Phase.BASELINE]
+    default = compared_default(sorted(defaults, key=lambda trial: trial.assignment.trial_id))
+    return None if default is None or default.is_at_fault else default
 
 
 def plan_confirmations(trials: Collection[Followed], best: str | None, rounds: int) -> list[Assignment]:
-    """Every confirmation of the study, of which some may have ended; none without a best that beats the default.
-
-    A default that its own fault kept from its end is not measured again.
-    """
-    defaults = [trial for trial in trials if trial.assignment.phase is Phase.BASELINE]
-    default = compared_default(sorted(defaults, key=lambda trial: trial.assignment.trial_id))
-    if best is None or default is None or default.is_at_fault or default.assignment.trial_id == best:
+    """By the earlier rule: every confirmation of the study, of which some may have ended; none without a best that
+    beats the default."""
+    default = default_to_confirm(trials)
+    if best is None or default is None or default.assignment.trial_id == best:
         return []
     chosen = next(trial for trial in trials if trial.assignment.trial_id == best)
     return confirmations(chosen.assignment, default.assignment, rounds + _spoiled_rounds(trials, rounds))
 
 
 def confirmation_cost(trials: Collection[Followed], rounds: int) -> Spent:
-    """What so many rounds are expected to take, from the longest trials so far."""
+    """What so many rounds of two are expected to take, from the longest trials so far."""
     completed = [trial for trial in trials if trial.state is TrialState.COMPLETED]
     return Spent(
         wall_s=2 * rounds * max((trial.seconds for trial in completed), default=0.0),
@@ -73,5 +115,5 @@ def confirmation_cost(trials: Collection[Followed], rounds: int) -> Spent:
 
 def _spoiled_rounds(trials: Collection[Followed], rounds: int) -> int:
     """Rounds that say nothing about a Config, for the client's or a node's sake: run again, within bounds."""
-    spoiled = {trial.assignment.trial_id.split("-c")[1] for trial in trials if trial.is_spoiled}
+    spoiled = {round_of(trial.assignment.trial_id)[1] for trial in trials if trial.is_spoiled}
     return min(len(spoiled), rounds)

@@ -25,6 +25,7 @@ class Rules:
     more_baselines: tuple[Config, ...] = ()
     trials_per_checked_node: int | None = None
     lists_levels: bool = True
+    finalists: int | None = None  # at most; None: the best alone, and every round of ``confirm``
 
     @property
     def baselines(self) -> tuple[Config, ...]:

@@ -15,6 +15,7 @@ from autotuner.benchmark import full_requests, levels
 from autotuner.benchmark.traffic.workload import trace_timestamps
 from autotuner.engines import ModelFormat, get_engine
 from autotuner.metrics.load_level import LoadKind, LoadLevel
+from autotuner.results.finals import most_runs
 from autotuner.scoring.objective import Aggregate, parse_objective
 from autotuner.study.model import FindMaxLoad, RateLoad, Study
 from autotuner.tuning.decisions.budget import Spent
@@ -29,7 +30,7 @@ _SIGMAS = 4.0  # by which a Poisson process may be faster than its rate
 
 @dataclass(frozen=True)
 class Launches:
-    """How many times servers are launched: the default and those searched, then for each round both again."""
+    """How many times servers are launched: the default and those searched, then afresh in rounds."""
 
     searched: int
     confirming: int
@@ -45,8 +46,10 @@ def fewest_launches(study: Study, configs: int | None) -> Launches:
 
 def most_launches(study: Study, configs: int | None) -> Launches:
     """Of so many Configs; the default may be one more."""
-    trials = study.search.trials if configs is None else min(study.search.trials, configs + 1)
-    return Launches(trials, 0 if study.launcher.kind == "endpoint" else 2 * study.search.confirm)
+    search = study.search
+    trials = search.trials if configs is None else min(search.trials, configs + 1)
+    confirming = most_runs(search.confirm, search.finalists, trials)
+    return Launches(trials, 0 if study.launcher.kind == "endpoint" else confirming)
 
 
 def least_spent(study: Study, gpus: tuple[float, float], configs: int | None) -> Spent:

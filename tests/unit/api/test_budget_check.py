@@ -145,7 +145,7 @@ LIMITS = {"start_s": 600, "rung_s": 300}
 
 
 def rows(**sections: Any) -> dict[str, str]:
-    return dict(asked(timeouts=LIMITS, search={"trials": 4, "confirm": 2}, **sections).plan())
+    return dict(asked(timeouts=LIMITS, search={"trials": 4, "confirm": 2, "finalists": 1}, **sections).plan())
 
 
 def test_the_plan_says_types_prices_budget_and_the_most() -> None:
@@ -186,7 +186,7 @@ def test_what_runs_when_gpu_hours_are_spent_is_in_the_most(
 def test_fewer_configs_than_trials_and_a_limit_of_a_trial_cut_it_too() -> None:
     few = asked(timeouts=LIMITS, search={"confirm": 0}, space={"parallelism": {"tp": [1]}})
     assert few.cost.most.wall_s == 2 * 1500
-    short = asked(timeouts={**LIMITS, "trial_s": 700}, search={"trials": 4, "confirm": 1})
+    short = asked(timeouts={**LIMITS, "trial_s": 700}, search={"trials": 4, "confirm": 1, "finalists": 1})
     assert short.cost.most.wall_s == 6 * 700
 
 
@@ -219,7 +219,7 @@ def test_the_dearest_of_several_types_counts() -> None:
 
 
 def test_all_of_it_is_in_the_json() -> None:
-    told = asked(timeouts=LIMITS, search={"trials": 4, "confirm": 2}).as_dict()
+    told = asked(timeouts=LIMITS, search={"trials": 4, "confirm": 2, "finalists": 1}).as_dict()
     cost = told["cost"]
     assert told["nodes"] == 1
     assert cost["budget"] == {"gpu_hours": None, "wall_clock_h": None}

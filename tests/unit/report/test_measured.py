@@ -393,7 +393,7 @@ def test_confirmation_that_is_off_is_the_reason() -> None:
 
 
 def test_one_round_is_no_interval() -> None:
-    known = unconfirmed(search={"confirm": 1})
+    known = unconfirmed(search={"confirm": 1, "finalists": None})
     known.trial("0001-c1", ttft(20, 30))
     known.trial("0000-c1", ttft(90, 110))
     assert reason(known) == (
@@ -520,7 +520,7 @@ def printed(known: Known, *lives: LifeRecord, width: int = 200) -> str:
 
 def test_a_budget_that_ended_after_the_default_tells_what_it_left_out_and_what_it_lacked() -> None:
     budget = {"wall_clock_h": 0.02, "gpu_hours": 1}
-    known = the_default_alone(150, search={"trials": 4, "confirm": 1}, budget=budget)
+    known = the_default_alone(150, search={"trials": 4, "confirm": 1, "finalists": 1}, budget=budget)
     known.stop_reason = "budget: wall_clock_h"
     life = LifeRecord(1, 0.0, 72.0, 72.0, 0.0, 0.0)
     found = verdict(known.results(life))

@@ -1,4 +1,7 @@
-"""What is recommended over the default, and why: every rule of the verdict, on figures that are known."""
+"""What is recommended over the default, and why: every rule of the verdict, on figures that are known.
+
+Under the earlier rule, of which each round has the best alone beside the default; finals have tests of their own.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,12 @@ def at_levels(value: float, metric: str = "ttft_p90_ms", **more: float) -> dict[
     return {level: {metric: value, **more} for level in (1, 2)}
 
 
+def known_of(keys: dict[str, Any]) -> Known:
+    return Known({**keys, "search": {**keys.get("search", {}), "finalists": None}})
+
+
 def study(**keys: Any) -> Known:
-    return Known({"objective": "ttft_p90", "slo": SLO, **keys})
+    return known_of({"objective": "ttft_p90", "slo": SLO, **keys})
 
 
 def confirmed(known: Known, best: list[Any], default: list[Any], *, search: tuple[Any, Any] = (FAST, SLOW)) -> None:
@@ -59,11 +66,11 @@ def test_what_is_faster_beyond_chance_is_recommended() -> None:
 
 
 def test_what_may_be_chance_is_not() -> None:
-    assert verdict([40, 80], [80, 41]) == (False, "the interval does not exclude no gain")
+    assert verdict([40, 80], [80, 41]) == (False, "a tie: the interval does not exclude no gain")
 
 
 def test_what_is_slower_beyond_chance_is_not() -> None:
-    assert verdict([80, 81], [40, 41]) == (False, "the interval does not exclude no gain")
+    assert verdict([80, 81], [40, 41]) == (False, "the interval excludes a gain")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +80,7 @@ def test_what_is_slower_beyond_chance_is_not() -> None:
 def test_of_what_is_better_when_it_is_more_the_ratio_is_to_be_over_one(
     best: list[float], default: list[float], recommended: bool
 ) -> None:
-    known = Known({"objective": "throughput", "search": {"confirm": 2}})
+    known = known_of({"objective": "throughput", "search": {"confirm": 2}})
     rounds = [[at_levels(value, "output_tokens_per_s") for value in values] for values in (best, default)]
     confirmed(known, *rounds, search=(at_levels(20, "output_tokens_per_s"), at_levels(10, "output_tokens_per_s")))
     assert improvement(known).recommended is recommended
@@ -100,13 +107,13 @@ def test_the_scope_is_that_of_the_last_rung() -> None:
     ("objective", "metric", "default"), [("ttft_p90", "ttft_p90_ms", 60), ("throughput", "output_tokens_per_s", 40)]
 )
 def test_what_makes_no_difference_is_no_gain(objective: str, metric: str, default: float) -> None:
-    known = Known({"objective": objective, "search": {"confirm": 2}})
+    known = known_of({"objective": objective, "search": {"confirm": 2}})
     rounds = [at_levels(50, metric), at_levels(50, metric)]
     confirmed(known, rounds, rounds, search=(at_levels(50, metric), at_levels(default, metric)))
     found = improvement(known)
     assert found.ratio == pytest.approx(1)
     assert found.ci95 == pytest.approx((1, 1))
-    assert (found.recommended, found.reason) == (False, "the interval does not exclude no gain")
+    assert (found.recommended, found.reason) == (False, "a tie: the interval does not exclude no gain")
 
 
 def test_of_a_round_its_last_rung_counts() -> None:
@@ -124,7 +131,7 @@ def test_the_point_of_a_round_is_chosen_as_that_of_a_trial_is(select: str, best_
     """At level 2 it is much faster, and a little over the SLO."""
     ours = {1: {"output_tokens_per_s": 10, "ttft_p90_ms": 50}, 2: {"output_tokens_per_s": 50, "ttft_p90_ms": 100.1}}
     theirs = at_levels(5, "output_tokens_per_s", ttft_p90_ms=50)
-    known = Known({"objective": "throughput", "slo": SLO, "search": {"confirm": 2, "select": select}})
+    known = known_of({"objective": "throughput", "slo": SLO, "search": {"confirm": 2, "select": select}})
     confirmed(known, [ours, ours], [theirs, theirs], search=(ours, theirs))
     found = improvement(known)
     assert found.best_value == pytest.approx(best_value)
@@ -132,7 +139,7 @@ def test_the_point_of_a_round_is_chosen_as_that_of_a_trial_is(select: str, best_
 
 
 def test_a_round_in_which_nothing_was_measured_is_an_infeasible_one() -> None:
-    known = Known({"objective": "throughput", "search": {"confirm": 2}})
+    known = known_of({"objective": "throughput", "search": {"confirm": 2}})
     fast, slow = at_levels(20, "output_tokens_per_s"), at_levels(10, "output_tokens_per_s")
     confirmed(known, [fast], [slow], search=(fast, slow))
     known.trial("0001-c2", {}, lacks={1: Failure.HANG, 2: Failure.HANG})
@@ -150,11 +157,11 @@ def test_what_meets_the_slos_in_every_round_beats_a_default_that_never_does_howe
 
 def test_a_default_that_met_them_once_is_not_said_not_to_meet_them() -> None:
     """From 95 to 90 and from 150 to 95: the ratio alone decides."""
-    assert verdict([90, 95], [95, LATE]) == (False, "the interval does not exclude no gain")
+    assert verdict([90, 95], [95, LATE]) == (False, "a tie: the interval does not exclude no gain")
 
 
 def test_what_met_them_in_one_of_two_rounds_does_not_meet_them() -> None:
-    assert verdict([FAST, 101], [LATE, LATE]) == (False, "the interval does not exclude no gain")
+    assert verdict([FAST, 101], [LATE, LATE]) == (False, "a tie: the interval does not exclude no gain")
 
 
 def test_a_default_that_meets_them_in_every_round_is_not_given_up_for_what_does_not() -> None:
@@ -179,7 +186,7 @@ def test_against_a_default_that_met_them_in_one_round_the_ratio_decides() -> Non
 def test_what_was_infeasible_in_one_round_is_not_recommended() -> None:
     """A hard limit is kept in the search and missed in a round, by the default in both."""
     hard = {"slo": {"ttft": {"p90": {"threshold_ms": 100, "hard_fail": True}}}}
-    known = Known({"objective": "throughput", **hard, "search": {"confirm": 2}})
+    known = known_of({"objective": "throughput", **hard, "search": {"confirm": 2}})
     good, bad = (at_levels(20, "output_tokens_per_s", ttft_p90_ms=ms) for ms in (50, 500))
     slower = at_levels(10, "output_tokens_per_s", ttft_p90_ms=50)
     confirmed(
@@ -193,7 +200,7 @@ def test_what_was_infeasible_in_one_round_is_not_recommended() -> None:
 
 
 def goodput(best: list[float], default: list[float]) -> Improvement:
-    known = Known({"objective": "goodput", "search": {"confirm": 2}})
+    known = known_of({"objective": "goodput", "search": {"confirm": 2}})
     rounds = [[at_levels(value, "goodput_per_s") for value in values] for values in (best, default)]
     confirmed(known, *rounds, search=(at_levels(5, "goodput_per_s"), at_levels(4, "goodput_per_s")))
     return improvement(known)
@@ -342,7 +349,7 @@ def test_an_interval_needs_two_rounds(ended: int, has_interval: bool) -> None:
 
 @pytest.mark.parametrize(("levels", "scope"), [((1, 1), "concurrency 1"), ((1, 2), "each at its best load level")])
 def test_without_rounds_the_scope_is_that_of_the_search(levels: tuple[int, int], scope: str) -> None:
-    known = Known({"objective": "throughput", "search": {"confirm": 0}})
+    known = known_of({"objective": "throughput", "search": {"confirm": 0}})
     best, default = ({level: {"output_tokens_per_s": 10.0}} for level in levels)
     best[levels[0]]["output_tokens_per_s"] = 20.0
     confirmed(known, [], [], search=(best, default))

@@ -29,8 +29,8 @@ def rates(*values: float, arrival: str = "constant", per_level_s: float = 60, **
     return study(workload=workload, **more)
 
 
-def trials(count: int, confirm: int = 3) -> dict[str, Any]:
-    return {"search": {"trials": count, "confirm": confirm}}
+def trials(count: int, confirm: int = 3, finalists: int = 1) -> dict[str, Any]:
+    return {"search": {"trials": count, "confirm": confirm, "finalists": finalists}}
 
 
 # ── launches ──────────────────────────────────────────────────────────────────────────────────
@@ -60,6 +60,8 @@ def test_the_fewest_launches_are_the_default_one_other_and_their_rounds(
         (trials(40), 39, Launches(40, 6)),
         (trials(40), 38, Launches(39, 6)),
         (trials(40), 3, Launches(4, 6)),
+        (trials(40, finalists=3), None, Launches(40, 12)),
+        (trials(40, finalists=3), 2, Launches(3, 9)),
         (trials(40) | ENDPOINT, None, Launches(40, 0)),
     ],
 )

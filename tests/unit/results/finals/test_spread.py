@@ -1,0 +1,60 @@
+"""By how much runs of one Config differ, worked out by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from autotuner.results.finals.spread import Spread, pooled_spread
+
+
+def is_about(found: Spread | None, deviation: float, freedom: int) -> bool:
+    return found is not None and found.freedom == freedom and found.deviation == pytest.approx(deviation, abs=1e-12)
+
+
+def test_without_a_repeat_nothing_is_known() -> None:
+    assert pooled_spread({"a": 1.0, "b": 2.0}, {}) is None
+    assert pooled_spread({}, {"a": {1: 1.0}, "b": {1: 2.0}}) is None
+    assert pooled_spread({}, {"a": {}, "b": {}}) is None
+
+
+def test_a_run_in_the_search_and_a_fresh_one_are_two_of_the_same() -> None:
+    """The variance of two values is half the square of their difference; two such are pooled."""
+    found = pooled_spread({"a": 1.0, "b": 5.0}, {"a": {1: 1.2}, "b": {1: 4.6}})
+    assert found is not None
+    assert found.freedom == 2
+    assert found.deviation == pytest.approx(math.sqrt((0.2**2 / 2 + 0.4**2 / 2) / 2))
+
+
+def test_what_all_of_a_round_share_is_no_spread_between_rounds() -> None:
+    drifting = {"a": {1: 1.0, 2: 1.5, 3: 0.2}, "b": {1: 2.0, 2: 2.5, 3: 1.2}}
+    assert is_about(pooled_spread({}, drifting), 0.0, 2)
+
+
+def test_of_two_rounds_of_two_what_is_left_is_a_quarter_of_the_interaction() -> None:
+    found = pooled_spread({}, {"a": {1: 1.0, 2: 1.2}, "b": {1: 2.0, 2: 2.0}})
+    assert is_about(found, math.sqrt(0.2**2 / 4), 1)
+
+
+def test_a_search_run_is_off_the_mean_of_the_rounds_by_more_than_one_runs_variance() -> None:
+    """Of n rounds the mean has the variance of one over n, so that the difference has 1 + 1/n."""
+    found = pooled_spread({"a": 2.0}, {"a": {1: 1.0, 2: 1.0}})
+    assert is_about(found, math.sqrt(1 / 1.5), 1)
+
+
+def test_runs_that_are_missing_cost_freedom_and_nothing_else() -> None:
+    found = pooled_spread({}, {"a": {1: 1.0, 2: 1.2, 3: 9.0}, "b": {1: 2.0, 2: 2.0}})
+    assert is_about(found, math.sqrt(0.2**2 / 4), 1), "round 3 has one value alone"
+
+
+def test_the_interval_is_students() -> None:
+    """t(0.975, 4) = 2.776445 (Student's table)."""
+    assert Spread(0.1, 4).half_width(2, 0.95) == pytest.approx(2.776445 * 0.1, rel=1e-6)
+    assert Spread(0.1, 4).half_width(8, 0.95) == pytest.approx(2.776445 * 0.05, rel=1e-6)
+
+
+def test_how_likely_more_is_is_students_too() -> None:
+    assert Spread(0.1, 4).exceeds(2.776445, 1.0) == pytest.approx(0.025, rel=1e-5)
+    assert Spread(0.0, 4).exceeds(0.1, 0.0) == 0
+    assert Spread(0.0, 4).exceeds(-0.1, 0.0) == 1
