@@ -176,8 +176,8 @@ def _sections(results: StudyResults, preferred: Preferred | None) -> list[Sectio
         Section(
             "confirmation",
             "Default against best",
-            "After the search both were launched afresh, in turn. Left: each round. Right: best / default with its "
-            "95 % interval; the dashed line is no change.",
+            "After the search finalists and default were launched afresh, in turn. Left: each round. Right: best / "
+            "default with its 95 % interval; the dashed line is no change.",
             confirmation_figure(
                 confirmation_values(results),
                 results.improvement,

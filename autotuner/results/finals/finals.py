@@ -162,7 +162,12 @@ class Finals:
 
     @property
     def left(self) -> tuple[str, ...]:
-        """Finalists that may still be chosen, the one that leads first. None where all of them failed."""
+        """Finalists that may still be chosen, the one that leads first.
+
+        None where all of them failed, and while the search's best, which may be a new one, has not run afresh.
+        """
+        if self.candidates[0] not in self.measured:
+            return ()
         standing = [name for name in self.measured if FAILED not in self.fresh[name].values()]
         leads = sorted(standing, key=self._standing, reverse=True)
         return tuple(name for name in leads if not self._is_beaten(name, leads[0]))
@@ -206,7 +211,7 @@ class Finals:
     def is_decided(self) -> bool:
         """Whether further rounds are of no use, by what is known after a whole round."""
         if not self.left:
-            return bool(self.measured)
+            return self.candidates[0] in self.measured
         if self.meets_what_the_default_breaks(self.left[0]):
             return True
         gains = [self.gain(name) for name in self.left]

@@ -277,7 +277,7 @@ def test_servers_that_were_there_before_use_gpus_that_are_not_reserved(diary: Di
 def test_time_left_is_told_at_the_pace_of_this_life(diary: Diary) -> None:
     busy(diary)
     diary.lives()
-    assert diary.progress(100).left_s == pytest.approx(100 / 3 * (3 + 4))  # three trials and two rounds to go
+    assert diary.progress(100).left_s == pytest.approx(100 / 3 * (3 + 8))  # three trials, and two rounds of four
     diary.store.open_study("", STUDY_ID, "t", now=BEGAN + 200)  # resumed
     diary.store.take_hold("0003", Hold(4, 4), now=BEGAN + 210)
     told = diary.progress(260)
@@ -351,7 +351,7 @@ def test_confirmations_are_counted_apart(diary: Diary) -> None:
     diary.end("0000-c1", 110, TrialState.COMPLETED, 10)
     diary.trial("0001-c1", 110, Phase.CONFIRM)
     told = diary.progress(120)
-    assert (told.phase, told.confirmations) == (Phase.CONFIRM, (1, 4))
+    assert (told.phase, told.confirmations) == (Phase.CONFIRM, (1, 8))
     assert told.trials[TrialState.COMPLETED] == 2
 
 

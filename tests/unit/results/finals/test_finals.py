@@ -109,6 +109,11 @@ def test_what_failed_afresh_is_out_and_without_another_all_is_over() -> None:
     assert (alone.left, alone.chosen, alone.is_decided) == ((), None, True)
 
 
+def test_a_new_best_of_the_search_is_not_passed_over_for_what_ran_afresh_before_it() -> None:
+    known = finals({"0002": [200], DEFAULT: [100]}, LEVEL)
+    assert (known.left, known.chosen, known.is_decided) == ((), None, False)
+
+
 # ── the choice ────────────────────────────────────────────────────────────────────────────────
 
 
