@@ -44,7 +44,7 @@ def study_keys(model: Path, mark: str) -> dict[str, Any]:
         "workload": {"scenario": "D(32,8)", "load": {"concurrency": [4]}, "requests": {"per_slot": 4, "min": 32}},
         "timeouts": {"start_s": 300, "request_s": 60, "rung_s": 300},
         "objective": "ttft_p50",
-        "search": {"algorithm": "random", "trials": 3, "baseline": {"parallel": 1}, "confirm": 1},
+        "search": {"algorithm": "random", "trials": 3, "baseline": {"parallel": 1}, "confirm": 1, "finalists": 1},
         "fidelity": {"trial_scheduler": "none", "rungs": 2, "eta": 2},
     }
 
@@ -66,7 +66,7 @@ def paced_study(place: Workplace, **overrides: Any) -> Path:
         "space": {"parameters": {"parallel": [1], "batch-size": [512], "env.TTFT_MS": ["600", "900"]}},
         "workload": {"requests": {"per_slot": 4, "min": 24}},
         "slo": {"ttft": {"p50": {"threshold_ms": 1050}}},
-        "search": {"algorithm": "grid", "baseline": {"env.TTFT_MS": "1200"}, "confirm": 2},
+        "search": {"algorithm": "grid", "baseline": {"env.TTFT_MS": "1200"}, "confirm": 2, "finalists": None},
     }
     return place.study_file(place.folder, **merged(keys, overrides))
 
