@@ -14,6 +14,7 @@ class ServerMetric(StrEnum):
     RUNNING = "running"  # requests being computed
     WAITING = "waiting"  # requests in the server's queue
     PREEMPTIONS = "preemptions"  # requests put back for lack of KV cache, since the start
+    FINISHED = "finished"  # requests answered since the start, whoever asked
     PREFIX_HIT_RATE = "prefix_hit_rate"  # share of prompt tokens found in the prefix cache, 0 to 1
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autotuner.metrics.disturbance import cpu_wait_share
 from autotuner.metrics.measurement import FloatArray
 from autotuner.metrics.request import PointRun
 from autotuner.metrics.window import Window
@@ -61,7 +62,7 @@ def telemetry_metrics(runs: Sequence[WatchedRun]) -> dict[str, float]:
         found["server_prefix_hit_rate"] = hits / queries
     elif queries is None:
         found |= _over_samples(watched, {"server_prefix_hit_rate": "prefix_hit_rate"}, _in_window, np.mean)
-    return found | _energy_per_token(watched)
+    return found | _waits(watched) | _energy_per_token(watched)
 
 
 def _over_samples(
@@ -92,18 +93,16 @@ def _in_window(watched: WatchedRun, series: _Series) -> FloatArray:
 
 def _counted(runs: Iterable[WatchedRun], name: str) -> float | None:
     """The sum of the runs' increases, ``None`` where no run has one."""
-    increases = [increase for run in runs if (increase := _increase(_series(run, name))) is not None]
+    told = [run.run.telemetry for run in runs if run.run.telemetry is not None]
+    increases = [increase.count for telemetry in told if (increase := telemetry.increase(name)) is not None]
     return sum(increases) if increases else None
 
 
-def _increase(series: _Series) -> float | None:
-    """From the last count before the run's start, else its first, to its last one; a restart makes it unknown."""
-    before = int(np.searchsorted(series.at_s, 0.0, side="right")) - 1
-    first = max(0, before)
-    if first >= len(series.values) - 1:
-        return None
-    increase = float(series.values[-1] - series.values[first])
-    return increase if increase >= 0 else None
+def _waits(runs: Sequence[WatchedRun]) -> dict[str, float]:
+    """The share over the whole runs, warm-up included."""
+    ran_s, waited_s = _counted(runs, "cpu_run_s"), _counted(runs, "cpu_wait_s")
+    share = cpu_wait_share(ran_s, waited_s)
+    return {} if share is None else {"cpu_wait_share": share}
 
 
 def _energy_per_token(runs: Iterable[WatchedRun]) -> dict[str, float]:
@@ -134,8 +133,7 @@ def _energy(watched: WatchedRun) -> float | None:
 
 def _series(watched: WatchedRun, name: str) -> _Series:
     telemetry = watched.run.telemetry
-    samples = telemetry.samples if telemetry is not None else ()
-    told = [(sample.at_s, value) for sample in samples if (value := getattr(sample, name)) is not None]
+    told = telemetry.told(name) if telemetry is not None else []
     return _Series(
         np.array([at_s for at_s, _ in told], dtype=np.float64),
         np.array([value for _, value in told], dtype=np.float64),

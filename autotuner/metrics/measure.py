@@ -57,6 +57,7 @@ def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> 
         stopped_early=next((run.stopped_early for run in reversed(runs) if run.stopped_early), None),
         tokens_by=answers.tokens_by,
         notes=(*answers.notes(), *_notes(runs)),
+        disturbed="; ".join(dict.fromkeys(run.disturbed for run in runs if run.disturbed)),
     )
 
 

@@ -37,7 +37,8 @@ class Measurement:
     ``metrics`` maps column names (``ttft_p90_ms``, ``output_tokens_per_s_per_gpu``, …) to finite
     floats; a metric that can't be had (cost without a price) is absent. ``samples`` maps each latency
     metric to its per-request values in ms, failed requests counted as the request time-out. ``tokens_by`` is the least
-    sure way in which output tokens of a good request were counted, ``notes`` what a reader of the figures must know.
+    sure way in which output tokens of a good request were counted, ``notes`` what a reader of the figures must know,
+    ``disturbed`` what others did while one of its runs was measured; empty: nothing.
     """
 
     level: LoadLevel
@@ -48,3 +49,4 @@ class Measurement:
     stopped_early: str | None = None
     tokens_by: TokensBy | None = None
     notes: tuple[str, ...] = ()
+    disturbed: str = ""

@@ -108,6 +108,13 @@ _TELEMETRY = (
         "Prefix cache hit rate",
         "prompt tokens found in the prefix cache / looked up; else the mean of what the server tells",
     ),
+    (
+        "cpu_wait_share",
+        "1",
+        Direction.MIN,
+        "Wait for cores",
+        "of the time in which threads of servers and client wanted a core, the share in which they had none",
+    ),
     ("gpu_memory_gib_max", "GiB", Direction.MIN, "GPU memory", "largest memory in use of the trial's fullest GPU"),
     (
         "gpu_utilization_mean",

@@ -134,7 +134,7 @@ class PointRun:
     hopeless point was given up, else ``None``. ``started_at`` is its time 0 in seconds since the epoch, ``None``
     where time is not real; ``telemetry`` what servers and GPUs told meanwhile, ``None`` where nobody asked. ``notes``
     are sentences on how it was measured that its requests alone do not tell. ``replayed`` stands in for requests that
-    were not recorded.
+    were not recorded. ``disturbed`` says what others did meanwhile that makes the figures theirs too; empty: nothing.
     """
 
     level: LoadLevel
@@ -146,6 +146,7 @@ class PointRun:
     telemetry: Telemetry | None = None
     notes: tuple[str, ...] = ()
     replayed: Replayed | None = None
+    disturbed: str = ""
 
     @property
     def warmup_s(self) -> float:

@@ -27,6 +27,19 @@ class TelemetrySample:
     gpu_utilization: float | None = None  # 0 to 1
     gpu_power_w: float | None = None
     gpu_energy_j: float | None = None  # count
+    gpu_strangers: float | None = None  # processes of others on the trial's GPUs
+    finished: float | None = None  # count of requests that the servers have answered, whoever asked
+    cpu_run_s: float | None = None  # count: seconds for which threads of servers and client had a core …
+    cpu_wait_s: float | None = None  # … and for which they wanted one and had none
+    cpu_others_s: float | None = None  # count: seconds for which others had the trial's cores, a core
+
+
+@dataclass(frozen=True, slots=True)
+class Increase:
+    """By how much a count grew, and in how many seconds."""
+
+    count: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +48,19 @@ class Telemetry:
 
     samples: tuple[TelemetrySample, ...] = ()
     missed: int = 0
+
+    def told(self, name: str) -> list[tuple[float, float]]:
+        """Times and values of a field, where it was told."""
+        return [(sample.at_s, value) for sample in self.samples if (value := getattr(sample, name)) is not None]
+
+    def increase(self, name: str) -> Increase | None:
+        """Of a count, from the last one before the run's start, else its first, to its last one.
+
+        A restart of the server makes it unknown.
+        """
+        told = self.told(name)
+        first = max(0, sum(1 for at_s, _ in told if at_s <= 0.0) - 1)
+        if first >= len(told) - 1:
+            return None
+        (began_s, before), (ended_s, after) = told[first], told[-1]
+        return Increase(after - before, ended_s - began_s) if after >= before else None

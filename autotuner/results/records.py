@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -148,6 +148,17 @@ class RungRecord:
     usage: Usage
     runs: tuple[PointRun, ...] = ()
     failures: tuple[PointFailure, ...] = ()
+
+    @property
+    def disturbed(self) -> str:
+        """What disturbed the load points that its score rests on."""
+        return disturbed_score(self.score, self.measurements)
+
+
+def disturbed_score(score: Score, measurements: Sequence[Measurement]) -> str:
+    """What disturbed the load points that a score rests on: its own, where it is of one, else all; empty: nothing."""
+    own = [m.disturbed for m in measurements if m.disturbed and score.level in (None, m.level)]
+    return "; ".join(dict.fromkeys(own))
 
 
 @dataclass(frozen=True)

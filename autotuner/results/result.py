@@ -17,6 +17,7 @@ from autotuner.errors import FolderError
 from autotuner.results import tables
 from autotuner.results.account import Account, make_account
 from autotuner.results.default_trial import compared_default
+from autotuner.results.disturbed import Disturbed, find_disturbed
 from autotuner.results.driver import DriverState, find_driver
 from autotuner.results.fetched import FetchedCopy, fetched_copy
 from autotuner.results.finals import Finals
@@ -107,6 +108,11 @@ class StudyResults:
     def savings(self) -> tuple[Saving, ...]:
         """What each lever saved, estimated."""
         return find_savings(Measured(self.study, self.trial_records, self.rung_records, self.is_cut_by_budget))
+
+    @cached_property
+    def disturbed(self) -> Disturbed:
+        """Which load points others had a part in."""
+        return find_disturbed(self.trial_records, self.rung_records)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -211,6 +217,7 @@ class StudyResults:
             "gpu_seconds_by_use": spent_by_use(self.all_records, "gpus"),
             "cpu_seconds_by_use": spent_by_use(self.all_records, "cpus"),
             "saved": [asdict(saving) for saving in self.savings],
+            "disturbed": self.disturbed.as_dict(),
             "pareto": pareto_rows(self.pareto, self.objectives),
             "closest": point_dict(self.closest),
             "stop_reason": self.stop_reason,

@@ -76,6 +76,7 @@ MEASUREMENT_COLUMNS: tuple[str, ...] = (
     "feasible",
     "slo_met",
     "stopped_early",
+    "disturbed",
     "tokens_by",
     "notes",
 )
@@ -143,6 +144,7 @@ def measurements_frame(trials: Sequence[TrialRecord], rungs: Rungs, objective: O
                     "feasible": point is not None and point.feasible,
                     "slo_met": point is not None and point.slo_met,
                     "stopped_early": measurement.stopped_early,
+                    "disturbed": measurement.disturbed or None,
                     "tokens_by": measurement.tokens_by,
                     "notes": "; ".join(measurement.notes) or None,
                     **_metrics(measurement),
@@ -280,7 +282,16 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
 _TEXT = frozenset(
     (
         *("trial_id", "phase", "state", "failure", "load_kind", "metrics_load_kind", "accelerator", "node"),
-        *("launch_id", "engine_version", "changed_at_start", "message", "stopped_early", "tokens_by", "notes"),
+        *(
+            "launch_id",
+            "engine_version",
+            "changed_at_start",
+            "message",
+            "stopped_early",
+            "disturbed",
+            "tokens_by",
+            "notes",
+        ),
     )
 )
 _FLAGS = frozenset(("feasible", "slo_met", "knee"))

@@ -11,6 +11,7 @@ EARLIER: Mapping[str, Any] = {
     "search.algorithm": "tpe",
     "engine.retry_oom": False,
     "search.finalists": None,
+    "search.heed_disturbance": False,
 }
 
 

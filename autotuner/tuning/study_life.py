@@ -148,6 +148,7 @@ def _best_so_far(conductor: Conductor) -> tuple[str, Score] | None:
 
 
 def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[KnownTrial]:
+    last = {rung.trial_id: rung for rung in rungs}  # they come in order
     return [
         KnownTrial(
             trial_id=record.trial_id,
@@ -159,6 +160,7 @@ def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[
             scores=tuple(rung.score for rung in rungs if rung.trial_id == record.trial_id),
             seconds=record.usage.reserved_s,
             gpus=record.held.gpus,
+            is_disturbed=record.trial_id in last and bool(last[record.trial_id].disturbed),
         )
         for record in records
     ]

@@ -31,6 +31,7 @@ class Incident(StrEnum):
     ALL_FAIL = "all fail"  # given up early, with no good request
     HOPELESS = "hopeless"  # given up early, with good requests
     KILLED = "killed"  # the process ends here
+    DISTURBED = "disturbed"  # others spin beside it
 
 
 @dataclass
@@ -162,6 +163,7 @@ class SimulatedDriver:
             lag_p99_ms=80.0 if saturated else 0.5,
             saturated=saturated,
             stopped_early="the queue grows" if is_hopeless else given_up,
+            disturbed="others spin" if incident is Incident.DISTURBED else "",
         )
 
     def _records(

@@ -258,6 +258,7 @@ class SgLang:
             ServerMetric.RUNNING: Gauge("sglang:num_running_reqs", where=_WHOLE),
             ServerMetric.WAITING: Gauge("sglang:num_queue_reqs", where=_WHOLE),
             ServerMetric.PREEMPTIONS: Counter("sglang:num_retracted_requests_total", from_first=True),
+            ServerMetric.FINISHED: Counter("sglang:num_requests_total", from_first=True),
             ServerMetric.PREFIX_HIT_RATE: Ratio("sglang:cached_tokens_total", "sglang:prompt_tokens_total"),
         }
     )

@@ -31,7 +31,7 @@ from autotuner.engines.loaded_formats import LoadedFormats
 from autotuner.engines.logs.log_pattern import LogPattern, diagnose_log
 from autotuner.engines.logs.shared_patterns import GPU_MEMORY, HUB, NODE, RANKS
 from autotuner.engines.nodes import gpus_by_rank
-from autotuner.engines.server_metrics import Gauge, MetricSource, ServerMetric
+from autotuner.engines.server_metrics import Counter, Gauge, MetricSource, ServerMetric
 from autotuner.engines.settings import ServerSettings, command, flag_problems, read_settings
 from autotuner.errors import Failure
 from autotuner.space.config import Config
@@ -154,6 +154,7 @@ class TensorRtLlm:
             ServerMetric.KV_CACHE_USE: Gauge("trtllm_kv_cache_utilization"),
             ServerMetric.RUNNING: Gauge("trtllm_num_requests_running"),
             ServerMetric.WAITING: Gauge("trtllm_num_requests_waiting"),
+            ServerMetric.FINISHED: Counter("trtllm_request_success_total", from_first=True),
             ServerMetric.PREFIX_HIT_RATE: Gauge("trtllm_kv_cache_hit_rate"),
         }
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from autotuner.metrics.load_level import LoadLevel
+from autotuner.report.facts.disturbed_lines import disturbed_lines
 from autotuner.report.facts.finalists import finalists_lines, gain_text
 from autotuner.report.facts.unfinished import cut_trials, left_out_lines, unfinished_lines
 from autotuner.report.labels import metric_label, metric_unit
@@ -41,7 +42,7 @@ class Verdict:
 def verdict(results: StudyResults) -> Verdict:
     """The study's verdict; of one that did not come to its end, the verdict so far."""
     found = _verdict(results)
-    found = replace(found, details=(*found.details, *left_out_lines(results)))
+    found = replace(found, details=(*found.details, *disturbed_lines(results), *left_out_lines(results)))
     if replayed := replayed_text(results.study):
         told = f"{replayed[:1].upper()}{replayed[1:]}."
         found = replace(found, headline=f"Replayed. {found.headline}", details=(told, *found.details))

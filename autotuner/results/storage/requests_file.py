@@ -91,6 +91,7 @@ def _schema(runs: Sequence[PointRun]) -> Any:
             "stopped_early": run.stopped_early,
             "started_at": run.started_at,
             "notes": list(run.notes),
+            "disturbed": run.disturbed,
         }
         for run in runs
     ]

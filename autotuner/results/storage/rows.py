@@ -85,6 +85,7 @@ def measurement_rows(record: RungRecord) -> Iterator[dict[str, Any]]:
             "metrics": dict(measurement.metrics),
             "tokens_by": measurement.tokens_by,
             "notes": list(measurement.notes),
+            "disturbed": measurement.disturbed,
         }
 
 
@@ -102,6 +103,7 @@ def rung_records(rungs: Sequence[Any], measurements: Sequence[Any], failures: Se
                 stopped_early=row.stopped_early,
                 tokens_by=_TOKENS_BY.get(row.tokens_by),
                 notes=tuple(row.notes or ()),
+                disturbed=row.disturbed or "",
             )
         )
     failed = defaultdict(list)

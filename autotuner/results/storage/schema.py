@@ -91,8 +91,9 @@ measurements = sa.Table(
     sa.Column("errors", sa.Integer, nullable=False),
     sa.Column("stopped_early", sa.Text),
     sa.Column("metrics", sa.JSON, nullable=False),
-    sa.Column("tokens_by", sa.String(20)),  # this and the next were added to version 1: see ``add_columns``
+    sa.Column("tokens_by", sa.String(20)),  # this and the next ones were added to version 1: see ``add_columns``
     sa.Column("notes", sa.JSON),
+    sa.Column("disturbed", sa.Text),
 )
 
 failures = sa.Table(

@@ -75,7 +75,9 @@ def read_telemetry(path: Path) -> list[SampledRun]:
     if not path.is_file():
         return []
     table = pq.read_table(path)
-    rows = [TelemetrySample(*values) for values in zip(*(table[name].to_pylist() for name in _NAMES), strict=True)]
+    unknown: list[Any] = [None] * table.num_rows  # a column that files of earlier versions do not have
+    columns = [table[name].to_pylist() if name in table.column_names else unknown for name in _NAMES]
+    rows = [TelemetrySample(*values) for values in zip(*columns, strict=True)]
     found = []
     start = 0
     for head in json.loads(table.schema.metadata[_RUNS_KEY]):

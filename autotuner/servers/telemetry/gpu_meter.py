@@ -1,16 +1,18 @@
 """GpuMeter: reads a trial's GPUs through NVML.
 
 Source of the quantities and their units: NVIDIA's NVML API reference, "Device Queries" (nvmlDeviceGetMemoryInfo: bytes,
-nvmlDeviceGetUtilizationRates: per cent, nvmlDeviceGetPowerUsage: mW, nvmlDeviceGetTotalEnergyConsumption: mJ since
-the driver was loaded, from Volta on).
+nvmlDeviceGetUtilizationRates: per cent, nvmlDeviceGetComputeRunningProcesses, nvmlDeviceGetPowerUsage: mW,
+nvmlDeviceGetTotalEnergyConsumption: mJ since the driver was loaded, from Volta on).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autotuner.servers.machine.nvml import gpu_handle, load_nvml
+from autotuner.servers.supervision.supervisor import descendants
 
 _GIB = 1 << 30
 
@@ -19,7 +21,9 @@ class GpuMeter:
     """The GPUs ``gpu_ids`` (indices or UUIDs) of a trial that holds ``gpus`` of them, some perhaps on other nodes.
 
     Without nvidia-ml-py or a driver it tells nothing. Power and energy are told only where every GPU of the trial is
-    seen: a part of them says nothing about a token.
+    seen: a part of them says nothing about a token. Processes on the GPUs are strangers where they are not below this
+    one; where NVML numbers them otherwise (in a container), where they were not there at the first reading: the GPUs
+    were empty before the launch.
     """
 
     def __init__(self, gpu_ids: Sequence[str], gpus: int) -> None:
@@ -27,6 +31,7 @@ class GpuMeter:
         self._gpus = gpus
         self._nvml: Any = None
         self._handles: list[Any] | None = None
+        self._first_pids: set[int] | None = None
 
     def read(self) -> Mapping[str, float] | None:
         # Opened here, in the sampler's thread: a driver without persistence takes seconds to wake.
@@ -49,6 +54,7 @@ class GpuMeter:
                 found["gpu_power_w"] = sum(power)
             if energy:
                 found["gpu_energy_j"] = sum(energy)
+        found |= self._strangers(nvml, handles)
         return found or None
 
     def close(self) -> None:
@@ -58,6 +64,17 @@ class GpuMeter:
                 nvml.nvmlShutdown()
             except nvml.NVMLError:
                 return
+
+    def _strangers(self, nvml: Any, handles: Sequence[Any]) -> dict[str, float]:
+        try:
+            pids = {process.pid for gpu in handles for process in nvml.nvmlDeviceGetComputeRunningProcesses(gpu)}
+        except nvml.NVMLError:  # not told of a part of a GPU, nor by some drivers
+            return {}
+        if self._first_pids is None:
+            self._first_pids = pids
+        own = {os.getpid(), *descendants(os.getpid())}
+        strangers = pids - own if pids & own else pids - self._first_pids - own
+        return {"gpu_strangers": float(len(strangers))}
 
     def _open(self) -> list[Any]:
         nvml = self._nvml = load_nvml()

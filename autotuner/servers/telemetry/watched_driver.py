@@ -12,8 +12,10 @@ from typing import Self
 from autotuner.benchmark import LoadDriver, LoadPoint
 from autotuner.engines.deployment import Probe
 from autotuner.engines.server_metrics import MetricSource, ServerMetric
+from autotuner.metrics.disturbance import disturbance
 from autotuner.metrics.request import PointRun
 from autotuner.metrics.telemetry import Telemetry, TelemetrySample
+from autotuner.servers.telemetry.cpu_meter import CpuMeter
 from autotuner.servers.telemetry.gpu_meter import GpuMeter
 from autotuner.servers.telemetry.sampler import Meter, Reading, Sampler
 from autotuner.servers.telemetry.server_meter import ServerMeter
@@ -23,7 +25,9 @@ from autotuner.servers.telemetry.server_meter import ServerMeter
 class WatchTarget:
     """What can be asked: the servers' pages at ``metrics`` below ``urls``, and the GPUs of this node.
 
-    ``gpus`` is how many the trial holds on all nodes.
+    ``gpus`` is how many the trial holds on all nodes. ``cores``: those of servers and client where both are processes
+    below this one, none for all that there are; ``None``: they are not. ``heeds_disturbance``: whether runs say what
+    others did meanwhile.
     """
 
     urls: Sequence[str]
@@ -33,6 +37,8 @@ class WatchTarget:
     gpu_ids: Sequence[str] = ()
     gpus: int = 0
     insecure: bool = False  # certificates are taken as they are
+    cores: Sequence[int] | None = None
+    heeds_disturbance: bool = False
 
 
 def watch_driver(driver: LoadDriver, target: WatchTarget) -> LoadDriver:
@@ -43,15 +49,18 @@ def watch_driver(driver: LoadDriver, target: WatchTarget) -> LoadDriver:
         meters.append(ServerMeter(pages, target.sources, target.headers, target.insecure))
     if target.gpu_ids and target.gpus:
         meters.append(GpuMeter(target.gpu_ids, target.gpus))
-    return WatchedDriver(driver, meters) if meters else driver
+    if target.cores is not None and target.heeds_disturbance:
+        meters.append(CpuMeter(target.cores))
+    return WatchedDriver(driver, meters, heeds_disturbance=target.heeds_disturbance) if meters else driver
 
 
 class WatchedDriver:
     """A LoadDriver around another one."""
 
-    def __init__(self, driver: LoadDriver, meters: Sequence[Meter]) -> None:
+    def __init__(self, driver: LoadDriver, meters: Sequence[Meter], *, heeds_disturbance: bool = False) -> None:
         self._driver = driver
         self._meters = meters
+        self._heeds_disturbance = heeds_disturbance
 
     def __enter__(self) -> Self:
         self._driver.__enter__()
@@ -77,7 +86,8 @@ class WatchedDriver:
             for sampler in samplers:
                 sampler.end()
         telemetry = _telemetry(samplers, began_at if run.started_at is None else run.started_at)
-        return dataclasses.replace(run, telemetry=telemetry)
+        told = dataclasses.replace(run, telemetry=telemetry)
+        return dataclasses.replace(told, disturbed=disturbance(told)) if self._heeds_disturbance else told
 
 
 def _telemetry(samplers: Sequence[Sampler], started_at: float) -> Telemetry:

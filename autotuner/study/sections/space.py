@@ -79,6 +79,13 @@ class Search(Section):
     max_concurrent_trials: Annotated[
         int | None, Field(ge=1, description="Trials at a time; default, and with hyperband: as many as fit")
     ] = None
+    heed_disturbance: Annotated[
+        bool,
+        Field(
+            description="Whether a load point during which others used its cores, servers or GPUs is measured once "
+            "more, then marked, and the searcher not told of it"
+        ),
+    ] = True
     check_nodes: Annotated[
         Literal["auto", "always", "never"],
         Field(description="Whether like nodes measure the default first; auto: with 10 trials a node or more to come"),

@@ -40,7 +40,7 @@ class RungReport:
     that the study's own end cut the rung, which is then not recorded; so is one that is ``to_repeat`` on another
     node. ``metrics`` are those of each load point. ``stopped`` repeats the report of a
     rung after which the trial was told to end, once its servers have. ``changed``: the Config that ran, where it is
-    not the one that was asked for.
+    not the one that was asked for. ``disturbed``: others had a part in the load points that the score rests on.
     """
 
     trial_id: str
@@ -56,6 +56,7 @@ class RungReport:
     to_repeat: bool = False
     stopped: bool = False
     changed: Config | None = None
+    disturbed: bool = False
 
     @property
     def is_final(self) -> bool:

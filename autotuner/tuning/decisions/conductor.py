@@ -170,6 +170,7 @@ class Conductor:
         """Notes a rung's score; called for recalled rungs too."""
         trial = self._followed[report.trial_id]
         trial.note_config(report.changed)
+        trial.is_disturbed = report.disturbed
         trial.is_cut = report.out_of_time
         trial.seconds = report.usage.reserved_s
         trial.gpu_seconds = report.usage.reserved_s * report.gpus
@@ -372,9 +373,7 @@ class Conductor:
         assignment = Assignment(trial.trial_id, trial.phase, trial.changed or trial.config, rungs)
         ended = trial.state.is_terminal
         if ended:
-            self._followed[trial.trial_id] = Followed(
-                assignment, list(trial.scores), trial.state, trial.seconds, trial.seconds * trial.gpus, trial.failure
-            )
+            self._followed[trial.trial_id] = trial.followed(assignment)
             self._ending.note(self._followed[trial.trial_id])
         else:
             self._begun[trial.trial_id] = Followed(assignment)

@@ -11,7 +11,7 @@ from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.outcome import outcome
 from autotuner.tuning.decisions.rules import Rules
-from autotuner.tuning.proposers import Outcome
+from autotuner.tuning.proposers import Outcome, OutcomeKind
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,15 @@ class KnownTrial:
     scores: tuple[Score, ...]
     seconds: float  # that it held its place
     gpus: int = 0  # that it held meanwhile
+    is_disturbed: bool = False
     changed: Config | None = None  # the Config that ran, where it is not the one that was asked for
+
+    def followed(self, assignment: Assignment) -> Followed:
+        """The same in this life, of a trial that has ended."""
+        gpu_s = self.seconds * self.gpus
+        ended = Followed(assignment, list(self.scores), self.state, self.seconds, gpu_s, self.failure)
+        ended.is_disturbed = self.is_disturbed
+        return ended
 
 
 @dataclass
@@ -40,6 +48,7 @@ class Followed:
     gpu_seconds: float = 0.0
     failure: Failure | None = None
     is_cut: bool = False  # in the middle of a rung, for want of time
+    is_disturbed: bool = False  # others had a part in what its last rung came to
 
     def note_config(self, changed: Config | None) -> None:
         """What ran in place of its Config: it is what is confirmed, and deployed. The searcher is told of its own."""
@@ -52,7 +61,9 @@ class Followed:
         return self.failure is not None and self.failure.blames_config
 
     def outcome(self, rules: Rules) -> Outcome:
-        """What the searcher is told of it, once it has ended."""
+        """What the searcher is told of it, once it has ended: nothing of what others had a part in."""
+        if self.is_disturbed and self.failure is None:
+            return Outcome(OutcomeKind.UNKNOWN)
         gpu_s = self.gpu_seconds or self.seconds  # without GPUs a server counts as one
         told = outcome(self.state, self.failure, self.scores, rules.objectives, gpu_s, rules.select)
         return told if rules.lists_levels else replace(told, shown={})

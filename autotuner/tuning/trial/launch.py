@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 import zlib
@@ -133,7 +134,9 @@ class TrialLaunch:
             started = self._rig.clock.monotonic_s()  # waiting for cores is not loading
             try:
                 server = held.enter_context(self._rig.launcher.launch(request, self._engine.diagnose))
-                driver = held.enter_context(self._open_driver(deployment, server, client_cores, launch_id))
+                driver = held.enter_context(
+                    self._open_driver(deployment, server, (server_cores, client_cores), launch_id)
+                )
             finally:
                 self.loading_s += self._rig.clock.monotonic_s() - started
             self._store.launched(self._assignment.trial_id, launch_id, server.startup_s, server.engine_version)
@@ -192,9 +195,10 @@ class TrialLaunch:
         return core_holder(self._study.name, self._assignment.trial_id, self._place.log_dir, os.getpid())
 
     def _open_driver(
-        self, deployment: Deployment, server: RunningServer, cores: tuple[int, ...], launch_id: str
+        self, deployment: Deployment, server: RunningServer, cores: tuple[tuple[int, ...], ...], launch_id: str
     ) -> LoadDriver:
-        target, settings = self._driver_arguments(deployment, server, cores, launch_id)
+        """``cores`` are the server's and the client's, none where these are not held."""
+        target, settings = self._driver_arguments(deployment, server, cores[-1], launch_id)
         driver = self._rig.open_driver(target, settings)
         if self._rig.watch is None:
             return driver
@@ -206,6 +210,8 @@ class TrialLaunch:
             gpu_ids=self._place.gpu_ids,
             gpus=deployment.gpus,
             insecure=target.insecure,
+            cores=list(itertools.chain(*cores)) if self._study.launcher.kind == "process" else None,
+            heeds_disturbance=self._study.search.heed_disturbance,
         )
         return self._rig.watch(driver, watched)
 

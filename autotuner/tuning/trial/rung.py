@@ -16,7 +16,7 @@ from autotuner.engines.engine import FailureReport
 from autotuner.errors import Failure, InfrastructureError
 from autotuner.metrics import LoadLevel, Measurement, PointRun, RequestError, measure, measure_context
 from autotuner.results import kept_runs
-from autotuner.results.records import PointFailure, RungRecord
+from autotuner.results.records import PointFailure, RungRecord, disturbed_score
 from autotuner.scoring import Score, parse_objectives, score_rung
 from autotuner.servers import DIAGNOSED_BYTES, RunningServer, reset_caches
 from autotuner.study.model import Study
@@ -27,6 +27,7 @@ from autotuner.tuning.trial.searched_load import SearchedLoad
 
 _LOG = logging.getLogger(__name__)
 _DEATH_IS_TOLD_WITHIN_S = 2.0
+_TIMES_AS_LONG = 2.0  # what a repeat may take, at most, of what it repeats: who disturbs may do more of it
 _CACHE_STAYED = "a server's prefix cache could not be emptied before the load point"
 
 
@@ -46,6 +47,11 @@ class RungResult:
     def metrics(self) -> dict[LoadLevel, Mapping[str, float]]:
         """Of each load point that was measured."""
         return {measurement.level: measurement.metrics for measurement in self.measurements}
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether others had a part in the load points that its score rests on."""
+        return bool(disturbed_score(self.score, self.measurements))
 
 
 class RungRunner:
@@ -237,20 +243,31 @@ def _from_the_start(point: LoadPoint, rung: int) -> LoadPoint:
 
 
 def _run_point(driver: LoadDriver, point: LoadPoint, clock: Clock, ends_at: float, allowed_until: float) -> PointRun:
-    """One load point; once more, with new prompts, when it was the client that was too slow or was lost."""
+    """One load point; once more, with new prompts, when the client was too slow or was lost, or others disturbed it."""
 
     def run(asked: LoadPoint) -> PointRun:
         now_s = clock.monotonic_s()
         return driver.run(asked, deadline_s=ends_at - now_s, allowed_s=allowed_until - now_s)
 
+    found: PointRun | None
     try:
         found = run(point)
-        if not found.saturated or clock.monotonic_s() >= ends_at:
+        if not _is_worth_repeating(found, ends_at - clock.monotonic_s()):
             return found
     except InfrastructureError:
         if clock.monotonic_s() >= ends_at:
             raise
-    return run(dataclasses.replace(point, first_index=point.first_index + REPEAT_OFFSET))
+        found = None
+    again = run(dataclasses.replace(point, first_index=point.first_index + REPEAT_OFFSET))
+    return found if found is not None and again.saturated and not found.saturated else again
+
+
+def _is_worth_repeating(run: PointRun, left_s: float) -> bool:
+    """A disturbed run is one of the server nevertheless: it is given up only where there is time for another."""
+    if run.saturated or not run.disturbed or _may_be_dead(run):
+        return run.saturated and left_s > 0
+    took_s = max((record.end_s for record in run.records), default=0.0)
+    return left_s > _TIMES_AS_LONG * took_s
 
 
 def _judge(

@@ -236,7 +236,9 @@ class TrialRun:
         last = self._is_last(rung)
         if last:
             self._end(TrialState.COMPLETED)
-        return self._make_report(rung, last=last, score=result.score, metrics=result.metrics)
+        return self._make_report(
+            rung, last=last, score=result.score, metrics=result.metrics, disturbed=result.is_disturbed
+        )
 
     def _fail(
         self, rung: int, failure: Failure, message: str, log_tail: str = "", score: Score | None = None
@@ -277,6 +279,7 @@ class TrialRun:
         message: str = "",
         out_of_time: bool = False,
         to_repeat: bool = False,
+        disturbed: bool = False,
     ) -> RungReport:
         return RungReport(
             trial_id=self._assignment.trial_id,
@@ -291,6 +294,7 @@ class TrialRun:
             out_of_time=out_of_time,
             to_repeat=to_repeat,
             changed=self._changed,
+            disturbed=disturbed,
         )
 
     def _end(self, state: TrialState, failure: Failure | None = None, message: str = "", log_tail: str = "") -> None:

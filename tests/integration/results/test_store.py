@@ -287,10 +287,11 @@ def test_a_store_that_lacks_what_was_added_since_is_read_and_goes_on(
     store.close()
     engine = sqlalchemy.create_engine(url)
     with engine.begin() as connection:
-        for column in ("tokens_by", "notes"):
+        for column in ("tokens_by", "notes", "disturbed"):
             connection.exec_driver_sql(f"ALTER TABLE measurements DROP COLUMN {column}")
         for table in ("trials", "rungs"):
             connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN warmup_s")
+        connection.exec_driver_sql("ALTER TABLE trials DROP COLUMN asked")
         for table in ("holds", "lives"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         kept = json.loads(connection.exec_driver_sql("SELECT CAST(score_detail AS TEXT) FROM rungs").scalar_one())

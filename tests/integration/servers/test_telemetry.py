@@ -163,6 +163,10 @@ def test_nothing_to_ask_leaves_the_driver_as_it_is() -> None:
         driver = open_driver(target, DriverSettings(workload, request_timeout_s=30.0, seed=0))
         assert watch_driver(driver, WatchTarget((url,), None, SOURCES)) is driver
         assert watch_driver(driver, WatchTarget((url,), Probe("/metrics"), {})) is driver
+        assert watch_driver(driver, WatchTarget((url,), None, SOURCES, cores=[0])) is driver, "nobody heeds them"
+        assert watch_driver(driver, WatchTarget((url,), None, SOURCES, heeds_disturbance=True)) is driver
+        watched = watch_driver(driver, WatchTarget((url,), None, SOURCES, cores=[], heeds_disturbance=True))
+        assert watched is not driver
 
 
 def test_a_page_ends_at_its_deadline_and_a_closed_port_at_once() -> None:

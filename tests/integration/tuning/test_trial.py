@@ -382,6 +382,60 @@ def test_a_client_that_stays_saturated_is_no_fault_of_the_config(lab: Lab) -> No
     assert measured(lab, 0) == {"concurrency 1": 8}
 
 
+def disturbed(lab: Lab, rung: int) -> dict[str, str]:
+    return {str(m.level): m.disturbed for m in lab.service.rungs("0001")[rung].measurements}
+
+
+def test_a_disturbed_load_point_is_measured_once_more_with_other_prompts(lab: Lab) -> None:
+    world = World(incidents={0: Incident.DISTURBED})
+    report = lab.trial(world).run_rung(0)
+    assert (report.failure, report.disturbed) == (None, False)
+    [first, again, other] = world.points
+    assert (again.level, again.requests) == (first.level, first.requests)
+    assert again.first_index >= first.first_index + 1000
+    assert other.level != first.level
+    assert measured(lab, 0) == {"concurrency 1": 8, "concurrency 2": 8}
+    assert disturbed(lab, 0) == {"concurrency 1": "", "concurrency 2": ""}
+
+
+def test_one_that_stays_disturbed_is_marked_in_this_rung_and_the_next(lab: Lab) -> None:
+    world = World(incidents={1: Incident.DISTURBED, 2: Incident.DISTURBED})
+    trial = lab.trial(world)
+    report = trial.run_rung(0)
+    assert (report.failure, report.disturbed) == (None, True), "its score is of all levels"
+    assert len(world.points) == 3
+    assert disturbed(lab, 0) == {"concurrency 1": "", "concurrency 2": "others spin"}
+    assert trial.run_rung(1).disturbed
+    assert disturbed(lab, 1) == disturbed(lab, 0)
+    again = lab.trial(World())
+    assert again.run_rung(0).disturbed, "as the store has it"
+
+
+def test_a_score_of_one_level_rests_on_that_one_alone(tmp_path: Path) -> None:
+    for incidents, is_disturbed in (((0, 1), False), ((1, 2), True)):  # the second level has more throughput
+        lab = Lab(tmp_path / f"study-{is_disturbed}", study(objective="throughput"))
+        report = lab.trial(World(incidents=dict.fromkeys(incidents, Incident.DISTURBED))).run_rung(0)
+        assert report.disturbed is is_disturbed
+        assert sum(map(bool, disturbed(lab, 0).values())) == 1
+
+
+def test_a_disturbed_measurement_is_kept_where_its_repeat_saturates_the_client(lab: Lab) -> None:
+    world = World(incidents={0: Incident.DISTURBED, 1: Incident.SATURATED})
+    report = lab.trial(world).run_rung(0)
+    assert report.failure is None
+    assert measured(lab, 0) == {"concurrency 1": 8, "concurrency 2": 8}
+    assert disturbed(lab, 0)["concurrency 1"] == "others spin"
+
+
+@pytest.mark.parametrize(("ends_in_s", "points"), [(START_S + 3.1 * FIRST_S, 3), (START_S + 2.9 * FIRST_S, 2)])
+def test_there_must_be_time_for_a_repeat_of_twice_the_length(tmp_path: Path, ends_in_s: float, points: int) -> None:
+    lab = Lab(tmp_path / "study", study())
+    world = World(incidents={0: Incident.DISTURBED})
+    assert lab.trial(world, ends_in_s=ends_in_s).run_rung(0).failure is None
+    assert len(world.points) == points
+    assert bool(disturbed(lab, 0)["concurrency 1"]) is (points == 2)
+
+
 def test_a_level_that_saturated_the_client_is_left_aside_where_another_can_be_scored(tmp_path: Path) -> None:
     lab = Lab(tmp_path / "study", study(objective="throughput"))
     world = World(incidents={1: Incident.SATURATED, 2: Incident.SATURATED})

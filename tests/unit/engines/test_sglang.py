@@ -322,6 +322,7 @@ def test_its_metrics() -> None:
         ServerMetric.RUNNING: Gauge("sglang:num_running_reqs", where=(("priority", ""),)),
         ServerMetric.WAITING: Gauge("sglang:num_queue_reqs", where=(("priority", ""),)),
         ServerMetric.PREEMPTIONS: Counter("sglang:num_retracted_requests_total", from_first=True),
+        ServerMetric.FINISHED: Counter("sglang:num_requests_total", from_first=True),
         ServerMetric.PREFIX_HIT_RATE: Ratio("sglang:cached_tokens_total", "sglang:prompt_tokens_total"),
     }
 

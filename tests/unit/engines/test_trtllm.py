@@ -152,7 +152,7 @@ def test_metrics_are_read_where_the_server_has_them() -> None:
     assert with_metrics.path == "/prometheus/metrics"
     assert set(ENGINE.server_metrics) == {
         *(ServerMetric.KV_CACHE_USE, ServerMetric.PREFIX_HIT_RATE),
-        *(ServerMetric.RUNNING, ServerMetric.WAITING),
+        *(ServerMetric.RUNNING, ServerMetric.WAITING, ServerMetric.FINISHED),
     }
 
 

@@ -118,6 +118,7 @@ def test_the_metrics_of_the_server() -> None:
         ServerMetric.RUNNING: Gauge("vllm:num_requests_running"),
         ServerMetric.WAITING: Gauge("vllm:num_requests_waiting"),
         ServerMetric.PREEMPTIONS: Counter("vllm:num_preemptions_total"),
+        ServerMetric.FINISHED: Counter("vllm:request_success_total"),
         ServerMetric.PREFIX_HIT_RATE: Ratio("vllm:prefix_cache_hits_total", "vllm:prefix_cache_queries_total"),
     }
 

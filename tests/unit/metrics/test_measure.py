@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -346,7 +346,11 @@ def test_every_column_is_in_the_registry_once() -> None:
     columns = [metric.column for metric in METRICS]
     assert len(set(columns)) == len(columns)
     context = MeasureContext(gpus=2, replicas=1, request_timeout_s=60, cost_per_hour=1)
-    told = Telemetry(tuple(TelemetrySample(float(at_s), *[float(at_s + 1)] * 11) for at_s in range(4)))
+    told = Telemetry(
+        tuple(
+            TelemetrySample(float(at_s), *[float(at_s + 1)] * (len(fields(TelemetrySample)) - 1)) for at_s in range(4)
+        )
+    )
     metrics = measure(LEVEL, [PointRun(LEVEL, back_to_back(5), telemetry=told)], context).metrics
     assert set(metrics) == set(columns) - {"max_load", "max_load_per_gpu"}  # which a load search adds
 

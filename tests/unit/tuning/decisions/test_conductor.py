@@ -475,3 +475,40 @@ def test_an_earlier_lifes_changed_config_is_confirmed_and_gone_on_with() -> None
         begun = start(made)
         assert (begun.trial_id, begun.config) == (next_id, ran)
         assert [config for _, config, _ in proposer.replayed][1] == Config({"n": 0})
+
+
+# ── a disturbed trial ─────────────────────────────────────────────────────────────────────────
+
+
+def test_the_searcher_is_not_told_of_what_others_had_a_part_in() -> None:
+    proposer = CountingProposer()
+    made = conductor(rules(trials=4, confirm=0, max_running=1), proposer)
+    complete(made, start(made), 5.0)
+    for disturbed in ((True, True), (True, False), (False, True)):  # by rung: the last one counts
+        searched = start(made)
+        for rung, is_disturbed in enumerate(disturbed):
+            ended = report(searched.trial_id, rung, 1.0, last=rung == 1)
+            made.rung_ended(dataclasses.replace(ended, disturbed=is_disturbed))
+        made.trial_ended(searched.trial_id, C, None)
+    told = [outcome.kind for _, outcome in proposer.told]
+    assert told == [OutcomeKind.COMPLETED, OutcomeKind.UNKNOWN, OutcomeKind.COMPLETED, OutcomeKind.UNKNOWN]
+    assert isinstance(made.next(NOTHING), Pause), "each was one of the study's trials"
+    assert made.best() in ("0001", "0002", "0003"), "it may be the best nevertheless"
+
+
+def test_a_disturbed_trial_that_failed_by_itself_is_told() -> None:
+    proposer = CountingProposer()
+    made = conductor(rules(trials=2, confirm=0, max_running=1), proposer)
+    complete(made, start(made), 5.0)
+    searched = start(made)
+    made.rung_ended(dataclasses.replace(report(searched.trial_id, 0, 1.0), disturbed=True))
+    made.trial_ended(searched.trial_id, F, Failure.CRASH)
+    assert proposer.told[-1][1].kind is OutcomeKind.INFEASIBLE
+
+
+def test_an_earlier_lifes_disturbed_trial_is_not_told_either() -> None:
+    proposer = CountingProposer()
+    past = (known(0, C, 5.0, 5.0), known(1, C, 1.0, 1.0, is_disturbed=True), known(2, C, 2.0, 2.0))
+    conductor(rules(trials=3, confirm=0), proposer, known=past)
+    kinds = [outcome and outcome.kind for _, _, outcome in proposer.replayed]
+    assert kinds == [OutcomeKind.COMPLETED, OutcomeKind.UNKNOWN, OutcomeKind.COMPLETED]
