@@ -14,7 +14,7 @@ from statistics import median
 from autotuner.benchmark.traffic.list_plan import levels
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.results.records import Phase, RungRecord, TrialRecord, TrialState
-from autotuner.study.model import Study
+from autotuner.study.model import FindMaxLoad, Study
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,13 @@ def _stopped(measured: Measured) -> Iterator[TrialRecord]:
 def _levels_skipped(measured: Measured) -> Saving | None:
     """Load levels that trials which came to their end did not run, since a lower one was hopeless.
 
+    A search for the largest load asks each trial for levels of its own: there none is left out.
+
     Each is taken to have needed what it took in the median of the others: requests over their rate. A Config that was
     given up below it would have been slower.
     """
+    if isinstance(measured.study.workload.load, FindMaxLoad):
+        return None
     seconds = _seconds_by_level(measured)
     declared = levels(measured.study.workload)
     saved = []

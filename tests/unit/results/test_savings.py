@@ -18,14 +18,9 @@ from autotuner.study.model import Study
 ONE, FOUR, NINE = (LoadLevel(LoadKind.CONCURRENCY, c) for c in (1, 4, 9))
 Ran = tuple[TrialRecord, tuple[RungRecord, ...]]
 SCORE = Score(1.0, feasible=True, slo_met=True, level=None, value=None, objectives={})
-STUDY = Study.model_validate(
-    {
-        "name": "known",
-        "model": {"id": "m"},
-        "engine": {"name": "llamacpp"},
-        "workload": {"scenario": "D(10,11)", "load": {"concurrency": [1, 4, 9]}},
-    }
-)
+SECTIONS = {"name": "known", "model": {"id": "m"}, "engine": {"name": "llamacpp"}}
+SLO = {"ttft": {"p90": {"threshold_ms": 300}}}
+STUDY = Study.model_validate({**SECTIONS, "workload": {"scenario": "D(10,11)", "load": {"concurrency": [1, 4, 9]}}})
 
 
 def trial(trial_id: str, state: TrialState = TrialState.COMPLETED, **changes: Any) -> TrialRecord:
@@ -91,3 +86,11 @@ def test_a_skipped_level_would_have_taken_what_it_took_others() -> None:
     hopeless = (trial("8", gpus=1), rungs([10], [at(ONE, 5)]))
     assert find([*done, hopeless])["levels_skipped"].gpu_seconds == pytest.approx(20 + 9)
     assert find(done) == {}
+
+
+def test_a_search_for_the_largest_load_leaves_no_level_out() -> None:
+    searched = {"find_max": "concurrency", "from": 1, "up_to": 16}
+    study = Study.model_validate({**SECTIONS, "workload": {"scenario": "D(10,11)", "load": searched}, "slo": SLO})
+    trials = [(trial("0"), rungs([10], [at(ONE, 5), at(FOUR, 9)])), (trial("1"), rungs([10], [at(ONE, 5)]))]
+    records = {t.trial_id: ended for t, ended in trials}
+    assert find_savings(Measured(study, [t for t, _ in trials], records)) == ()
