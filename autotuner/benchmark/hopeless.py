@@ -26,11 +26,29 @@ class Ended(Protocol):
     @property
     def scheduled_s(self) -> float: ...
     @property
+    def sent_s(self) -> float: ...
+    @property
     def first_token_s(self) -> float | None: ...
+    @property
+    def last_token_s(self) -> float | None: ...
     @property
     def end_s(self) -> float: ...
     @property
     def error(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class LostAt:
+    """A limit on a percentile of ``metric``, ttft or e2e, and how many ``requests`` over it leave no doubt."""
+
+    metric: str
+    limit_s: float
+    requests: int
+
+    def is_over(self, request: Ended) -> bool:
+        """Counted from the send, in open loop too: no more than it was."""
+        until_s = request.first_token_s if self.metric == "ttft" else request.last_token_s
+        return not request.warmup and until_s is not None and until_s - request.sent_s > self.limit_s
 
 
 @dataclass(frozen=True)
@@ -39,7 +57,8 @@ class Progress:
 
     ``ended`` in order of their ends; ``waiting_since_s`` when those without a first token were due;
     ``total`` measured requests are to be sent; ``slots`` is 0 in open loop, where the last request is due
-    at ``planned_s``. ``allowed_s`` is what the point may take by its user's word, wherever else an end is near.
+    at ``planned_s``. ``allowed_s`` is what the point may take by its user's word, wherever else an end is near. Any of
+    ``lost_at`` ends it.
     """
 
     ended: Sequence[Ended]
@@ -49,11 +68,14 @@ class Progress:
     now_s: float
     allowed_s: float
     planned_s: float = 0.0
+    lost_at: Sequence[LostAt] = ()
 
 
 def hopeless(progress: Progress) -> str | None:
     """Why this load point should be given up, or ``None``."""
     if reason := all_failing(progress.ended, progress.slots):
+        return reason
+    if reason := _lost(progress):
         return reason
     if progress.slots:
         return _far_too_slow(progress)
@@ -71,6 +93,15 @@ def all_failing(ended: Sequence[Ended], slots: int) -> str | None:
     if len(last) < streak or any(request.error is None for request in last):
         return None
     return f"the last {streak} requests all failed ({last[-1].error})"
+
+
+def _lost(progress: Progress) -> str | None:
+    """An SLO that the requests which are yet to come can't mend."""
+    for limit in progress.lost_at:
+        over = sum(map(limit.is_over, progress.ended))
+        if over >= limit.requests:
+            return f"{over} requests have a {limit.metric} over {1000 * limit.limit_s:g} ms, which the rest can't mend"
+    return None
 
 
 def _far_too_slow(progress: Progress) -> str | None:

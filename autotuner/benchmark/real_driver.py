@@ -155,7 +155,16 @@ class RealLoadDriver:
         shards = max(1, min(workers, int(most)))
         arrival = load.arrival if isinstance(load, RateLoad | FindMaxLoad) else "poisson"
         return {
-            shard: Job(level.kind.value, level.value, arrival, point.requests, point.first_index, shard, shards)
+            shard: Job(
+                kind=level.kind.value,
+                value=level.value,
+                arrival=arrival,
+                requests=point.requests,
+                first_index=point.first_index,
+                shard=shard,
+                shards=shards,
+                lost_at=point.lost_at,  # of all workers together: one alone sees them later, and no sooner
+            )
             for shard in range(shards)
         }
 

@@ -37,6 +37,12 @@ def percentile_interval(values: FloatArray, percent: float, confidence: float = 
     )
 
 
+def surely_over(count: int, percent: float, confidence: float = 0.95) -> int | None:
+    """Of ``count`` values, how many over a limit put the whole of ``percentile_interval`` over it; ``None``: never."""
+    lower = int(np.searchsorted(_binomial_cdf(count, percent / 100), (1 - confidence) / 2, side="right"))
+    return count - lower + 1 if lower >= 1 else None
+
+
 def _binomial_cdf(n: int, q: float) -> FloatArray:
     """P(B ≤ k) for k = 0 … n. Through logarithms, so that n = 10^6 neither overflows nor vanishes."""
     if q <= 0 or q >= 1:

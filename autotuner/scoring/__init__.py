@@ -1,7 +1,7 @@
 """Scores: SLO penalties, objectives, the best, the Pareto front. Pure functions."""
 
 from autotuner.metrics.direction import Direction
-from autotuner.scoring.max_load import Holds, fewest_requests, holds, with_max_load
+from autotuner.scoring.max_load import Holds, fewest_requests, holds, lost_at, with_max_load
 from autotuner.scoring.merit import Grade, Merit, Select, told_value
 from autotuner.scoring.objective import OBJECTIVES, Aggregate, Objective, parse_objective, parse_objectives
 from autotuner.scoring.pareto import pareto_front
@@ -32,6 +32,7 @@ __all__ = [
     "holds",
     "infeasible_score",
     "judge_slo",
+    "lost_at",
     "pareto_front",
     "parse_objective",
     "parse_objectives",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from enum import Enum, auto
+from typing import NamedTuple
 
 from autotuner.metrics.measurement import MeasureContext, Measurement
-from autotuner.metrics.percentile import percentile_interval
+from autotuner.metrics.percentile import percentile_interval, surely_over
 from autotuner.scoring.slo import judge_slo
 from autotuner.scoring.unusable import unusable
 from autotuner.study.model import Slo, SloTerm
@@ -16,6 +17,15 @@ from autotuner.study.model import Slo, SloTerm
 FOUND = ("max_load", "max_load_per_gpu")
 NOT_HELD = "not every SLO surely holds"
 _TAIL = 0.025  # of a 95 % interval
+_OF_EACH_REQUEST = ("ttft", "e2e")
+
+
+class LostLimit(NamedTuple):
+    """So many ``requests`` whose ``metric`` is over ``limit_s`` seconds leave no doubt that its SLO does not hold."""
+
+    metric: str
+    limit_s: float
+    requests: int
 
 
 class Holds(Enum):
@@ -60,6 +70,16 @@ def fewest_requests(slo: Slo) -> int:
     """
     percents = [float(statistic[1:]) for _, statistic, _ in slo.terms() if statistic != "mean"]
     return max((math.ceil(math.log(_TAIL) / math.log(percent / 100)) for percent in percents), default=1)
+
+
+def lost_at(slo: Slo, requests: int) -> Iterator[LostLimit]:
+    """Each limit on a percentile of a time that every request has one of, with how many over it break it for sure."""
+    for metric, statistic, term in slo.terms():
+        if metric not in _OF_EACH_REQUEST or statistic == "mean":
+            continue
+        over = surely_over(requests, float(statistic[1:]))
+        if over is not None:
+            yield LostLimit(metric, term.threshold_ms / 1000, over)
 
 
 def with_max_load(measurements: Iterable[Measurement], slo: Slo, context: MeasureContext) -> tuple[Measurement, ...]:

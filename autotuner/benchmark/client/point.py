@@ -168,6 +168,7 @@ class PointRun:
             now_s=self._now(),
             allowed_s=self._allowed_s,
             planned_s=0.0 if self._closed else self._first[-1].due_s,
+            lost_at=self._job.lost_at,
         )
 
     def _now(self) -> float:

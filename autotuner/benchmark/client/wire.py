@@ -15,6 +15,7 @@ from typing import Any
 
 from autotuner.benchmark.adapters import ModelChoice
 from autotuner.benchmark.dialect import Dialect
+from autotuner.benchmark.hopeless import LostAt
 from autotuner.benchmark.traffic.mix import SourceSpec
 from autotuner.benchmark.traffic.prompts import Span
 from autotuner.benchmark.traffic.sizing import Sizing, TextSizing, TokenIdSizing
@@ -74,6 +75,11 @@ class Job:
     first_index: int
     shard: int
     shards: int
+    lost_at: tuple[LostAt, ...] = ()
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Job:
+        return Job(**{**data, "lost_at": tuple(LostAt(**limit) for limit in data["lost_at"])})
 
     @property
     def level(self) -> str:

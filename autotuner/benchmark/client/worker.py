@@ -45,7 +45,7 @@ class Worker:
             office = TicketOffice(spec, writer, connector)
             _say("ready")
             while True:
-                job = Job(**await self._next("job"))
+                job = Job.from_json(await self._next("job"))
                 self._point = PointRun(job, office, connector, forced=spec.forces_length)
                 _say("ready")
                 await self._run(self._point)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from autotuner.benchmark.hopeless import LostAt
 from autotuner.metrics.load_level import LoadLevel
 
 if TYPE_CHECKING:
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 class LoadPoint:
     """What to measure next: a level and how many requests are still missing there.
 
-    ``first_index`` is the number of the first prompt: prompts of a level are numbered over all rungs.
+    ``first_index`` is the number of the first prompt: prompts of a level are numbered over all rungs. It is given up
+    as soon as any of ``lost_at`` says that its result is sure.
     """
 
     level: LoadLevel
     requests: int
     first_index: int
+    lost_at: tuple[LostAt, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,7 @@ class RungRunner:
                 point = _from_the_start(point, rung)
             if self._searched is not None:  # else little time that is left would seem to be a load that is too high
                 allowed_until = clock.monotonic_s() + self._study.timeouts.rung_s
+                point = self._searched.watched(point)
             notes = (*self._empty_caches(server, point.level), *self._another_model(server))
             try:
                 run = _run_point(driver, point, clock, ends_at, allowed_until)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from autotuner.benchmark import levels
+from autotuner.benchmark import LoadPoint, levels
+from autotuner.benchmark.hopeless import LostAt
 from autotuner.benchmark.load_search import LoadSearch, searchable_levels
 from autotuner.metrics import LoadLevel, MeasureContext, Measurement, PointRun, measure
 from autotuner.results.records import Phase, PointFailure
-from autotuner.scoring import Holds, fewest_requests, holds, with_max_load
+from autotuner.scoring import Holds, fewest_requests, holds, lost_at, with_max_load
 from autotuner.servers import RunningServer
 from autotuner.study.model import FindMaxLoad, Study
 from autotuner.tuning.decisions.assignment import Assignment
@@ -38,6 +39,13 @@ class SearchedLoad:
             near=self.assignment.phase is Phase.CONFIRM,
             recorded={level: count for level, count in (recorded or {}).items() if count},
         )
+
+    def watched(self, point: LoadPoint) -> LoadPoint:
+        """A level's first load point, which ends as soon as it is sure that an SLO does not hold."""
+        if point.first_index:
+            return point
+        limits = tuple(LostAt(*limit) for limit in lost_at(self.study.slo, point.requests))
+        return replace(point, lost_at=limits)
 
     def holds(self, level: LoadLevel, runs: Sequence[PointRun]) -> Holds:
         return holds(measure(level, runs, self.context), self.study.slo)

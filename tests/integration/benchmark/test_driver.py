@@ -28,6 +28,7 @@ from autotuner.benchmark import (
     open_driver,
 )
 from autotuner.benchmark.ask import Prober
+from autotuner.benchmark.hopeless import LostAt
 from autotuner.benchmark.probe import find_api
 from autotuner.benchmark.real_driver import is_saturated
 from autotuner.benchmark.stand_ins.mock_process import mock_server
@@ -72,10 +73,11 @@ def press(
     allowed_s: float | None = None,
     seed: int = 0,
     cores: tuple[int, ...] = (),
+    lost_at: tuple[LostAt, ...] = (),
 ) -> PointRun:
     settings = DriverSettings(workload, timeout_s, seed, cores)
     with open_driver(Target((url,), "mock", features), settings) as driver:
-        point = LoadPoint(level_of(workload), requests, first_index)
+        point = LoadPoint(level_of(workload), requests, first_index, lost_at)
         return driver.run(point, deadline_s=deadline_s, allowed_s=allowed_s)
 
 
@@ -307,6 +309,17 @@ def test_only_what_is_allowed_makes_a_point_hopeless() -> None:
         given_up = press(url, closed(1, scenario="D(20,1)"), 200, deadline_s=60.0, allowed_s=2.0)
     assert "the deadline of 2 s passed" in (cut.stopped_early or "")
     assert "2 s are allowed" in (given_up.stopped_early or "")
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_point_that_has_lost_an_slo_is_given_up(cores: int) -> None:
+    """2000 requests of 50 ms on four slots take 25 s; 20 of them say enough."""
+    lost = LostAt("ttft", 0.02, 20)
+    pinned = tuple(sorted(os.sched_getaffinity(0)))[:cores]
+    with mock_server(ttft_ms=50, itl_ms=0) as url:
+        run = press(url, closed(4, scenario="D(20,1)"), 2000, deadline_s=60.0, cores=pinned, lost_at=(lost,))
+    assert "have a ttft over 20 ms" in (run.stopped_early or "")
+    assert 20 <= len(measured(run)) < 2000
 
 
 def test_an_overloaded_open_loop_is_given_up() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from autotuner.report.figures import Marked, load_search_figure
 from autotuner.results import OutputFolder, load_results, resolved_yaml
 from autotuner.results.records import Phase
 from autotuner.results.rescoring import rescore
+from autotuner.scoring import Score
 from autotuner.servers.replay.lookup import find_lookup
 from autotuner.servers.replay.truth import true_score
 from autotuner.space.config import Config
@@ -228,6 +230,14 @@ def test_a_load_that_is_given_up_is_too_high(tmp_path: Path) -> None:
     assert report.score.value == 3
 
 
+def test_a_load_point_is_watched_for_limits_that_it_can_not_keep_any_more(tmp_path: Path) -> None:
+    world = World()
+    one_trial(world, tmp_path)
+    for asked in world.points:
+        assert [(limit.metric, limit.limit_s) for limit in asked.lost_at] == [("ttft", 60.0)]
+        assert 0.1 * asked.requests < asked.lost_at[0].requests < 0.3 * asked.requests
+
+
 def test_time_that_runs_out_leaves_what_was_found(tmp_path: Path) -> None:
     world = World(incidents={2: Incident.NO_ANSWER})
     report = one_trial(world, tmp_path)
@@ -237,37 +247,57 @@ def test_time_that_runs_out_leaves_what_was_found(tmp_path: Path) -> None:
 # ── a real server ─────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True)
+class RealServer:
+    """Two slots of long answers: what waits for a slot waits for whole answers, whatever the machine does beside it."""
+
+    model: Path
+    folder: Path
+    mark: str
+
+    def search(self, name: str, ttft_p50_ms: float) -> Score:
+        found = Study.model_validate(
+            {
+                "name": name,
+                "model": {"id": str(self.model), "served_name": "tiny"},
+                "engine": {"name": "llamacpp", "args": {"ctx-size": 1024, "parallel": 2, "threads": 1}},
+                "workload": {
+                    "scenario": "D(16,250)",
+                    "load": {"find_max": "concurrency", "from": 4, "up_to": 8},
+                    "requests": {"per_slot": 2, "min": 12},
+                },
+                "slo": {"ttft": {"p50": {"threshold_ms": ttft_p50_ms}}},
+            }
+        )
+        folder = OutputFolder(self.folder / name)
+        folder.prepare(found, name)
+        store = StoreService(str(folder.path), resolved_yaml(found, name), name, name)
+        place = Place("node", (), "", self.folder / "logs" / name, {"AUTOTUNER_STUDY": self.mark})
+        trial = TrialRun(found, Assignment("0000", Phase.BASELINE, Config({}), 1), place, make_rig(found), store, None)
+        try:
+            report = trial.run_rung(0)
+        finally:
+            trial.release()
+        assert report.failure is None, report.message
+        assert report.last
+        assert report.score is not None
+        return report.score
+
+    def p50s_ms(self, name: str) -> dict[float, float]:
+        measured = load_results(self.folder / name).measurements
+        return dict(zip(measured["level"], measured["ttft_p50_ms"], strict=True))
+
+
 @pytest.mark.usefixtures("own_locks")
 def test_of_a_real_server_the_largest_load_is_found(tiny_model: Path, tmp_path: Path, mark: str) -> None:
-    """Two slots of long answers: what waits for a slot waits for a whole answer, whatever the machine does."""
-    found = Study.model_validate(
-        {
-            "name": "bears",
-            "model": {"id": str(tiny_model), "served_name": "tiny"},
-            "engine": {"name": "llamacpp", "args": {"ctx-size": 1024, "parallel": 2, "threads": 1}},
-            "workload": {
-                "scenario": "D(16,144)",
-                "load": {"find_max": "concurrency", "up_to": 8},
-                "requests": {"per_slot": 2, "min": 20},
-            },
-            "slo": {"ttft": {"p50": "60ms"}},
-        }
-    )
-    folder = OutputFolder(tmp_path / "study")
-    folder.prepare(found, "s1")
-    store = StoreService(str(folder.path), resolved_yaml(found, "s1"), "s1", found.name)
-    place = Place("node", (), "", tmp_path / "logs", {"AUTOTUNER_STUDY": mark})
-    trial = TrialRun(found, Assignment("0000", Phase.BASELINE, Config({}), 1), place, make_rig(found), store, None)
-    try:
-        report = trial.run_rung(0)
-    finally:
-        trial.release()
-    assert report.failure is None, report.message
-    assert report.last
-    assert report.score is not None
-    assert report.score.slo_met, report.score.reason
-    assert report.score.value is not None
-    assert 1 <= report.score.value <= 3
-    asked = [level.value for level in report.metrics]
-    assert asked[0] == 1
-    assert report.score.value + 1 in asked
+    """Of 4 in flight each waits for one answer, of 8 for three: a limit between the two is kept somewhere between."""
+    server = RealServer(tiny_model, tmp_path, mark)
+    loose = server.search("loose", 60_000.0)
+    assert (loose.value, loose.slo_met) == (8, True)
+    waits = server.p50s_ms("loose")
+    assert list(waits) == [4, 8]
+    tight = server.search("tight", (waits[4] * waits[8]) ** 0.5)
+    assert tight.slo_met, tight.reason
+    assert tight.value is not None
+    assert 4 <= tight.value < 8
+    assert [*server.p50s_ms("tight")][:3] == [4, 8, 6]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autotuner.benchmark.client.wire import Outcome
-from autotuner.benchmark.hopeless import Progress, hopeless
+from autotuner.benchmark.hopeless import LostAt, Progress, hopeless
 
 
 def answer(
@@ -150,3 +150,37 @@ def test_ttft_of_fewer_than_32_answers_is_not_judged() -> None:
     progress = diverging([0.3, 0.8, 1.3, 1.8])
     few = Progress(progress.ended[1:], [], 10_000, 0, 40.0, 600.0, planned_s=60.0)
     assert hopeless(few) is None
+
+
+TTFT_LOST = LostAt("ttft", 0.3, 5)
+
+
+def watched(ended: list[Outcome], limit: LostAt = TTFT_LOST, slots: int = 4) -> str | None:
+    return hopeless(Progress(ended, [], 64, slots, 1.0, 600.0, planned_s=60.0, lost_at=[limit]))
+
+
+def test_a_limit_that_the_rest_can_not_mend_ends_a_point_in_closed_and_in_open_loop() -> None:
+    quick, slow = answer(0.0, 0.29), answer(0.0, 0.31)
+    for slots in (4, 0):
+        assert watched([slow] * 5 + [quick] * 20, slots=slots) == (
+            "5 requests have a ttft over 300 ms, which the rest can't mend"
+        )
+        assert watched([slow] * 4 + [quick] * 20, slots=slots) is None
+
+
+def test_warm_up_and_failed_requests_do_not_count_against_a_limit() -> None:
+    slow, warmup, failed = answer(0.0, 0.31), answer(0.0, 9.0, warmup=True), answer(0.0, 9.0, error="timeout")
+    assert watched([slow] * 4 + [warmup] * 9 + [failed] * 3) is None
+
+
+def test_a_limit_on_whole_answers_counts_to_their_last_token() -> None:
+    slow = answer(0.0, 0.1)
+    slow.last_token_s = 0.31
+    assert watched([slow] * 5, LostAt("e2e", 0.3, 5)) is not None
+    assert watched([slow] * 5) is None
+
+
+def test_what_waited_to_be_sent_is_not_counted() -> None:
+    late = answer(0.0, 0.31)
+    late.sent_s = 0.1
+    assert watched([late] * 9) is None

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from autotuner.metrics import percentile, percentile_interval
+from autotuner.metrics.percentile import surely_over
 
 
 def test_percentile_interpolates_between_order_statistics() -> None:
@@ -49,3 +50,17 @@ def test_a_large_sample_neither_overflows_nor_vanishes() -> None:
 def test_an_interval_of_no_percentile_is_refused_in_words(percent: float) -> None:
     with pytest.raises(ValueError, match=f"needs 0 < percent < 100, not {percent}$"):
         percentile_interval(np.arange(10.0), percent)
+
+
+@pytest.mark.parametrize("percent", [50, 90, 99])
+@pytest.mark.parametrize("count", [1, 3, 64, 100, 368])
+def test_so_many_values_over_a_limit_put_the_whole_interval_over_it(count: int, percent: float) -> None:
+    def low(over: int) -> float:
+        return percentile_interval(np.concatenate((np.zeros(count - over), np.ones(over))), percent)[0]
+
+    over = surely_over(count, percent)
+    if over is None:
+        assert low(count) == -math.inf
+    else:
+        assert low(over) == 1.0
+        assert low(over - 1) < 1.0

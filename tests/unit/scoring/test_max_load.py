@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autotuner.metrics import LoadKind, LoadLevel, MeasureContext, Measurement, percentile
-from autotuner.scoring import Holds, fewest_requests, holds, parse_objective, score_rung, with_max_load
+from autotuner.scoring import Holds, fewest_requests, holds, lost_at, parse_objective, score_rung, with_max_load
 from autotuner.study.model import Slo
 
 SLO = Slo.model_validate({"ttft": {"p90": "300ms"}})
@@ -132,3 +132,16 @@ def test_where_none_holds_the_score_says_so() -> None:
     assert not score.feasible
     assert "not every SLO surely holds" in score.reason
     assert score.violations[0].metric == "ttft_p90_ms"
+
+
+def test_so_many_requests_over_a_limit_break_it_for_sure() -> None:
+    slo = Slo.model_validate({"ttft": {"p90": "300ms", "mean": "200ms"}, "tpot": {"p90": "40ms"}, "e2e": {"p50": "2s"}})
+    found = [tuple(limit) for limit in lost_at(slo, 100)]
+    # By binomial(100, 0.9) and (100, 0.5): 84 and 40 of 100 are surely below the percentile.
+    assert found == [("ttft", 0.3, 17), ("e2e", 2.0, 61)]
+    assert holds(point(1, of_100(17)), SLO) is Holds.NO
+    assert holds(point(1, of_100(16)), SLO) is Holds.UNSURE
+
+
+def test_of_too_few_requests_none_breaks_a_limit_for_sure() -> None:
+    assert [*lost_at(Slo.model_validate({"ttft": {"p50": "300ms"}}), 3)] == []
