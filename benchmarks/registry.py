@@ -37,6 +37,7 @@ _TRIAL_PATH = (
     "autotuner/results/storage/store.py",
     "autotuner/benchmark/client",
 )
+_SEARCH_PATH = ("autotuner/tuning", "autotuner/scoring", "autotuner/servers/replay", "benchmarks/search_cost")
 
 BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark("load_driver", 2, ("autotuner/benchmark",)),
@@ -46,5 +47,6 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark("report_speed", 0.5, ("autotuner/report", "autotuner/results")),
     Benchmark("utilisation", 8, ("autotuner/tuning",)),
     Benchmark("scale", 8, ("autotuner/tuning", "autotuner/results")),
+    Benchmark("search_cost", 60, _SEARCH_PATH, ("--seeds", "5")),
     Benchmark("chaos", 90, ("autotuner/tuning", "autotuner/servers", "autotuner/results")),
 )

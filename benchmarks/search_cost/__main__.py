@@ -20,31 +20,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.search_cost.ours import autotuner
+from benchmarks.search_cost.plot import plot
 from benchmarks.search_cost.rows import Row, make_row, total
+from benchmarks.search_cost.searches import OURS, Pool, all_ways, default_jobs, pool_of, searches
 from benchmarks.search_cost.surface import Surface, load_surface
-from benchmarks.search_cost.ways import Way, ways
 from benchmarks.surfaces.drawn import draw, write_surface
 
 SURFACES = Path(__file__).parents[1] / "surfaces"
 SEEDS = 20
-OURS = "autotuner"
 
 
-def all_ways() -> dict[str, Way]:
-    return {**ways(), OURS: autotuner}
-
-
-def measure(surface: Surface, names: Sequence[str], seeds: int, trials: int | None) -> list[Row]:
+def measure(
+    file: Path, surface: Surface, names: Sequence[str], seeds: int, trials: int | None, pool: Pool
+) -> list[Row]:
     """A row a way; ``trials``: by default the study's own number."""
-    known = all_ways()
     rows = []
+    count = trials or surface.study.search.trials
     for name in names:
-        count = trials or surface.study.search.trials
         traces = []
-        for seed in range(seeds):
-            print(f"{surface.name}: {name}: seed {seed + 1} of {seeds}", end="\r", file=sys.stderr, flush=True)
-            traces.append(known[name](surface, count, seed))
+        for trace in searches(file, surface, name, count, seeds, pool):
+            traces.append(trace)
+            print(f"{surface.name}: {name}: {len(traces)} of {seeds}    ", end="\r", file=sys.stderr, flush=True)
         rows.append(make_row(surface, name, traces))
     print(" " * 80, end="\r", file=sys.stderr)
     return rows
@@ -114,7 +110,18 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"searches of each way (default {SEEDS})")
     parser.add_argument("--trials", type=int, help="trials of each search (default: the study's search.trials)")
     parser.add_argument("--way", action="append", choices=sorted(all_ways()), help="this way alone; may be repeated")
+    jobs = default_jobs()
+    parser.add_argument(
+        "--jobs", type=_positive, default=jobs, help=f"seeds at a time (default {jobs}); no figure changes"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="what share of seeds has found the best by when")
     return parser.parse_args()
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return int(text)
 
 
 def _files(given: argparse.Namespace, folder: Path) -> Iterator[Path]:
@@ -134,15 +141,17 @@ def main() -> int:
     names = [name for name in all_ways() if given.way is None or name in given.way]
     rows: list[Row] = []
     surfaces = 0
-    with tempfile.TemporaryDirectory(prefix="drawn-") as folder:
+    with tempfile.TemporaryDirectory(prefix="drawn-") as folder, pool_of(given.jobs) as pool:
         for file in _files(given, Path(folder)):
             surface = load_surface(file)
-            found = measure(surface, names, given.seeds, given.trials)
+            found = measure(file, surface, names, given.seeds, given.trials, pool)
             rows += found
             surfaces += 1
             if not given.json:
                 print(f"{surface.count} Configs; the whole grid costs {surface.grid_s:.0f} GPU-seconds")
                 print_table(found)
+    if given.plot:
+        given.plot.write_text(plot(rows, OURS), encoding="utf-8")
     if given.json:
         print(json.dumps(_document(given.seeds, rows), indent=2))
     elif surfaces > 1:

@@ -19,7 +19,7 @@ class Row:
     """``a_share``: median of what it took until the incumbent was as good as the best, ``b_share``: until the end;
     ``None``: never, in most of the seeds. ``found`` and ``near``: in how many seeds the incumbent at some time, and the
     recommendation, was within 2 % of the best. ``min_recommended`` is the worst recommendation, over the best;
-    ``recommended_over_default`` the median one, over the default."""
+    ``recommended_over_default`` the median one, over the default. ``a_shares`` are those of each seed."""
 
     surface: str
     slo: str
@@ -33,6 +33,7 @@ class Row:
     near: int
     min_recommended: float
     recommended_over_default: float | None
+    a_shares: tuple[float | None, ...]
 
 
 def make_row(surface: Surface, way: str, traces: Sequence[Trace]) -> Row:
@@ -53,6 +54,7 @@ def make_row(surface: Surface, way: str, traces: Sequence[Trace]) -> Row:
         near=sum(surface.is_near(trace.recommended) for trace in traces),
         min_recommended=min(surface.closeness(trace.recommended) for trace in traces),
         recommended_over_default=_finite(statistics.median(over)),
+        a_shares=tuple(map(_finite, a)),
     )
 
 

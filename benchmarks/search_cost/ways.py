@@ -19,34 +19,30 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from autotuner.scoring import Score
 from autotuner.scoring.merit import Merit
-from autotuner.space import Choice, SearchSpace
+from autotuner.space import Choice
 from autotuner.space.config import Config
 from autotuner.space.parameters import Parameter
 from autotuner.tuning.on_ray.trial_schedulers import StandIn
+from benchmarks.search_cost.smac_way import smac
 from benchmarks.search_cost.surface import Surface
-from benchmarks.search_cost.trace import Trace, incumbents
+from benchmarks.search_cost.trace import Trace
 from benchmarks.search_cost.trial import Tried, try_config
+from benchmarks.search_cost.tried import listed_values, made_trace, suggested
 
 Way = Callable[[Surface, int, int], Trace]  # surface, trials, seed → what it did
-
-
-def _trace(surface: Surface, tried: list[Tried]) -> Trace:
-    steps = incumbents((one.gpu_s, one.config, one.merit) for one in tried)
-    last = steps[-1].incumbent if steps else None
-    return Trace(steps, steps[-1].spent_s if steps else 0.0, last or surface.default)
 
 
 def grid(surface: Surface, trials: int, seed: int) -> Trace:
     """The Configs of the space in random order."""
     rng = random.Random(seed)
     order = rng.sample(range(len(surface.configs)), min(trials, len(surface.configs)))
-    return _trace(surface, [try_config(surface, surface.configs[i], seed, n) for n, i in enumerate(order)])
+    return made_trace(surface, [try_config(surface, surface.configs[i], seed, n) for n, i in enumerate(order)])
 
 
 def drawn(surface: Surface, trials: int, seed: int) -> Trace:
     """Configs drawn evenly, one as often as it comes."""
     rng = random.Random(seed)
-    return _trace(surface, [try_config(surface, surface.space.sample(rng), seed, n) for n in range(trials)])
+    return made_trace(surface, [try_config(surface, surface.space.sample(rng), seed, n) for n in range(trials)])
 
 
 # ── Optuna ────────────────────────────────────────────────────────────────────────────────────
@@ -60,7 +56,7 @@ def of_optuna(sampler: Callable[[int], optuna.samplers.BaseSampler], surface: Su
         one = try_config(surface, asked.config, seed, len(tried))
         tried.append(one)
         study.tell(asked.trial, (one.merit or Merit()).told)
-    return _trace(surface, tried)
+    return made_trace(surface, tried)
 
 
 def tpe_asha(surface: Surface, trials: int, seed: int) -> Trace:
@@ -93,7 +89,7 @@ def tpe_asha(surface: Surface, trials: int, seed: int) -> Trace:
             study.tell(asked.trial, told[-1])  # as Ray's OptunaSearch tells a trial that was stopped: its last result
         else:
             study.tell(asked.trial, (one.merit or Merit()).told)
-    return _trace(surface, tried)
+    return made_trace(surface, tried)
 
 
 @dataclass(frozen=True)
@@ -114,20 +110,12 @@ def _asked(study: optuna.Study, surface: Surface, trials: int) -> Any:
         if given == trials:
             return
         trial = study.ask()
-        config = _suggested(surface.space, lambda p, trial=trial: _suggest(trial, p))  # type: ignore[misc]
+        config = suggested(surface.space, lambda p, trial=trial: _suggest(trial, p))  # type: ignore[misc]
         if surface.space.contains(config):
             given += 1
             yield _Asked(trial, config)
         else:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
-
-
-def _suggested(space: SearchSpace, value_of: Callable[[Parameter], Any]) -> Config:
-    values: dict[str, Any] = {}
-    for parameter in space.parameters:
-        if parameter.is_active(values):
-            values[parameter.name] = value_of(parameter)
-    return Config(values)
 
 
 def _suggest(trial: optuna.Trial, parameter: Parameter) -> Any:
@@ -142,12 +130,12 @@ def _suggest(trial: optuna.Trial, parameter: Parameter) -> Any:
 
 def of_hyperopt(surface: Surface, trials: int, seed: int) -> Trace:
     """HyperOpt's TPE over the index of each parameter's value."""
-    listed = {p.name: _values(p) for p in surface.space.parameters}
+    listed = {p.name: listed_values(p) for p in surface.space.parameters}
     indices = {name: hyperopt.hp.randint(name, len(values)) for name, values in listed.items()}
     tried: list[Tried] = []
 
     def objective(chosen: Mapping[str, int]) -> dict[str, Any]:
-        config = _suggested(surface.space, lambda p: listed[p.name][int(chosen[p.name])])
+        config = suggested(surface.space, lambda p: listed[p.name][int(chosen[p.name])])
         if not surface.space.contains(config) or len(tried) == trials:
             return {"status": hyperopt.STATUS_FAIL}
         one = try_config(surface, config, seed, len(tried))
@@ -166,11 +154,7 @@ def of_hyperopt(surface: Surface, trials: int, seed: int) -> Trace:
             verbose=False,
             early_stop_fn=lambda _, *__: (len(tried) >= trials, ()),
         )
-    return _trace(surface, tried)
-
-
-def _values(parameter: Parameter) -> list[Any]:
-    return list(parameter.options) if isinstance(parameter, Choice) else list(parameter.values())
+    return made_trace(surface, tried)
 
 
 def ways() -> dict[str, Way]:
@@ -184,4 +168,6 @@ def ways() -> dict[str, Way]:
     }
     if find_spec("torch") is not None:
         found["optuna gp"] = partial(of_optuna, lambda seed: optuna.samplers.GPSampler(seed=seed))
+    if find_spec("smac") is not None:
+        found["smac3"] = smac
     return found

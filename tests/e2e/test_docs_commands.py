@@ -58,6 +58,7 @@ NOT_RUN = {
     ".venv/bin/python -m benchmarks.scale": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.search_cost": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.search_cost --surface study.yaml --seeds 5": "a benchmark: minutes",
+    ".venv/bin/python -m benchmarks.search_cost --seeds 5": "a benchmark: an hour",
     ".venv/bin/python -m benchmarks.search_cost --drawn 10 --draw-seed 1": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.surfaces.record_llamacpp --work recordings/llamacpp": "an hour",
     ".venv/bin/python -m benchmarks.surfaces.record_vllm --work recordings/vllm": "an hour, and needs a vLLM for CPUs",

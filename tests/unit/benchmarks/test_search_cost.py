@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -11,8 +13,10 @@ import yaml
 from autotuner.api.checking import check
 from autotuner.space.config import Config
 from autotuner.study import load_study
-from benchmarks.search_cost.__main__ import SURFACES, all_ways
+from benchmarks.search_cost.__main__ import SURFACES
+from benchmarks.search_cost.plot import found_by, plot
 from benchmarks.search_cost.rows import make_row, total
+from benchmarks.search_cost.searches import all_ways, default_jobs, pool_of, searches
 from benchmarks.search_cost.surface import Surface, load_surface
 from benchmarks.search_cost.trace import Step, Trace, incumbents
 from benchmarks.search_cost.trial import try_config
@@ -108,6 +112,37 @@ def test_every_way_searches_and_the_same_seed_does_the_same(small: Surface, way:
     assert len(trace.steps) >= 8
     assert 0 < trace.ended_s < math.inf
     assert [step.spent_s for step in trace.steps] == sorted(step.spent_s for step in trace.steps)
+
+
+def test_how_many_search_at_a_time_changes_nothing(small: Surface, tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(small.study.model_dump(mode="json")), encoding="utf-8")
+    found = []
+    for jobs in (1, 2):
+        with pool_of(jobs) as pool:
+            found.append([*searches(file, small, "optuna tpe", 4, 3, pool)])
+    assert found[0] == found[1]
+    assert len(found[0]) == 3
+    assert default_jobs() >= 1
+
+
+def test_the_plot_rises_with_each_seed_that_has_found_the_best(small: Surface) -> None:
+    whole = small.grid_s
+    traces = [made(0.2 * whole, whole, BEST), made(None, whole, DEFAULT), made(0.1 * whole, whole, BEST)]
+    row = make_row(small, "a & way", traces)
+    assert [share and round(share, 6) for share in row.a_shares] == [0.2, None, 0.1]
+    shares, parts = zip(*found_by(row), strict=True)
+    assert shares == pytest.approx((0.1, 0.2))
+    assert parts == pytest.approx((1 / 3, 2 / 3))
+    drawn = ElementTree.fromstring(plot([row, replace(row, way="autotuner")], "autotuner"))
+    assert len(drawn.findall(".//{*}polyline")) == 2
+    assert "a & way" in [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_a_way_that_never_finds_the_best_has_a_flat_line(small: Surface) -> None:
+    row = make_row(small, "a way", [made(None, 1.0, DEFAULT)])
+    assert found_by(row) == []
+    assert "polyline" in plot([row], "autotuner")
 
 
 def test_the_whole_grid_finds_the_best(small: Surface) -> None:
