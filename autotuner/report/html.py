@@ -219,7 +219,7 @@ def _rungs_section(results: StudyResults, trials: tuple[ScoredTrial, ...], objec
             "load-search",
             "Every trial's search for the largest load",
             "Each trial begins at the load that the best so far bears, goes to twice as much while every SLO surely "
-            "holds and to half as much while not, then between the two. The highest green mark is what it bears.",
+            "holds and to half as much while not, then between the two. The highest round mark is what it bears.",
             load_search_figure(trials, marked=marked),
         )
     return Section(

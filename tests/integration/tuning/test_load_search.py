@@ -93,9 +93,8 @@ def test_confirmations_begin_at_what_was_found(tmp_path: Path) -> None:
     _, result = replayed(tmp_path)
     best = result.best
     assert best is not None
-    for number in (1, 2):
-        assert loads_of(result, f"{best.trial_id}-c{number}") == [24, 32]
-        assert loads_of(result, f"0000-c{number}") == [4, 6]
+    assert loads_of(result, f"{best.trial_id}-c1") == [24, 32]
+    assert loads_of(result, "0000-c1") == [4, 6]
 
 
 @pytest.mark.parametrize("algorithm", ["auto", "tpe"])
