@@ -32,12 +32,17 @@ class Saving:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the levers look at. ``is_cut_by_budget``: trials that ran last were stopped because nothing was left."""
+    """What the levers look at.
+
+    ``is_cut_by_budget``: trials that ran last were stopped because nothing was left. ``has_ended``: the study came to
+    its end, and would have gone on had there been more to do.
+    """
 
     study: Study
     trials: Sequence[TrialRecord]
     rungs: Mapping[str, Sequence[RungRecord]]
     is_cut_by_budget: bool = False
+    has_ended: bool = False
 
     def completed(self) -> Iterator[tuple[TrialRecord, Sequence[RungRecord]]]:
         """Trials of default and search that reached the last rung, each with its rungs."""
@@ -118,6 +123,25 @@ def _seconds_by_level(measured: Measured) -> dict[LoadLevel, list[float]]:
     return found
 
 
+def _rounds_not_needed(measured: Measured) -> Saving | None:
+    """Fresh runs of best and default that were left out, since they were told apart before ``search.confirm`` rounds.
+
+    Each is taken to have cost what the median one did. Runs of further finalists, and repeats, are set against them.
+    Where one came to no end, that may be why there were no more.
+    """
+    fresh = [trial for trial in measured.trials if trial.phase is Phase.CONFIRM]
+    left_out = 2 * measured.study.search.confirm - len(fresh)
+    may_be_short = measured.study.search.finalists is not None and measured.has_ended and not measured.is_cut_by_budget
+    if not fresh or any(trial.state is not TrialState.COMPLETED for trial in fresh):
+        return None
+    if not may_be_short or left_out <= 0:
+        return None
+    middle = sorted(fresh, key=lambda trial: trial.usage.reserved_s)[len(fresh) // 2]
+    saved = [(middle, middle.usage.reserved_s)] * left_out
+    source = f"the median of {len(fresh)} fresh runs"
+    return _saving("rounds_not_needed", "fresh runs of best and default that were not needed", saved, source)
+
+
 def _saving(lever: str, what: str, saved: Sequence[tuple[TrialRecord, float]], estimated_from: str) -> Saving:
     """Of the seconds for which each trial would have held its place longer."""
     return Saving(
@@ -130,4 +154,4 @@ def _saving(lever: str, what: str, saved: Sequence[tuple[TrialRecord, float]], e
     )
 
 
-_LEVERS = (_trials_stopped_early, _levels_skipped)
+_LEVERS = (_trials_stopped_early, _levels_skipped, _rounds_not_needed)

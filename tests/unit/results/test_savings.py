@@ -94,3 +94,27 @@ def test_a_search_for_the_largest_load_leaves_no_level_out() -> None:
     trials = [(trial("0"), rungs([10], [at(ONE, 5), at(FOUR, 9)])), (trial("1"), rungs([10], [at(ONE, 5)]))]
     records = {t.trial_id: ended for t, ended in trials}
     assert find_savings(Measured(study, [t for t, _ in trials], records)) == ()
+
+
+def fresh(*reserved_s: float, state: TrialState = TrialState.COMPLETED) -> list[TrialRecord]:
+    return [
+        trial(f"000{n % 2}-c{n}", state, phase=Phase.CONFIRM, usage=Usage(seconds))
+        for n, seconds in enumerate(reserved_s)
+    ]
+
+
+def test_rounds_that_were_not_needed_would_have_cost_what_the_others_did() -> None:
+    def found(trials: list[TrialRecord], *, cut: bool = False, ended: bool = True) -> Sequence[Saving]:
+        return find_savings(Measured(study, trials, {}, cut, ended))
+
+    study = STUDY.model_copy(update={"search": STUDY.search.model_copy(update={"confirm": 3})})
+    (saved,) = found(fresh(10, 30, 20))
+    assert (saved.lever, saved.count) == ("rounds_not_needed", 3)
+    assert (saved.gpu_seconds, saved.cpu_seconds) == (2 * 3 * 20, 3 * 3 * 20)
+    assert found(fresh(10, 30), cut=True) == found(fresh(10, 30), ended=False) == (), "it would have gone on"
+    assert found(fresh(*[10] * 6)) == found(fresh(*[10] * 8)) == (), "nothing was left out"
+    assert found([]) == (), "nothing was confirmed"
+    assert found([*fresh(10, 30), *fresh(10, state=TrialState.FAILED)]) == (), "that may be why"
+    every_round = study.search.model_copy(update={"finalists": None})
+    study = study.model_copy(update={"search": every_round})
+    assert found(fresh(10, 30, 20)) == (), "the study asks for every round"
