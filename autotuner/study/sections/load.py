@@ -170,7 +170,9 @@ class Timeouts(Section):
     ] = 3600.0
     start_s: Annotated[float, Field(gt=0, description="From a server's start until it is ready")] = 900.0
     request_s: Annotated[float, Field(gt=0, description="One request; a failed one counts as so long")] = 120.0
-    rung_s: Annotated[float, Field(gt=0, description="All load points of one rung")] = 900.0
+    rung_s: Annotated[
+        float, Field(gt=0, description="All load points of one rung; a fresh run has that for each rung")
+    ] = 900.0
     trial_s: Annotated[
         float | None,
         Field(gt=0, description="A whole trial, loading included; its ended rungs are kept"),

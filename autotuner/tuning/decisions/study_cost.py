@@ -96,16 +96,17 @@ def most_spent(study: Study, gpus: float, configs: int | None, at_a_time: int | 
     """Every wait to its end, on ``gpus`` a trial; a budget cuts it. Repeats after failures come on top.
 
     The wall clock cuts a rung. GPU-hours do not: of each trial that runs when they are spent, a start and a rung at
-    most are yet to come. ``configs``: how many there are, ``None`` where that is endless; ``at_a_time``: trials,
-    ``None`` where not known: the wall clock is then that of one after another, GPU-hours those of all at once.
+    most are yet to come; of a fresh run, which is alone and has the time of all rungs in its one, the whole of it.
+    ``configs``: how many there are, ``None`` where that is endless; ``at_a_time``: trials, ``None`` where not known:
+    the wall clock is then that of one after another, GPU-hours those of all at once.
     """
     launches, limits = most_launches(study, configs), study.timeouts
     start_s = 0.0 if study.launcher.kind == "endpoint" else limits.start_s
     longest_s = limits.trial_s if limits.trial_s is not None else math.inf
     trial_s = min(start_s + study.fidelity.rungs * limits.rung_s, longest_s)
-    round_s = min(start_s + limits.rung_s, longest_s)
+    last_s = min(start_s + limits.rung_s, longest_s)
     in_a_row = math.ceil(launches.searched / (at_a_time or 1))
-    wall_s, gpu_s = (n * trial_s + launches.confirming * round_s for n in (in_a_row, launches.searched))
+    wall_s, gpu_s = (n * trial_s + launches.confirming * trial_s for n in (in_a_row, launches.searched))
     gpu_s *= gpus
     budget = study.budget
     if budget.wall_clock_h is not None:
@@ -113,7 +114,8 @@ def most_spent(study: Study, gpus: float, configs: int | None, at_a_time: int | 
         gpu_s = gpu_s if at_a_time is None else min(gpu_s, wall_s * at_a_time * gpus)
     if budget.gpu_hours is not None:
         at_once = min(launches.searched, at_a_time or launches.searched)
-        gpu_s = min(gpu_s, budget.gpu_hours * 3600 + at_once * round_s * gpus)
+        beyond_s = max(at_once * last_s, trial_s if launches.confirming else 0.0)
+        gpu_s = min(gpu_s, budget.gpu_hours * 3600 + beyond_s * gpus)
     return Spent(wall_s, gpu_s)
 
 

@@ -54,6 +54,11 @@ class RungResult:
         return bool(disturbed_score(self.score, self.measurements))
 
 
+def rung_limit_s(study: Study, assignment: Assignment) -> float:
+    """Seconds that a rung may take: ``timeouts.rung_s``, times the rungs that a fresh run has in its single one."""
+    return study.timeouts.rung_s * study.fidelity.rungs / assignment.rungs
+
+
 class RungRunner:
     """Keeps the raw requests of a trial's rungs, since each Measurement is cumulative over them."""
 
@@ -109,11 +114,12 @@ class RungRunner:
     ) -> RungResult:
         """Measures every load point that the plan asks for, until it ends, the server dies or time is up.
 
-        ``deadline_s`` may be another's end; a load point is hopeless by what ``timeouts.rung_s`` allows alone.
+        ``deadline_s`` may be another's end; a load point is hopeless by what ``rung_limit_s`` allows alone.
         """
         plan = self._plan(rung, server)
+        limit_s = rung_limit_s(self._study, self._assignment)
         began_s = clock.monotonic_s()
-        ends_at, allowed_until = began_s + deadline_s, began_s + self._study.timeouts.rung_s
+        ends_at, allowed_until = began_s + deadline_s, began_s + limit_s
         ended: list[PointOutcome] = []
         new_runs: list[PointRun] = []
         failures: list[PointFailure] = []
@@ -126,7 +132,7 @@ class RungRunner:
             if not self._runs[point.level]:
                 point = _from_the_start(point, rung)
             if self._searched is not None:  # else little time that is left would seem to be a load that is too high
-                allowed_until = clock.monotonic_s() + self._study.timeouts.rung_s
+                allowed_until = clock.monotonic_s() + limit_s
                 point = self._searched.watched(point)
             notes = (*self._empty_caches(server, point.level), *self._another_model(server))
             try:

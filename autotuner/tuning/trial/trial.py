@@ -21,7 +21,7 @@ from autotuner.tuning.decisions.capacity import deployment_of, need_of
 from autotuner.tuning.trial.launch import Live, Place, TrialLaunch
 from autotuner.tuning.trial.less_memory import LessMemory, less_memory
 from autotuner.tuning.trial.rig import Rig
-from autotuner.tuning.trial.rung import RungResult, RungRunner
+from autotuner.tuning.trial.rung import RungResult, RungRunner, rung_limit_s
 from autotuner.tuning.trial.trial_store import TrialStore
 
 _log = logging.getLogger(__name__)
@@ -216,7 +216,8 @@ class TrialRun:
 
     def _deadline(self) -> _Deadline:
         """What this rung may take at most."""
-        return min(_Deadline(self._study.timeouts.rung_s), self._ends(), key=lambda deadline: deadline.left_s)
+        limit_s = rung_limit_s(self._study, self._assignment)
+        return min(_Deadline(limit_s), self._ends(), key=lambda deadline: deadline.left_s)
 
     def _ends(self) -> _Deadline:
         """When the trial ends, whatever it is at: by its own time, or with the study."""

@@ -42,11 +42,12 @@ class Lab:
         ends_in_s: float | None = None,
         logs_seen: bool = True,
         node: str = "node",
+        rungs: int | None = None,
     ) -> TrialRun:
-        """A new actor's TrialRun of trial 0001."""
+        """A new actor's TrialRun of trial 0001, of as many rungs as the study has by default."""
         log_dir = self.folder.trial_logs("0001") if logs_seen else None
         ends_at = None if ends_in_s is None else world.clock.epoch_s() + ends_in_s
-        assignment = Assignment("0001", Phase.SEARCH, config, self.study.fidelity.rungs)
+        assignment = Assignment("0001", Phase.SEARCH, config, rungs or self.study.fidelity.rungs)
         place = Place(node, (), "", log_dir, {"AUTOTUNER_STUDY": "s1"})
         return TrialRun(self.study, assignment, place, world.rig, self.service, ends_at)
 
@@ -247,6 +248,13 @@ def test_a_rung_that_does_not_end_is_a_hang_and_keeps_what_it_measured(tmp_path:
     assert lab.stored().state is TrialState.FAILED
     assert gone(world)
     assert world.clock.now_s == pytest.approx(1000 + START_S + 30)
+
+
+def test_a_fresh_run_which_has_the_work_of_all_rungs_in_one_has_the_time_of_all(tmp_path: Path) -> None:
+    lab = Lab(tmp_path / "study", study(timeouts={"rung_s": 30}, fidelity={"rungs": 3}))
+    world = World(incidents={1: Incident.NO_ANSWER})
+    assert lab.trial(world, rungs=1).run_rung(0).failure is Failure.HANG
+    assert world.clock.now_s == pytest.approx(1000 + START_S + 3 * 30)
 
 
 def test_the_studys_end_cuts_a_rung_which_is_then_not_recorded(lab: Lab) -> None:

@@ -152,8 +152,8 @@ def test_the_plan_says_types_prices_budget_and_the_most() -> None:
     told = rows()
     assert told["GPU types"] == "H100-80GB at 2 an hour"
     assert told["budget"] == "no limit"
-    # 4 trials of 600 + 3 × 300 s and 4 confirmations of 600 + 300 s, on up to 2 GPUs.
-    assert told["at most"].startswith("2.67 h, one trial after another; 5.33 GPU-hours; 10.67 at these prices")
+    # 4 trials and 4 confirmations of 600 + 3 × 300 s, on up to 2 GPUs.
+    assert told["at most"].startswith("3.33 h, one trial after another; 6.67 GPU-hours; 13.33 at these prices")
     assert told["nodes"] == "1 for the default"
 
 
@@ -225,6 +225,6 @@ def test_all_of_it_is_in_the_json() -> None:
     assert cost["budget"] == {"gpu_hours": None, "wall_clock_h": None}
     assert cost["price_per_gpu_hour"] == {"H100-80GB": 2.0}
     assert cost["most"] == pytest.approx(
-        {"wall_clock_h": 9600 / 3600, "gpu_hours": 19200 / 3600, "money": 38400 / 3600}
+        {"wall_clock_h": 12000 / 3600, "gpu_hours": 24000 / 3600, "money": 48000 / 3600}
     )
     assert cost["least"] == pytest.approx({"wall_clock_h": LEAST_WALL_S / 3600, "gpu_hours": LEAST_GPU_S / 3600})

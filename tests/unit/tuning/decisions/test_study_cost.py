@@ -147,24 +147,24 @@ TRIAL_S, ROUND_S = 250, 150
 @pytest.mark.parametrize(
     ("sections", "at_a_time", "wall_s", "gpu_s"),
     [
-        ({}, None, 10 * TRIAL_S + 4 * ROUND_S, 2 * (10 * TRIAL_S + 4 * ROUND_S)),
-        ({}, 1, 10 * TRIAL_S + 4 * ROUND_S, 2 * (10 * TRIAL_S + 4 * ROUND_S)),
-        ({}, 3, 4 * TRIAL_S + 4 * ROUND_S, 2 * (10 * TRIAL_S + 4 * ROUND_S)),
-        ({}, 99, TRIAL_S + 4 * ROUND_S, 2 * (10 * TRIAL_S + 4 * ROUND_S)),
-        ({"budget": {"wall_clock_h": 0.25}}, None, 900, 2 * (10 * TRIAL_S + 4 * ROUND_S)),
+        ({}, None, 10 * TRIAL_S + 4 * TRIAL_S, 2 * (10 * TRIAL_S + 4 * TRIAL_S)),
+        ({}, 1, 10 * TRIAL_S + 4 * TRIAL_S, 2 * (10 * TRIAL_S + 4 * TRIAL_S)),
+        ({}, 3, 4 * TRIAL_S + 4 * TRIAL_S, 2 * (10 * TRIAL_S + 4 * TRIAL_S)),
+        ({}, 99, TRIAL_S + 4 * TRIAL_S, 2 * (10 * TRIAL_S + 4 * TRIAL_S)),
+        ({"budget": {"wall_clock_h": 0.25}}, None, 900, 2 * (10 * TRIAL_S + 4 * TRIAL_S)),
         ({"budget": {"wall_clock_h": 0.25}}, 3, 900, 2 * 3 * 900),
-        ({"budget": {"wall_clock_h": 9}}, 3, 4 * TRIAL_S + 4 * ROUND_S, 2 * (10 * TRIAL_S + 4 * ROUND_S)),
-        ({"budget": {"gpu_hours": 0.5}}, 3, 4 * TRIAL_S + 4 * ROUND_S, 1800 + 3 * ROUND_S * 2),
-        ({"budget": {"gpu_hours": 0.5}}, None, 10 * TRIAL_S + 4 * ROUND_S, 1800 + 10 * ROUND_S * 2),
-        ({"budget": {"gpu_hours": 0.5}}, 99, TRIAL_S + 4 * ROUND_S, 1800 + 10 * ROUND_S * 2),
-        ({"budget": {"gpu_hours": 99}}, 3, 4 * TRIAL_S + 4 * ROUND_S, 2 * (10 * TRIAL_S + 4 * ROUND_S)),
+        ({"budget": {"wall_clock_h": 9}}, 3, 4 * TRIAL_S + 4 * TRIAL_S, 2 * (10 * TRIAL_S + 4 * TRIAL_S)),
+        ({"budget": {"gpu_hours": 0.5}}, 3, 4 * TRIAL_S + 4 * TRIAL_S, 1800 + 3 * ROUND_S * 2),
+        ({"budget": {"gpu_hours": 0.5}}, None, 10 * TRIAL_S + 4 * TRIAL_S, 1800 + 10 * ROUND_S * 2),
+        ({"budget": {"gpu_hours": 0.5}}, 99, TRIAL_S + 4 * TRIAL_S, 1800 + 10 * ROUND_S * 2),
+        ({"budget": {"gpu_hours": 99}}, 3, 4 * TRIAL_S + 4 * TRIAL_S, 2 * (10 * TRIAL_S + 4 * TRIAL_S)),
     ],
 )
 def test_the_most_is_every_wait_to_its_end_cut_by_the_budget(
     sections: dict[str, Any], at_a_time: int | None, wall_s: float, gpu_s: float
 ) -> None:
     given = study(**LIMITS, **trials(10, confirm=2), **sections)
-    assert most_spent(given, 2, None, at_a_time) == Spent(wall_s, min(gpu_s, 2 * (10 * TRIAL_S + 4 * ROUND_S)))
+    assert most_spent(given, 2, None, at_a_time) == Spent(wall_s, min(gpu_s, 2 * (10 * TRIAL_S + 4 * TRIAL_S)))
 
 
 def test_a_trials_own_limit_cuts_it_and_its_rounds() -> None:
