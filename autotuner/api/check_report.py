@@ -58,7 +58,7 @@ class CheckReport:
             ("load points", _load_text(study)),
             ("objective", ", ".join(study.objectives)),
             ("SLO", ", ".join(_slo_texts(study)) or "none"),
-            ("confirmation", _confirmation(study)),
+            ("confirmation", confirmation_text(study)),
             ("a trial reserves", _reserved(self.needs, self.needs_range)),
             ("nodes", f"{self.nodes} for the default" + ("" if self.nodes == 1 else ", a rank on each")),
             *self.cost.rows(),
@@ -141,11 +141,13 @@ def _slo_texts(study: Study) -> Iterator[str]:
         yield f"{metric} {statistic} ≤ {term.threshold_ms:g} ms"
 
 
-def _confirmation(study: Study) -> str:
+def confirmation_text(study: Study) -> str:
+    """Of whom there are how many rounds."""
     rounds, finalists = study.search.confirm, study.search.finalists
     if not rounds:
         return "none"
+    many = f"{rounds} round{'' if rounds == 1 else 's'}"
     if finalists is None:
-        return f"{rounds} rounds of best and default"
-    others = "" if finalists == 1 else f", the best and up to {finalists - 1} that may be better,"
-    return f"at most {rounds} rounds of the default and {others.strip(', ') or 'the best'}, until they are told apart"
+        return f"{many} of best and default"
+    others = " and the best" if finalists == 1 else f", the best and up to {finalists - 1} that may be better"
+    return f"at most {many} of the default{others}, until they are told apart"

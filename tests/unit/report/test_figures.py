@@ -205,6 +205,12 @@ def test_confirmation_shows_rounds_and_interval() -> None:
     assert len(plain["data"]) == 2
 
 
+def test_confirmation_shows_the_other_finalists_too() -> None:
+    rounds = [ConfirmationRound(1, 2.0, 3.0, {"0007": 2.9}), ConfirmationRound(2, 2.1, 3.1)]
+    figure = valid(confirmation_figure(rounds, None, metric="Goodput"))
+    assert trace(figure, "trial 0007")["y"] == [2.9, None]
+
+
 def test_time_parts_add_up_to_what_was_reserved() -> None:
     def record(trial_id: str, state: TrialState, usage: Usage) -> TrialRecord:
         return TrialRecord(trial_id, Phase.SEARCH, {}, 0.0, state=state, usage=usage)

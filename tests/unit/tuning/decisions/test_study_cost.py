@@ -157,6 +157,7 @@ TRIAL_S, ROUND_S = 250, 150
         ({"budget": {"gpu_hours": 0.5}}, 3, 4 * TRIAL_S + 4 * TRIAL_S, 1800 + 3 * ROUND_S * 2),
         ({"budget": {"gpu_hours": 0.5}}, None, 10 * TRIAL_S + 4 * TRIAL_S, 1800 + 10 * ROUND_S * 2),
         ({"budget": {"gpu_hours": 0.5}}, 99, TRIAL_S + 4 * TRIAL_S, 1800 + 10 * ROUND_S * 2),
+        ({"budget": {"gpu_hours": 0.5}}, 1, 10 * TRIAL_S + 4 * TRIAL_S, 1800 + TRIAL_S * 2),  # a fresh run
         ({"budget": {"gpu_hours": 99}}, 3, 4 * TRIAL_S + 4 * TRIAL_S, 2 * (10 * TRIAL_S + 4 * TRIAL_S)),
     ],
 )
