@@ -8,7 +8,7 @@ from typing import Any
 
 from autotuner.api.plan_cost import PlanCost
 from autotuner.api.shown_rank import shown_rank
-from autotuner.benchmark import full_requests, levels
+from autotuner.benchmark import cuts_by_levels, full_requests, levels, rungs_of
 from autotuner.engines import load_catalogue, study_of
 from autotuner.engines.deployment import Rank
 from autotuner.models.facts import ModelFacts
@@ -54,7 +54,7 @@ class CheckReport:
             ("model", study.model.id + (f": {_told(self.facts)}" if self.facts else "")),
             ("Configs", _counted(self.count)),
             ("trials", f"{study.search.trials} by {study.search.algorithm}, the default first"),
-            ("rungs", f"{study.fidelity.rungs}, {study.fidelity.trial_scheduler}, eta {study.fidelity.eta}"),
+            ("rungs", _rungs_text(study)),
             ("load points", _load_text(study)),
             ("objective", ", ".join(study.objectives)),
             ("SLO", ", ".join(_slo_texts(study)) or "none"),
@@ -93,6 +93,12 @@ def _load_text(study: Study) -> str:
         return ", ".join(f"{level} ({full_requests(study.workload, level)} requests)" for level in every)
     ends = [f"{level.value:g} ({full_requests(study.workload, level)} requests)" for level in (every[0], every[-1])]
     return f"the largest {load.find_max} that meets the SLOs, searched for from {ends[0]} to {ends[1]}"
+
+
+def _rungs_text(study: Study) -> str:
+    fidelity = study.fidelity
+    adds = "load levels" if cuts_by_levels(study) else "requests"
+    return f"{rungs_of(study)}, each adds {adds}; {fidelity.trial_scheduler}, eta {fidelity.eta}"
 
 
 def _engine_texts(study: Study) -> Iterator[str]:

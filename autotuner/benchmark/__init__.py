@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autotuner.benchmark.endpoint_bench import BenchOptions, bench
     from autotuner.benchmark.probe import discover_target
     from autotuner.benchmark.real_driver import RealLoadDriver, open_driver
+    from autotuner.benchmark.traffic.level_cut import cuts_by_levels, plan_levels, rungs_of
     from autotuner.benchmark.traffic.list_plan import ListPlan, full_requests, levels, make_plan
     from autotuner.benchmark.traffic.plan import LoadPlan, LoadPoint, PointOutcome
     from autotuner.benchmark.traffic.request_size import longest_request_tokens
@@ -31,12 +32,15 @@ _HOMES = {
     "Target": "driver",
     "bench": "endpoint_bench",
     "check_workload": "traffic.workload",
+    "cuts_by_levels": "traffic.level_cut",
     "discover_target": "probe",
     "full_requests": "traffic.list_plan",
     "levels": "traffic.list_plan",
     "longest_request_tokens": "traffic.request_size",
     "make_plan": "traffic.list_plan",
     "open_driver": "real_driver",
+    "plan_levels": "traffic.level_cut",
+    "rungs_of": "traffic.level_cut",
 }
 
 __all__ = [
@@ -51,12 +55,15 @@ __all__ = [
     "Target",
     "bench",
     "check_workload",
+    "cuts_by_levels",
     "discover_target",
     "full_requests",
     "levels",
     "longest_request_tokens",
     "make_plan",
     "open_driver",
+    "plan_levels",
+    "rungs_of",
 ]
 
 

@@ -23,6 +23,15 @@ class Amounts:
     requests: float = 0.0
     good_requests: float = 0.0
 
+    def by_column(self) -> dict[str, float]:
+        """Each under the name of its rate."""
+        return {
+            "output_tokens_per_s": self.output_tokens,
+            "total_tokens_per_s": self.output_tokens + self.prompt_tokens,
+            "requests_per_s": self.requests,
+            "goodput_per_s": self.good_requests,
+        }
+
     def __add__(self, other: Amounts) -> Amounts:
         return Amounts(
             self.seconds + other.seconds,

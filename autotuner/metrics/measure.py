@@ -11,6 +11,7 @@ from autotuner.metrics._amounts import Amounts, amounts
 from autotuner.metrics._answers import Answers
 from autotuner.metrics._columns import RequestColumns
 from autotuner.metrics._latency import RunLatencies, run_latencies
+from autotuner.metrics._rate_intervals import rate_intervals
 from autotuner.metrics._telemetry_metrics import WatchedRun, telemetry_metrics
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import FloatArray, MeasureContext, Measurement
@@ -35,15 +36,18 @@ def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> 
     samples = _samples(columns, latencies, ctx.request_timeout_s * 1000)
     total = Amounts()
     watched = []
+    windows = []
     for run, cols, lats in zip(runs, columns, latencies, strict=True):
         window = find_window(run)
         held = Amounts()
         if window is not None and window.length_s > 0:
             held = amounts(cols, lats, window, ctx.limits_ms)
+            windows.append((cols, lats, window))
         total += held
         watched.append(WatchedRun(run, window, held.output_tokens))
     answers = Answers.of([r for run in runs for r in run.records])
-    found = {**_statistics(samples), **_derived(_rates(total), ctx), **answers.metrics(), **telemetry_metrics(watched)}
+    rates = _rates(total)
+    found = {**_statistics(samples), **_derived(rates, ctx), **answers.metrics(), **telemetry_metrics(watched)}
     if requests:
         found["error_rate"] = errors / requests
     if found.get("tpot_mean_ms", 0) > 0:
@@ -54,6 +58,7 @@ def measure(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> 
         errors=errors,
         metrics={column: value for column, value in found.items() if math.isfinite(value)},
         samples=samples,
+        intervals=_intervals(rate_intervals(rates, windows, ctx.limits_ms), ctx),
         stopped_early=next((run.stopped_early for run in reversed(runs) if run.stopped_early), None),
         tokens_by=answers.tokens_by,
         notes=(*answers.notes(), *_notes(runs)),
@@ -66,14 +71,18 @@ def _notes(runs: Sequence[PointRun]) -> Iterator[str]:
 
 
 def _as_recorded(level: LoadLevel, runs: Sequence[PointRun], ctx: MeasureContext) -> Measurement:
-    """Metrics as they were recorded, means over runs that differ; those made of them are added where they were not."""
+    """Metrics as they were recorded, means over runs that differ; those made of them are added where they were not.
+
+    A table of metrics says nothing of how sure they are: they are taken for exact.
+    """
     recorded = [run.replayed for run in runs if run.replayed is not None]
     columns = dict.fromkeys(column for one in recorded for column in one.metrics)
     metrics = {c: float(np.mean([one.metrics[c] for one in recorded if c in one.metrics])) for c in columns}
     found = {**_derived({column: value for column, value in metrics.items() if column in RATES}, ctx), **metrics}
     requests = sum(one.requests for one in recorded)
     errors = round(found.get("error_rate", 0.0) * requests)
-    return Measurement(level, requests, errors, found, notes=tuple(_notes(runs)))
+    exact = {column: (value, value) for column, value in found.items()}
+    return Measurement(level, requests, errors, found, intervals=exact, notes=tuple(_notes(runs)))
 
 
 def _samples(
@@ -121,12 +130,15 @@ def _statistics(samples: Mapping[str, FloatArray]) -> dict[str, float]:
 def _rates(total: Amounts) -> dict[str, float]:
     if total.seconds <= 0:
         return {}
-    return {
-        "output_tokens_per_s": total.output_tokens / total.seconds,
-        "total_tokens_per_s": (total.output_tokens + total.prompt_tokens) / total.seconds,
-        "requests_per_s": total.requests / total.seconds,
-        "goodput_per_s": total.good_requests / total.seconds,
-    }
+    return {column: amount / total.seconds for column, amount in total.by_column().items()}
+
+
+def _intervals(rates: Mapping[str, tuple[float, float]], ctx: MeasureContext) -> dict[str, tuple[float, float]]:
+    """Of the rates, and of what is made of them: each rises or falls with one of them alone."""
+    ends = [_derived({column: interval[end] for column, interval in rates.items()}, ctx) for end in (0, 1)]
+    columns = [column for column in ends[0] if column in ends[1]]
+    found = {column: (min(end[column] for end in ends), max(end[column] for end in ends)) for column in columns}
+    return {column: interval for column, interval in found.items() if all(map(math.isfinite, interval))}
 
 
 def _derived(rates: Mapping[str, float], ctx: MeasureContext) -> dict[str, float]:

@@ -36,7 +36,8 @@ class Measurement:
 
     ``metrics`` maps column names (``ttft_p90_ms``, ``output_tokens_per_s_per_gpu``, …) to finite
     floats; a metric that can't be had (cost without a price) is absent. ``samples`` maps each latency
-    metric to its per-request values in ms, failed requests counted as the request time-out. ``tokens_by`` is the least
+    metric to its per-request values in ms, failed requests counted as the request time-out. ``intervals`` are 95 %
+    intervals of rates and of what is made of them, as far as one launch can tell. ``tokens_by`` is the least
     sure way in which output tokens of a good request were counted, ``notes`` what a reader of the figures must know,
     ``disturbed`` what others did while one of its runs was measured; empty: nothing.
     """
@@ -50,3 +51,4 @@ class Measurement:
     tokens_by: TokensBy | None = None
     notes: tuple[str, ...] = ()
     disturbed: str = ""
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict, repr=False, compare=False)

@@ -43,6 +43,12 @@ def surely_over(count: int, percent: float, confidence: float = 0.95) -> int | N
     return count - lower + 1 if lower >= 1 else None
 
 
+def has_both_ends(count: int, percent: float, confidence: float = 0.95) -> bool:
+    """Whether so many values give ``percentile_interval`` two ends: fewer can't tell whether a limit holds."""
+    q = percent / 100
+    return max(q, 1 - q) ** count <= (1 - confidence) / 2
+
+
 def _binomial_cdf(n: int, q: float) -> FloatArray:
     """P(B ≤ k) for k = 0 … n. Through logarithms, so that n = 10^6 neither overflows nor vanishes."""
     if q <= 0 or q >= 1:

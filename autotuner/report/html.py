@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from autotuner.benchmark.traffic.list_plan import levels
+from autotuner.benchmark import levels, rungs_of
 from autotuner.report.facts.champion import champion, champion_name
 from autotuner.report.facts.importance import FEWEST_TRIALS, Importance, importance
 from autotuner.report.facts.measured import measured_table, slo_table
@@ -227,7 +227,7 @@ def _rungs_section(results: StudyResults, trials: tuple[ScoredTrial, ...], objec
         "Every trial, rung by rung",
         f"Each rung adds load on the same live server; the trial scheduler stops poor trials at one. "
         f"{'Lower' if results.objective.direction.value == 'min' else 'Higher'} is better.",
-        rungs_figure(trials, rungs=results.study.fidelity.rungs, objective=objective, marked=marked),
+        rungs_figure(trials, rungs=rungs_of(results.study), objective=objective, marked=marked),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autotuner.benchmark import rungs_of
 from autotuner.errors import FolderError
 from autotuner.results.account import Account, make_account
 from autotuner.results.driver import Driver, DriverState, find_driver
@@ -107,7 +108,7 @@ class _Found:
             driver=self.driver,
             phase=self._phase(),
             objective=study.objectives[0],
-            rungs=study.fidelity.rungs,
+            rungs=rungs_of(study),
             trials_planned=study.search.trials,
             trials={state: states[state] for state in TrialState},
             not_counted=not_counted(self.stored.trials),

@@ -25,7 +25,7 @@ class TrialPoint:
 
     ``level`` and ``load_kind`` are ``None`` where the objective averages over all levels. ``scope`` says in words what
     ``value`` and ``score`` are of. ``metrics`` are always those of one load level, named by ``metrics_load_kind`` and
-    ``metrics_level``.
+    ``metrics_level``. ``unsure``: columns of SLO terms whose 95 % interval holds their limit.
     """
 
     trial_id: str
@@ -42,6 +42,7 @@ class TrialPoint:
     scope: str = ""
     metrics_load_kind: str | None = None
     metrics_level: float | None = None
+    unsure: tuple[str, ...] = ()
 
 
 def headline(measurements: Sequence[Measurement], level: LoadLevel | None) -> Measurement | None:
@@ -107,4 +108,5 @@ def _point(choice: Choice, trials: Sequence[TrialRecord], rungs: Rungs) -> Trial
         scope=scope_text(choice.level, levels) if levels else "",
         metrics_load_kind=measurement.level.kind.value if measurement else None,
         metrics_level=measurement.level.value if measurement else None,
+        unsure=choice.unsure,
     )

@@ -91,7 +91,7 @@ def _stopped(measured: Measured) -> Iterator[TrialRecord]:
 
 
 def _levels_skipped(measured: Measured) -> Saving | None:
-    """Load levels that trials which came to their end did not run, since a lower one was hopeless.
+    """Load levels that trials which came to their end did not run, since a lower one was hopeless or broke an SLO.
 
     A search for the largest load asks each trial for levels of its own: there none is left out.
 
@@ -110,7 +110,7 @@ def _levels_skipped(measured: Measured) -> Saving | None:
         saved += [(trial, median(seconds[level])) for level in skipped]
     if not saved:
         return None
-    return _saving("levels_skipped", "load levels above a hopeless one", saved, "the trials that measured these levels")
+    return _saving("levels_skipped", "load levels above one that broke", saved, "the trials that measured these levels")
 
 
 def _seconds_by_level(measured: Measured) -> dict[LoadLevel, list[float]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import Measurement
 from autotuner.metrics.registry import METRICS
 from autotuner.results.folder import write_text
@@ -75,6 +76,7 @@ MEASUREMENT_COLUMNS: tuple[str, ...] = (
     "errors",
     "feasible",
     "slo_met",
+    "unsure",
     "stopped_early",
     "disturbed",
     "tokens_by",
@@ -127,11 +129,16 @@ def rungs_frame(trials: Sequence[TrialRecord], rungs: Rungs, objectives: Sequenc
 
 
 def measurements_frame(trials: Sequence[TrialRecord], rungs: Rungs, objective: Objective) -> pd.DataFrame:
-    """One row a load point of an ended rung, cumulative up to that rung."""
+    """One row a load point of an ended rung that had requests for it, cumulative up to that rung."""
     rows = []
+    sent: dict[tuple[str, LoadLevel], int] = {}
     for _, rung in _ended(trials, rungs):
         points = {p.level: p for p in rung.score.points if p.objective == objective.name}
         for measurement in rung.measurements:
+            key = (rung.trial_id, measurement.level)
+            if sent.get(key) == measurement.requests:
+                continue  # nothing was sent since
+            sent[key] = measurement.requests
             point = points.get(measurement.level)
             rows.append(
                 {
@@ -143,6 +150,7 @@ def measurements_frame(trials: Sequence[TrialRecord], rungs: Rungs, objective: O
                     "errors": measurement.errors,
                     "feasible": point is not None and point.feasible,
                     "slo_met": point is not None and point.slo_met,
+                    "unsure": "; ".join(point.unsure) or None if point is not None else None,
                     "stopped_early": measurement.stopped_early,
                     "disturbed": measurement.disturbed or None,
                     "tokens_by": measurement.tokens_by,
@@ -282,16 +290,8 @@ def _frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
 _TEXT = frozenset(
     (
         *("trial_id", "phase", "state", "failure", "load_kind", "metrics_load_kind", "accelerator", "node"),
-        *(
-            "launch_id",
-            "engine_version",
-            "changed_at_start",
-            "message",
-            "stopped_early",
-            "disturbed",
-            "tokens_by",
-            "notes",
-        ),
+        *("launch_id", "engine_version", "changed_at_start", "message"),
+        *("unsure", "stopped_early", "disturbed", "tokens_by", "notes"),
     )
 )
 _FLAGS = frozenset(("feasible", "slo_met", "knee"))

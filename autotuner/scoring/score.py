@@ -36,6 +36,8 @@ class PointScore:
 
     ``excess`` tells how far it is over its SLOs where ``penalty`` has come to its cap: log(1 + P) of the uncapped P.
     ``margins``: of each SLO term that has a value, by its column, log(value / threshold): above 0 it is violated.
+    ``interval`` is the value's 95 % interval, as far as one launch can tell; ``None`` where it can't be had. ``unsure``
+    are the columns of SLO terms that may hold or not: the 95 % interval of the percentile holds the threshold.
     """
 
     level: LoadLevel
@@ -49,6 +51,13 @@ class PointScore:
     reason: str = ""  # why it is infeasible
     excess: float = 0.0
     margins: Mapping[str, float] = field(default_factory=dict)
+    interval: tuple[float, float] | None = None
+    unsure: tuple[str, ...] = ()
+
+    @property
+    def violates_for_sure(self) -> bool:
+        """Whether more load would be in vain: it is infeasible, or over an SLO beyond what chance might have done."""
+        return not self.feasible or any(violation.metric not in self.unsure for violation in self.violations)
 
 
 @dataclass(frozen=True)

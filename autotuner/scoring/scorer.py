@@ -48,6 +48,8 @@ def score_point(measurement: Measurement, slo: Slo, objective: Objective) -> Poi
         reason="; ".join(reasons),
         excess=verdict.excess,
         margins=verdict.margins,
+        interval=None if value is None else measurement.intervals.get(objective.column),
+        unsure=verdict.unsure,
     )
 
 

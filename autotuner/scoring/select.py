@@ -14,7 +14,8 @@ from autotuner.scoring.scorer import point_merit
 
 @dataclass(frozen=True)
 class Choice:
-    """A trial, and the load point of it that counts (``None``: all levels together)."""
+    """A trial, and the load point of it that counts (``None``: all levels together). ``unsure``: columns of SLO terms
+    that may hold or not."""
 
     trial_id: str
     level: LoadLevel | None
@@ -25,6 +26,7 @@ class Choice:
     violations: tuple[Violation, ...] = ()
     reason: str = ""
     merit: Merit = field(default_factory=Merit)
+    unsure: tuple[str, ...] = ()
 
 
 def select_best(scores: Mapping[str, Score], objective: Objective, select: Select = "slo_met") -> Choice | None:
@@ -59,6 +61,7 @@ def choices(trial_id: str, score: Score, objective: Objective, select: Select = 
                 p.violations,
                 p.reason,
                 point_merit(p, objective, select),
+                p.unsure,
             )
     else:
         yield Choice(
@@ -71,4 +74,5 @@ def choices(trial_id: str, score: Score, objective: Objective, select: Select = 
             score.violations,
             score.reason,
             make_merit([(p.value, p.excess) for p in points], objective.direction, select, feasible=score.feasible),
+            tuple(dict.fromkeys(column for p in points for column in p.unsure)),
         )

@@ -28,6 +28,7 @@ class SloVerdict:
     ``unmeasured`` are the columns of terms that the load point has no value for: whether they hold is not known.
     ``excess`` is log(1 + P) of the P that has no cap: 0 where every term holds, all there is where one is unmeasured.
     ``margins``: of each measured term log(value / threshold), within ±40: above 0 it is violated.
+    ``unsure`` are the columns of percentiles whose 95 % interval (order statistics) holds the threshold.
     """
 
     penalty: float
@@ -36,6 +37,7 @@ class SloVerdict:
     unmeasured: tuple[str, ...]
     excess: float
     margins: Mapping[str, float]
+    unsure: tuple[str, ...] = ()
 
 
 def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
@@ -45,6 +47,7 @@ def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
     unmeasured: list[str] = []
     excesses: list[float] = []
     margins: dict[str, float] = {}
+    unsure: list[str] = []
     for metric, statistic, term in slo.terms():
         column = f"{metric}_{statistic}_ms"
         value = measurement.metrics.get(column)
@@ -57,17 +60,29 @@ def judge_slo(measurement: Measurement, slo: Slo) -> SloVerdict:
         reason = _hard_reason(column, statistic, term, ratio, measurement.samples.get(metric)) if term.hard_fail else ""
         if reason:
             reasons.append(reason)
+        if _may_be_either(statistic, term, measurement.samples.get(metric)):
+            unsure.append(column)
         if ratio > 0:
             penalty = term_penalty(ratio, term.weight, slo)
             excesses.append(_term_excess(ratio, term.weight, slo))
             tier = Tier.HARD if reason else violation_tier(ratio)
             violations.append(Violation(column, value, term.threshold_ms, ratio, penalty, tier))
     total = min(sum(v.penalty for v in violations), PENALTY_CAP)
-    return SloVerdict(total, tuple(violations), tuple(reasons), tuple(unmeasured), summed_excess(excesses), margins)
+    return SloVerdict(
+        total, tuple(violations), tuple(reasons), tuple(unmeasured), summed_excess(excesses), margins, tuple(unsure)
+    )
 
 
 def _margin(value: float, threshold: float) -> float:
     return min(math.log(max(value / threshold, math.exp(-_MOST_MARGIN))), _MOST_MARGIN)
+
+
+def _may_be_either(statistic: str, term: SloTerm, samples: FloatArray | None) -> bool:
+    """Whether a percentile's limit may hold or not, for all that its samples tell; of a mean this is not asked."""
+    if statistic == "mean" or samples is None or not len(samples):
+        return False
+    low, high = percentile_interval(samples, float(statistic[1:]))
+    return low <= term.threshold_ms < high
 
 
 def term_penalty(ratio: float, weight: float, slo: Slo) -> float:

@@ -12,6 +12,7 @@ EARLIER: Mapping[str, Any] = {
     "engine.retry_oom": False,
     "search.finalists": None,
     "search.heed_disturbance": False,
+    "fidelity.cut": "requests",
 }
 
 

@@ -48,6 +48,7 @@ def broken_rules(study: Study) -> list[Problem]:
         *_lora(study),
         *_prices(study),
         *_objectives(study),
+        *_fidelity(study),
         *_endpoint(study),
         *_docker(study),
         *environment_problems(study),
@@ -157,6 +158,12 @@ def _objectives(study: Study) -> Iterator[Problem]:
     for name in names:
         if (name.endswith("_per_cost") or name.startswith("cost_")) and not priced:
             yield Problem("objective", name, "needs hardware.cost_per_gpu_hour or hardware.cost_per_cpu_hour")
+
+
+def _fidelity(study: Study) -> Iterator[Problem]:
+    if study.fidelity.cut == "levels" and study.fidelity.trial_scheduler == "hyperband":
+        rule = "hyperband compares trials whatever level they began with: give requests, or another trial_scheduler"
+        yield Problem("fidelity.cut", "levels", rule, "requests")
 
 
 def _endpoint(study: Study) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from autotuner.benchmark import longest_request_tokens
+from autotuner.benchmark import cuts_by_levels, levels, longest_request_tokens, rungs_of
 from autotuner.engines.known_space import known_space
 from autotuner.errors import CapacityError
 from autotuner.results import OutputFolder
@@ -27,6 +27,7 @@ from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.default_space import default_space
 from autotuner.tuning.decisions.followed_trial import KnownTrial
 from autotuner.tuning.decisions.placement_policy import Node
+from autotuner.tuning.decisions.probing import begun_with
 from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.events import StudyStarted
 from autotuner.tuning.study_run import StudyRun
@@ -97,7 +98,7 @@ def take_up(store: LifeStore) -> list[KnownTrial]:
 def rules_of(study: Study, baselines: Sequence[Config], max_running: int | None) -> Rules:
     return Rules(
         trials=study.search.trials,
-        rungs=study.fidelity.rungs,
+        rungs=rungs_of(study),
         confirm=study.search.confirm,
         objectives=parse_objectives(study.objectives),
         baseline=baselines[0],
@@ -107,6 +108,8 @@ def rules_of(study: Study, baselines: Sequence[Config], max_running: int | None)
         finalists=study.search.finalists,
         trials_per_checked_node=_TRIALS_PER_CHECKED_NODE[study.search.check_nodes],
         lists_levels=not isinstance(study.workload.load, FindMaxLoad),
+        levels=tuple(levels(study.workload)) if cuts_by_levels(study) else (),
+        stops_early=study.fidelity.trial_scheduler != "none",
     )
 
 
@@ -125,7 +128,7 @@ def started(
         name=study.name,
         out_dir=str(folder.path),
         trials=study.search.trials,
-        rungs=study.fidelity.rungs,
+        rungs=rungs_of(study),
         objective=study.objectives[0],
         direction=str(parse_objective(study.objectives[0]).direction),
         concurrent_trials=concurrent,
@@ -161,6 +164,7 @@ def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[
             seconds=record.usage.reserved_s,
             gpus=record.held.gpus,
             is_disturbed=record.trial_id in last and bool(last[record.trial_id].disturbed),
+            probe=begun_with([rung for rung in rungs if rung.trial_id == record.trial_id]),
         )
         for record in records
     ]

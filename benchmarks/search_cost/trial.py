@@ -37,7 +37,8 @@ class Tried:
 def try_config(
     surface: Surface, config: Config, seed: int, number: int, *, rungs: int = 1, goes_on: GoesOn | None = None
 ) -> Tried:
-    """The trial of that ``number``; its repeat is drawn by ``seed``. One rung is full fidelity at once."""
+    """The trial of that ``number``; its repeat is drawn by ``seed``. One rung is full fidelity at once, more are cut by
+    requests: what the product passes over is its own."""
     launches = surface.lookup.find(config.values).launches
     recorded = random.Random(zlib.crc32(f"{seed}/{number}".encode())).choice(launches)
     clock = VirtualClock(0.0)
@@ -47,7 +48,9 @@ def try_config(
         return Tried(config, clock.epoch_s() * gpus, None, failed=True)
     server = ReplayedServer.of(recorded)
     assignment = Assignment(str(number), Phase.SEARCH, config, rungs)
-    runner = RungRunner(surface.study, assignment, replayed_deployment(surface.study, config))
+    study = surface.study
+    study = study.model_copy(update={"fidelity": study.fidelity.model_copy(update={"cut": "requests"})})
+    runner = RungRunner(study, assignment, replayed_deployment(study, config))
     merit: Merit | None = None
     for rung in range(rungs):
         result = runner.run(rung, ReplayDriver(server, clock), server, clock, math.inf, _nobody_died)

@@ -61,6 +61,7 @@ class World:
     open_drivers: int = 0
     keeps: str = ""
     served_name: str | None = None  # as an endpoint tells it
+    jitter_s: float = 0.0  # one request in ten comes half as much later, the others earlier
     warms_up: bool = False  # each slot's first request of a load point is its warm-up
 
     @property
@@ -176,7 +177,7 @@ class SimulatedDriver:
             sent = free[slot]
             if sent >= deadline_s:
                 break
-            first = sent + ttft_s
+            first = sent + ttft_s + self.world.jitter_s * (index % 10 - 8.5)
             end = first + TPOT_S * (OUTPUT_TOKENS - 1)
             if end > deadline_s:
                 records.append(_record(index, sent, None, deadline_s, RequestError.TIMEOUT))

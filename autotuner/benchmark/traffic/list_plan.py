@@ -19,13 +19,16 @@ SLOTS_FACTOR = 4  # a closed-loop point has at least so many requests a slot, wh
 class ListPlan:
     """Load points one after another; levels above a hopeless one are left out.
 
-    ``hopeless`` are levels given up in earlier rungs of the same trial.
+    ``hopeless`` are levels given up in earlier rungs of the same trial. No more than ``at_most`` points are run.
     """
 
     points: tuple[LoadPoint, ...]
     hopeless: frozenset[LoadLevel] = frozenset()
+    at_most: int | None = None
 
     def next(self, ended: Sequence[PointOutcome]) -> LoadPoint | None:
+        if self.at_most is not None and len(ended) >= self.at_most:
+            return None
         done = {outcome.point.level for outcome in ended}
         given_up = self._given_up(ended)
         for point in self.points:

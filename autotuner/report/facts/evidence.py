@@ -9,12 +9,13 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from autotuner.benchmark import rungs_of
 from autotuner.errors import Failure
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.report.facts.champion import champion, champion_name
 from autotuner.results.improvement import confirmed_rounds
 from autotuner.results.points import TrialPoint
-from autotuner.results.records import RungRecord, TrialRecord
+from autotuner.results.records import RungRecord, TrialRecord, TrialState
 from autotuner.results.result import StudyResults
 from autotuner.scoring.score import PointScore
 
@@ -65,6 +66,10 @@ class Evidence:
         """One of each run that has measured the level: of several objectives one that has a value, if any has."""
         found = ([p for p in run.score.points if p.level == level] for run in self.runs)
         return tuple(max(points, key=lambda p: p.slo_met) for points in found if points)
+
+    def unsure(self, level: LoadLevel, column: str) -> int:
+        """In how many runs an SLO on this metric may hold or not: its 95 % interval holds the limit."""
+        return sum(column in point.unsure for point in self.points(level))
 
     def measured(self, level: LoadLevel) -> int:
         return sum(any(m.level == level for m in run.measurements) for run in self.runs)
@@ -146,8 +151,10 @@ def find_evidence(results: StudyResults) -> BothEvidence | None:
 
 
 def _rung_text(results: StudyResults, side: Evidence) -> str:
-    number, last = side.runs[-1].rung, results.study.fidelity.rungs - 1
-    return "last rung" if number == last else f"rung {number} of 0 to {last}"
+    trial = next(t for t in results.trial_records if t.trial_id == side.runs[-1].trial_id)
+    if trial.state is TrialState.COMPLETED:
+        return "last rung"
+    return f"rung {side.runs[-1].rung} of 0 to {rungs_of(results.study) - 1}"
 
 
 def _evidence(results: StudyResults, point: TrialPoint, trials: list[TrialRecord]) -> Evidence:

@@ -156,6 +156,8 @@ def _value_and_margin(side: Evidence, level: LoadLevel, limit: _Limit) -> tuple[
         margin = f"{share} {'over' if told > limit.limit else 'below'}"
     else:
         margin = "kept" if told <= 0 else "over"
+    if unsure := side.unsure(level, limit.column):
+        margin += ", unsure" if having == 1 else f", unsure in {unsure} of {having} rounds"
     return number(told), margin if having == len(side.runs) else f"{margin}, {having} of {len(side.runs)} rounds"
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from autotuner.metrics.registry import METRICS
-from autotuner.results.records import TrialRecord
+from autotuner.results.records import TrialRecord, TrialState
 from autotuner.results.result import StudyResults
 
 
@@ -48,11 +48,10 @@ def last_points(results: StudyResults) -> tuple[Point, ...]:
         key = (str(row["trial_id"]), str(row["load_kind"]), float(row["level"]))
         if key[0] in trials and (key not in last or row["rung"] > last[key]["rung"]):
             last[key] = row
-    final_rung = results.study.fidelity.rungs - 1
-    return tuple(_point(trials[key[0]], row, final_rung) for key, row in sorted(last.items(), key=lambda i: i[0]))
+    return tuple(_point(trials[key[0]], row) for key, row in sorted(last.items(), key=lambda i: i[0]))
 
 
-def _point(trial: TrialRecord, row: Mapping[str, Any], final_rung: int) -> Point:
+def _point(trial: TrialRecord, row: Mapping[str, Any]) -> Point:
     metrics = {m.column: float(row[m.column]) for m in METRICS if _is_number(row.get(m.column))}
     return Point(
         trial=trial,
@@ -60,15 +59,15 @@ def _point(trial: TrialRecord, row: Mapping[str, Any], final_rung: int) -> Point
         load_kind=str(row["load_kind"]),
         level=float(row["level"]),
         requests=int(row["requests"]),
-        standing=_standing(row, final_rung),
+        standing=_standing(row, trial),
         metrics=metrics,
     )
 
 
-def _standing(row: Mapping[str, Any], final_rung: int) -> Standing:
+def _standing(row: Mapping[str, Any], trial: TrialRecord) -> Standing:
     if row["feasible"] is None or not bool(row["feasible"]):
         return Standing.INFEASIBLE
-    if int(row["rung"]) < final_rung:
+    if trial.state is not TrialState.COMPLETED:
         return Standing.PARTIAL
     return Standing.MEETS if bool(row["slo_met"]) else Standing.VIOLATES
 

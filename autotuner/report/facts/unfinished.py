@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autotuner.benchmark.traffic.list_plan import full_requests, levels, requests_after
+from autotuner.benchmark import cuts_by_levels, full_requests, levels, rungs_of
+from autotuner.benchmark.traffic.list_plan import requests_after
 from autotuner.errors import AutotunerError
 from autotuner.report.text import duration, number, violations_text
 from autotuner.results.records import Phase, RungRecord, TrialRecord, TrialState
@@ -50,7 +51,7 @@ def _how_far(results: StudyResults, trial: TrialRecord, last: RungRecord) -> str
     else:
         at = scope_text(choice.level, [m.level for m in last.measurements])
         stood = f"met the SLOs ({at})" if choice.slo_met else f"violated {violations_text(choice)} ({at})"
-    rungs = results.study.fidelity.rungs
+    rungs = rungs_of(results.study)
     return f"Trial {trial.trial_id} {stood} after rung {last.rung + 1} of {rungs}: a part of its load decides nothing."
 
 
@@ -60,8 +61,13 @@ def _whole_trial_s(results: StudyResults, trial: TrialRecord, last: RungRecord) 
     try:
         every = levels(workload)
         full = sum(full_requests(workload, level) for level in every)
-        sent = sum(requests_after(workload, level, last.rung, fidelity.rungs, fidelity.eta) for level in every)
+        if cuts_by_levels(results.study):
+            sent = sum(full_requests(workload, measurement.level) for measurement in last.measurements)
+        else:
+            sent = sum(requests_after(workload, level, last.rung, fidelity.rungs, fidelity.eta) for level in every)
     except AutotunerError:  # a trace that is not there any more
+        return None
+    if not sent:
         return None
     return trial.usage.loading_s + max(0.0, last.usage.reserved_s - last.usage.loading_s) * full / sent
 

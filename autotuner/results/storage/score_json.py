@@ -94,6 +94,8 @@ def _encode_point(p: PointScore) -> dict[str, Any]:
         "reason": p.reason,
         "excess": p.excess,
         "margins": dict(p.margins),
+        "interval": p.interval and list(p.interval),
+        "unsure": list(p.unsure),
     }
 
 
@@ -101,8 +103,13 @@ def _decode_point(data: dict[str, Any]) -> PointScore:
     kind, value = data["level"]
     rest = {key: data[key] for key in _POINT_KEYS}
     excess = data["excess"] if "excess" in data else math.log1p(data["penalty"])  # as it was kept before
-    violations = _decode_violations(data["violations"])
-    margins = data.get("margins", {})  # of scores that were kept before margins were: not known
+    interval = data.get("interval")  # of scores that were kept before there was one, or margins: not known
     return PointScore(
-        level=LoadLevel(_KINDS[kind], value), violations=violations, excess=excess, margins=margins, **rest
+        level=LoadLevel(_KINDS[kind], value),
+        violations=_decode_violations(data["violations"]),
+        excess=excess,
+        margins=data.get("margins", {}),
+        interval=None if interval is None else (interval[0], interval[1]),
+        unsure=tuple(data.get("unsure", ())),
+        **rest,
     )

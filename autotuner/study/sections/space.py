@@ -98,8 +98,21 @@ class Fidelity(Section):
     trial_scheduler: Annotated[
         Literal["asha", "hyperband", "median", "none"], Field(description="What stops trials after a rung")
     ] = "asha"
-    rungs: Annotated[int, Field(ge=1, le=8, description="Fidelity levels of a trial")] = 3
-    eta: Annotated[int, Field(ge=2, le=10, description="How many times as much load each rung has")] = 3
+    cut: Annotated[
+        Literal["auto", "levels", "requests"],
+        Field(description="What a rung adds: load levels, or requests at every level; auto: requests with hyperband"),
+    ] = "requests"
+    rungs: Annotated[
+        int, Field(ge=1, le=8, description="Fidelity levels of a trial; by levels no more than there are of these")
+    ] = 3
+    eta: Annotated[
+        int, Field(ge=2, le=10, description="One of how many trials goes on, and by requests how many times as many")
+    ] = 3
+
+    @property
+    def is_cut_by_levels(self) -> bool:
+        """Whether each rung measures further load levels in full, rather than all of them further."""
+        return self.cut == "levels" or (self.cut == "auto" and self.trial_scheduler != "hyperband")
 
 
 class Budget(Section):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from autotuner.errors import Failure
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.results.records import Phase, Usage
+from autotuner.scoring.merit import Merit
 from autotuner.scoring.score import Score
 from autotuner.space.config import Config
 
@@ -19,7 +20,8 @@ class Assignment:
     ``nodes`` are the ids of those it is to run on, one for each share of its need; empty: wherever Ray finds room.
     Failures of ``repeat_on`` are not believed yet: the trial ends without a record of them, to be started elsewhere.
     ``begin_at``: the load that a load search begins at; ``None``: the lowest. ``handed_out_s``: at which epoch second,
-    where time is virtual.
+    where time is virtual. ``probe``: the load level of rung 0, where rungs are cut by levels; ``to_beat``: what the
+    incumbent was worth when it started.
     """
 
     trial_id: str
@@ -30,6 +32,8 @@ class Assignment:
     repeat_on: frozenset[Failure] = frozenset()
     begin_at: LoadLevel | None = None
     handed_out_s: float | None = None
+    probe: LoadLevel | None = None
+    to_beat: Merit | None = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from autotuner.tuning.decisions.followed_trial import Followed, KnownTrial
 from autotuner.tuning.decisions.known_nodes import KnownNodes, Places
 from autotuner.tuning.decisions.node_health import NodeHealth, Quarantine
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
+from autotuner.tuning.decisions.probing import Probing
 from autotuner.tuning.decisions.proposals import Proposals
 from autotuner.tuning.decisions.repeats import Repeats
 from autotuner.tuning.decisions.rules import Rules
@@ -71,6 +72,7 @@ class Conductor:
         self._need_of = need_of
         self._followed: dict[str, Followed] = {}
         self._confirmation = Confirmation(self._followed, rules)
+        self._probing = Probing(self._followed, rules)
         self._line = WaitingLine()
         self._begun: dict[str, Followed] = {}  # trials in the line that have run before
         self._repeats: dict[str, Repeats] = defaultdict(Repeats)
@@ -135,7 +137,7 @@ class Conductor:
             limit = limit or self._search_limit(spent)
         if limit and len(trial.scores) < trial.assignment.rungs:
             self._ending.limit = limit
-        return bool(limit) or phase is Phase.NODE_CHECK
+        return bool(limit) or phase is Phase.NODE_CHECK or self._probing.is_clearly_worse(trial)
 
     @property
     def stop_reason(self) -> str:
@@ -252,6 +254,7 @@ class Conductor:
         return self._start(replace(assignment, repeat_on=repeat_on))
 
     def _start(self, assignment: Assignment) -> Assignment:
+        assignment = self._probing.begin(assignment)
         followed = self._begun.pop(assignment.trial_id, None) or Followed(assignment)
         followed.assignment = assignment
         self._followed[assignment.trial_id] = followed
@@ -370,7 +373,10 @@ class Conductor:
         if trial.phase is Phase.NODE_CHECK:
             return
         rungs = 1 if trial.phase is Phase.CONFIRM else self._rules.rungs
-        assignment = Assignment(trial.trial_id, trial.phase, trial.changed or trial.config, rungs)
+        config = trial.changed or trial.config
+        assignment = Assignment(
+            trial.trial_id, trial.phase, config, rungs, probe=trial.probe if self._rules.levels else None
+        )
         ended = trial.state.is_terminal
         if ended:
             self._followed[trial.trial_id] = trial.followed(assignment)

@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping
 from autotuner.results.default_trial import compared_default
 from autotuner.results.finals import FinalsRules, confirmation_id, make_finals, next_run, round_of
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import Score, select_best
+from autotuner.scoring import Score
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Spent
 from autotuner.tuning.decisions.followed_trial import Followed
+from autotuner.tuning.decisions.incumbent import completed_scores, incumbent
 from autotuner.tuning.decisions.rules import Rules
 
 
@@ -27,7 +28,7 @@ class Confirmation:
 
     def best(self) -> str | None:
         """The id of the best completed trial of baseline and search."""
-        choice = select_best(self._searched(), self._rules.objectives[0], self._rules.select)
+        choice = incumbent(self._trials, self._rules)
         return choice.trial_id if choice else None
 
     def next(self) -> Assignment | None:
@@ -63,11 +64,7 @@ class Confirmation:
 
     def _searched(self) -> dict[str, Score]:
         """The last rungs of what came to its end."""
-        return {
-            trial_id: score
-            for trial_id, f in self._trials.items()
-            if f.assignment.phase.explores and (score := _told(f)) is not None
-        }
+        return completed_scores(self._trials)
 
 
 def _told(trial: Followed) -> Score | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from autotuner.errors import Failure
+from autotuner.metrics.load_level import LoadLevel
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring import Score
 from autotuner.space.config import Config
@@ -16,7 +17,8 @@ from autotuner.tuning.proposers import Outcome, OutcomeKind
 
 @dataclass(frozen=True)
 class KnownTrial:
-    """A trial of an earlier life of the study: its state and its ended rungs' scores."""
+    """A trial of an earlier life of the study: its state and its ended rungs' scores. ``probe``: the load level of the
+    first of them, or its lowest."""
 
     trial_id: str
     phase: Phase
@@ -28,6 +30,7 @@ class KnownTrial:
     gpus: int = 0  # that it held meanwhile
     is_disturbed: bool = False
     changed: Config | None = None  # the Config that ran, where it is not the one that was asked for
+    probe: LoadLevel | None = None
 
     def followed(self, assignment: Assignment) -> Followed:
         """The same in this life, of a trial that has ended."""
@@ -65,7 +68,8 @@ class Followed:
         if self.is_disturbed and self.failure is None:
             return Outcome(OutcomeKind.UNKNOWN)
         gpu_s = self.gpu_seconds or self.seconds  # without GPUs a server counts as one
-        told = outcome(self.state, self.failure, self.scores, rules.objectives, gpu_s, rules.select)
+        in_full = self.assignment.probe is not None
+        told = outcome(self.state, self.failure, self.scores, rules.objectives, gpu_s, rules.select, in_full=in_full)
         return told if rules.lists_levels else replace(told, shown={})
 
     @property

@@ -19,15 +19,17 @@ def outcome(
     objectives: Sequence[Objective],
     gpu_s: float = 0.0,
     select: Select = "slo_met",
+    *,
+    in_full: bool = False,
 ) -> Outcome:
-    """``gpu_s``: GPU-seconds that the trial reserved."""
+    """``gpu_s``: GPU-seconds that the trial reserved. ``in_full``: each rung measured its levels with all requests."""
     first = objectives[0]
     by_rung = {rung: told_value(score.merit(first.name), first.direction) for rung, score in enumerate(scores)}
     if failure is not None and not failure.blames_config:
         return Outcome(OutcomeKind.UNKNOWN)
     if state is TrialState.FAILED:
         return refused(objectives, by_rung)
-    shown = {rung: shown_levels(score, first, select) for rung, score in enumerate(scores)}
+    shown = {rung: shown_levels(score, first, select, in_full=in_full) for rung, score in enumerate(scores)}
     if state is TrialState.STOPPED or not scores:
         return Outcome(OutcomeKind.PRUNED, (), by_rung, shown=shown)
     merits = [scores[-1].merit(o.name) for o in objectives]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autotuner.metrics.load_level import LoadLevel
 from autotuner.scoring import Objective, Select
 from autotuner.space.config import Config
 
@@ -13,6 +14,8 @@ class Rules:
     """``trials`` counts the baselines: ``baseline``, the default, and that of each further GPU type of the study.
 
     Where not ``lists_levels`` each trial searches for load levels of its own, which tell a searcher nothing.
+    ``levels``: those of the load, where rungs are cut by them; ``stops_early``: whether what is clearly behind is
+    stopped.
     """
 
     trials: int
@@ -26,6 +29,8 @@ class Rules:
     trials_per_checked_node: int | None = None
     lists_levels: bool = True
     finalists: int | None = None  # at most; None: the best alone, and every round of ``confirm``
+    levels: tuple[LoadLevel, ...] = ()
+    stops_early: bool = False
 
     @property
     def baselines(self) -> tuple[Config, ...]:

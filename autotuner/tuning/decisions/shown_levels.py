@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.scoring import Aggregate, Objective, PointScore, Score, Select
@@ -10,14 +11,17 @@ from autotuner.scoring.merit import make_merit
 from autotuner.tuning.proposers.shown import Shown
 
 
-def shown_levels(score: Score, objective: Objective, select: Select) -> tuple[Shown, ...]:
+def shown_levels(score: Score, objective: Objective, select: Select, *, in_full: bool = False) -> tuple[Shown, ...]:
     """Of each level that was measured; of an objective that takes the mean of all, of these together.
+
+    ``in_full``: with all requests, so that a level (but not the mean of those so far) shows what it would at the end.
 
     ``select: score`` asks for penalised values and lets every SLO be violated: they are told so, and without margins.
     """
     points = [point for point in score.points if point.objective == objective.name]
     if objective.aggregate is Aggregate.BEST:
-        return tuple(_shown([p], objective, select, level=p.level, feasible=p.feasible) for p in points)
+        found = (_shown([p], objective, select, level=p.level, feasible=p.feasible) for p in points)
+        return tuple(replace(shown, in_full=in_full) for shown in found)
     return (_shown(points, objective, select, level=None, feasible=score.feasible),) if points else ()
 
 

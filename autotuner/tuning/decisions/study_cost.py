@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autotuner.benchmark import full_requests, levels
+from autotuner.benchmark import full_requests, levels, rungs_of
 from autotuner.benchmark.traffic.workload import trace_timestamps
 from autotuner.engines import ModelFormat, get_engine
 from autotuner.metrics.load_level import LoadKind, LoadLevel
@@ -103,7 +103,7 @@ def most_spent(study: Study, gpus: float, configs: int | None, at_a_time: int | 
     launches, limits = most_launches(study, configs), study.timeouts
     start_s = 0.0 if study.launcher.kind == "endpoint" else limits.start_s
     longest_s = limits.trial_s if limits.trial_s is not None else math.inf
-    trial_s = min(start_s + study.fidelity.rungs * limits.rung_s, longest_s)
+    trial_s = min(start_s + rungs_of(study) * limits.rung_s, longest_s)
     last_s = min(start_s + limits.rung_s, longest_s)
     in_a_row = math.ceil(launches.searched / (at_a_time or 1))
     wall_s, gpu_s = (n * trial_s + launches.confirming * trial_s for n in (in_a_row, launches.searched))

@@ -101,7 +101,7 @@ class _TuneJudge:
 
     def begins(self, assignment: Assignment) -> None:
         if assignment.phase is Phase.SEARCH:
-            stub = self._stubs.setdefault(assignment.trial_id, StandIn(assignment.trial_id, Trial.RUNNING))
+            stub = self._stubs.setdefault(assignment.trial_id, StandIn.of(assignment, Trial.RUNNING))
             self.inner.on_trial_add(None, stub)
 
     def goes_on(self, assignment: Assignment, report: RungReport) -> bool:

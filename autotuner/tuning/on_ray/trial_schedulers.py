@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Self
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import (
@@ -15,11 +16,13 @@ from ray.tune.schedulers import (
     TrialScheduler,
 )
 
+from autotuner.benchmark import cuts_by_levels, rungs_of
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring import parse_objective, parse_objectives, score_rung
 from autotuner.study.model import Study
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.followed_trial import KnownTrial
+from autotuner.tuning.on_ray.by_probe import ByProbe
 from autotuner.tuning.on_ray.hyperband import HyperBand
 from autotuner.tuning.on_ray.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, RESOURCE, SCORE, judged
 from autotuner.tuning.on_ray.worker_reuse import wait_for_next_trial
@@ -121,12 +124,16 @@ def is_judged(result: Mapping[str, Any], report: RungReport | None) -> bool:
 
 
 def make_inner(study: Study) -> TrialScheduler:
-    """Ray Tune's own, that judges searched trials."""
-    fidelity = study.fidelity
+    """Ray Tune's own, that judges searched trials; where rungs are cut by levels, one for each first level."""
+    return ByProbe(partial(_make, study)) if cuts_by_levels(study) else _make(study)
+
+
+def _make(study: Study) -> TrialScheduler:
+    fidelity, rungs = study.fidelity, rungs_of(study)
     judged = {"metric": SCORE, "mode": str(parse_objective(study.objectives[0]).direction)}
-    full = fidelity.eta ** (fidelity.rungs - 1)
+    full = fidelity.eta ** (rungs - 1)
     match fidelity.trial_scheduler:
-        case "asha" if fidelity.rungs > 1:
+        case "asha" if rungs > 1:
             return AsyncHyperBandScheduler(
                 time_attr=RESOURCE,
                 max_t=full,
@@ -135,9 +142,9 @@ def make_inner(study: Study) -> TrialScheduler:
                 stop_last_trials=False,
                 **judged,
             )
-        case "hyperband" if fidelity.rungs > 1:
+        case "hyperband" if rungs > 1:
             return HyperBand(time_attr=HYPERBAND_TIME, max_t=full, reduction_factor=fidelity.eta, **judged)
-        case "median" if fidelity.rungs > 1:
+        case "median" if rungs > 1:
             return MedianStoppingRule(
                 time_attr=RESOURCE,
                 grace_period=1,
@@ -152,10 +159,16 @@ def make_inner(study: Study) -> TrialScheduler:
 
 @dataclass(eq=False)
 class StandIn:
-    """For a trial that Ray Tune does not run: its schedulers look at no more than its id and state."""
+    """For a trial that Ray Tune does not run: its schedulers look at no more than its id and state, ours at its
+    assignment."""
 
     trial_id: str
     status: str
+    config: Mapping[str, Assignment] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, assignment: Assignment, status: str) -> Self:
+        return cls(assignment.trial_id, status, {ASSIGNMENT: assignment})
 
 
 def retell(inner: TrialScheduler, study: Study, known: Iterable[KnownTrial]) -> None:
@@ -168,7 +181,8 @@ def retell(inner: TrialScheduler, study: Study, known: Iterable[KnownTrial]) -> 
     for trial in known:
         if trial.phase is not Phase.SEARCH or not trial.state.is_terminal:
             continue
-        past = StandIn(trial.trial_id, Trial.TERMINATED)
+        assignment = Assignment(trial.trial_id, trial.phase, trial.config, rungs_of(study), probe=trial.probe)
+        past = StandIn.of(assignment, Trial.TERMINATED)
         inner.on_trial_add(None, past)
         results = _past_results(trial, study)
         # A stopped trial was judged at every rung; of the others, the last rung ended the trial before that.

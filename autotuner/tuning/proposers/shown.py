@@ -15,12 +15,14 @@ class Shown:
     ``value``: the logarithm of the objective's value, turned so that more is better; ``None`` where there is none.
     ``margins``: of each SLO term, by its column, log(value / threshold): above 0 it is violated. ``works``: whether
     nothing but its SLOs keeps the level from being chosen: no errors, no broken answers, every term measured.
+    ``in_full``: with all its requests: no later rung changes it.
     """
 
     level: LoadLevel | None
     value: float | None
     margins: Mapping[str, float] = field(default_factory=dict)
     works: bool = True
+    in_full: bool = False
 
     @property
     def meets(self) -> bool:

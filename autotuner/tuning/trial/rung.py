@@ -6,10 +6,20 @@ import dataclasses
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from autotuner.benchmark import LoadDriver, LoadPlan, LoadPoint, PointOutcome, levels, make_plan
+from autotuner.benchmark import (
+    LoadDriver,
+    LoadPlan,
+    LoadPoint,
+    PointOutcome,
+    cuts_by_levels,
+    full_requests,
+    levels,
+    make_plan,
+    rungs_of,
+)
 from autotuner.benchmark.traffic.arrivals import REPEAT_OFFSET
 from autotuner.engines.deployment import Deployment, HttpCall
 from autotuner.engines.engine import FailureReport
@@ -17,13 +27,15 @@ from autotuner.errors import Failure, InfrastructureError
 from autotuner.metrics import LoadLevel, Measurement, PointRun, RequestError, measure, measure_context
 from autotuner.results import kept_runs
 from autotuner.results.records import PointFailure, RungRecord, disturbed_score
-from autotuner.scoring import Score, parse_objectives, score_rung
+from autotuner.scoring import Score, parse_objective, parse_objectives, score_point, score_rung
 from autotuner.servers import DIAGNOSED_BYTES, RunningServer, reset_caches
 from autotuner.study.model import Study
 from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.trial.level_state import LevelState
 from autotuner.tuning.trial.point_failure import Client, point_failure
 from autotuner.tuning.trial.rig import Clock
 from autotuner.tuning.trial.searched_load import SearchedLoad
+from autotuner.tuning.trial.unsettled import unsettled
 
 _LOG = logging.getLogger(__name__)
 _DEATH_IS_TOLD_WITHIN_S = 2.0
@@ -33,7 +45,7 @@ _CACHE_STAYED = "a server's prefix cache could not be emptied before the load po
 
 @dataclass(frozen=True)
 class RungResult:
-    """What a rung came to. ``failure`` is set when the trial can't go on after it."""
+    """What a rung came to. ``failure`` is set when the trial can't go on after it, ``is_last`` when nothing is left."""
 
     score: Score
     measurements: tuple[Measurement, ...]
@@ -42,6 +54,7 @@ class RungResult:
     failure: Failure | None = None
     message: str = ""
     timed_out: bool = False
+    is_last: bool = False
 
     @property
     def metrics(self) -> dict[LoadLevel, Mapping[str, float]]:
@@ -56,7 +69,7 @@ class RungResult:
 
 def rung_limit_s(study: Study, assignment: Assignment) -> float:
     """Seconds that a rung may take: ``timeouts.rung_s``, times the rungs that a fresh run has in its single one."""
-    return study.timeouts.rung_s * study.fidelity.rungs / assignment.rungs
+    return study.timeouts.rung_s * rungs_of(study) / assignment.rungs
 
 
 class RungRunner:
@@ -98,10 +111,19 @@ class RungRunner:
         }
         stopped = {run.level for _, run in runs if run.stopped_early is not None}
         self._given_up = {level for level in stopped if level in self._failed or self._runs[level]}
+        self._doubled: set[LoadLevel] = set()
+        self._stored_rungs = len(records)
+        self._measured = _without_runs(records, self._runs)
+        self._by_levels: LevelState | None = None
+        if cuts_by_levels(study):
+            self._by_levels = LevelState(study, assignment, self._objectives, records)
+            for level in self._failed:
+                self._by_levels.fails(level)
 
     def recall(self, record: RungRecord) -> RungResult:
         """The result of a rung that ended in an earlier life, from the store."""
-        return RungResult(score=record.score, measurements=record.measurements)
+        is_last = record.rung == self._stored_rungs - 1 and self._is_complete(record.rung)
+        return RungResult(score=record.score, measurements=record.measurements, is_last=is_last)
 
     def run(
         self,
@@ -125,11 +147,13 @@ class RungRunner:
         failures: list[PointFailure] = []
         died: PointFailure | None = None
         timed_out = False
-        while not (died or timed_out) and (point := plan.next(ended)) is not None:
+        while not (died or timed_out) and (point := plan.next(ended) or self._more(rung, ended)) is not None:
             if point.level in self._failed:
                 ended.append(PointOutcome(point, failed=True, hopeless=False))
                 continue
-            if not self._runs[point.level]:
+            if self._by_levels is not None:
+                self._by_levels.try_level(point.level)
+            elif not self._runs[point.level]:
                 point = _from_the_start(point, rung)
             if self._searched is not None:  # else little time that is left would seem to be a load that is too high
                 allowed_until = clock.monotonic_s() + limit_s
@@ -153,15 +177,60 @@ class RungRunner:
             new_runs.append(run)
             hopeless = run.stopped_early is not None and not timed_out
             self._remember(run, failure, hopeless)
+            is_passed_over = hopeless or self._breaks(point.level, failure)
             holds = None
             if self._searched is not None and failure is None:
                 holds = self._searched.holds(run.level, self._runs[run.level])
-            ended.append(PointOutcome(point, failed=failure is not None, hopeless=hopeless, holds=holds))
-        return self._result(tuple(new_runs), failures, died, timed_out)
+            ended.append(PointOutcome(point, failed=failure is not None, hopeless=is_passed_over, holds=holds))
+        return self._result(rung, tuple(new_runs), failures, died, timed_out)
+
+    def _done(self) -> set[LoadLevel]:
+        return {level for level in self._levels if level in self._failed or self._measurement(level) is not None}
+
+    def _is_complete(self, rung: int) -> bool:
+        """Whether nothing is left to measure after this rung."""
+        if self._by_levels is not None:
+            return self._by_levels.is_complete(rung, self._done(), self._given_up)
+        return rung == self._assignment.rungs - 1
+
+    def _breaks(self, level: LoadLevel, failure: PointFailure | None) -> bool:
+        """Whether what lies above a level that was just measured is passed over for what it showed."""
+        if self._by_levels is None:
+            return False
+        if failure is not None and failure.failure.blames_config:
+            self._by_levels.fails(level)
+        found = self._measurement(level)
+        if found is not None:
+            self._by_levels.judge([score_point(found, self._study.slo, self._objectives[0])])
+        return self._by_levels.breaks(level)
+
+    def _more(self, rung: int, ended: Sequence[PointOutcome]) -> LoadPoint | None:
+        """As many requests again, once, at a level of a whole trial that may meet its SLOs or not."""
+        if self._by_levels is None or not self._is_complete(rung):
+            return None
+        found = {level: m for level in self._levels if (m := self._measurement(level)) is not None}
+        points = [score_point(m, self._study.slo, self._objectives[0]) for m in found.values()]
+        select, to_beat = self._study.search.select, self._assignment.to_beat
+        for level in unsettled(points, found, self._objectives[0], select, to_beat):
+            if level not in self._doubled:
+                self._doubled.add(level)
+                full = full_requests(self._study.workload, level)
+                return LoadPoint(level, full, first_index=full)
+        return None
+
+    def _measurement(self, level: LoadLevel) -> Measurement | None:
+        """Of all that was sent at a level so far; ``None`` where it has none."""
+        if level in self._failed:
+            return None
+        if level not in self._measured and (runs := self._runs.get(level)):
+            self._measured[level] = measure(level, runs, self._context)
+        return self._measured.get(level)
 
     def _plan(self, rung: int, server: RunningServer) -> LoadPlan:
         if self._searched is not None:
             return self._searched.plan(server)
+        if self._by_levels is not None:
+            return self._by_levels.plan(rung, self._done(), self._given_up)
         return make_plan(self._study.workload, rung, self._assignment.rungs, self._study.fidelity.eta, self._given_up)
 
     def _empty_caches(self, server: RunningServer, level: LoadLevel) -> tuple[str, ...]:
@@ -185,6 +254,7 @@ class RungRunner:
         """What later rungs must know: a failed level stays failed, unless it was the client's or a node's fault."""
         if failure is None:
             self._runs[run.level].append(run)
+            self._measured.pop(run.level, None)
         elif failure.failure.blames_config:
             self._failed[run.level] = failure
         else:
@@ -193,20 +263,21 @@ class RungRunner:
             self._given_up.add(run.level)
 
     def _result(
-        self, new_runs: tuple[PointRun, ...], failures: list[PointFailure], died: PointFailure | None, timed_out: bool
+        self,
+        rung: int,
+        new_runs: tuple[PointRun, ...],
+        failures: list[PointFailure],
+        died: PointFailure | None,
+        timed_out: bool,
     ) -> RungResult:
-        asked = self._levels if self._searched is None else dict.fromkeys([*self._runs, *self._failed])
-        measurements = tuple(
-            measure(level, self._runs[level], self._context)
-            for level in asked
-            if self._runs[level] and level not in self._failed
-        )
-        measured = {m.level for m in measurements}
-        unmeasured = [level for level in asked if level not in measured]
+        measurements = tuple(m for level in self._asked() if (m := self._measurement(level)) is not None)
+        is_last = self._is_complete(rung)
+        lost = self._lost({m.level for m in measurements}, is_last)
         if self._searched is not None:
             measurements = self._searched.found(measurements, failures)
-        score = score_rung(measurements, unmeasured, self._study.slo, self._objectives, self._study.search.select)
-        ending = died or _why_it_ends(score, failures, [*self._failed.values()], timed_out, bool(measurements))
+        score = score_rung(measurements, lost, self._study.slo, self._objectives, self._study.search.select)
+        goes_on = bool(measurements) or (self._by_levels is not None and not is_last)
+        ending = died or _why_it_ends(score, failures, [*self._failed.values()], timed_out, goes_on)
         if self._searched is not None and score.feasible and ending is not None and ending.failure.blames_config:
             ending = None  # a search presses until something gives: what it held before that counts
         if ending is not None:
@@ -219,7 +290,33 @@ class RungRunner:
             failure=ending.failure if ending else None,
             message=ending.message if ending else "",
             timed_out=timed_out,
+            is_last=is_last,
         )
+
+    def _asked(self) -> Sequence[LoadLevel]:
+        """The levels that a score is of."""
+        return self._levels if self._searched is None else [*dict.fromkeys([*self._runs, *self._failed])]
+
+    def _lost(self, measured: Collection[LoadLevel], is_last: bool) -> list[LoadLevel]:
+        if self._by_levels is not None:
+            return self._by_levels.lost(measured, is_complete=is_last)
+        return [level for level in self._asked() if level not in measured]
+
+
+def _without_runs(
+    records: Sequence[RungRecord], runs: Mapping[LoadLevel, Sequence[PointRun]]
+) -> dict[LoadLevel, Measurement]:
+    """What was measured without requests that could be measured anew, as from a table of metrics."""
+    last = max(records, key=lambda record: record.rung, default=None)
+    if last is None:
+        return {}
+    intervals = {(p.level, p.objective): p.interval for p in last.score.points if p.interval is not None}
+    found = {}
+    for measurement in last.measurements:
+        own = {parse_objective(name).column: i for (level, name), i in intervals.items() if level == measurement.level}
+        if not any(run.records for run in runs.get(measurement.level, ())):
+            found[measurement.level] = dataclasses.replace(measurement, intervals=own)
+    return found
 
 
 def _cache_reset(study: Study, deployment: Deployment | None) -> HttpCall | None:
@@ -230,15 +327,16 @@ def _cache_reset(study: Study, deployment: Deployment | None) -> HttpCall | None
 
 
 def _why_it_ends(
-    score: Score, new: list[PointFailure], known: list[PointFailure], timed_out: bool, measured: bool
+    score: Score, new: list[PointFailure], known: list[PointFailure], timed_out: bool, goes_on: bool
 ) -> PointFailure | None:
-    """The failure that ends a trial whose server lives, ``None`` when it can go on."""
+    """The failure that ends a trial whose server lives, ``None`` when it can go on, which needs something measured or
+    yet to be."""
     if timed_out and new:
         return new[-1]
     innocent = next((f for f in new if not f.failure.blames_config), None)
     if innocent is not None and not score.feasible:
         return innocent  # else a client's trouble would be told as the Config's
-    return None if measured else next(iter([*known, *new]), None)
+    return None if goes_on else next(iter([*known, *new]), None)
 
 
 def _from_the_start(point: LoadPoint, rung: int) -> LoadPoint:

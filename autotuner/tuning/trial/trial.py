@@ -80,8 +80,9 @@ class TrialRun:
         """Runs one rung, or hands back the stored one. Everything reported is committed first."""
         known = self._stored.get(rung)
         past = self._past_failure
-        if known is not None and (past is None or not self._is_last(rung)):
-            return self._report(rung, self._rungs.recall(known))
+        recalled = None if known is None else self._rungs.recall(known)
+        if recalled is not None and (past is None or not recalled.is_last):
+            return self._report(rung, recalled)
         if past is not None and past.failure is not None:
             return self._fail(rung, past.failure, past.message)
         if self._deployment is None:
@@ -211,9 +212,6 @@ class TrialRun:
         )
         return self._report(rung, result)
 
-    def _is_last(self, rung: int) -> bool:
-        return rung == self._assignment.rungs - 1
-
     def _deadline(self) -> _Deadline:
         """What this rung may take at most."""
         limit_s = rung_limit_s(self._study, self._assignment)
@@ -234,11 +232,10 @@ class TrialRun:
     def _report(self, rung: int, result: RungResult) -> RungReport:
         if result.failure is not None:
             return self._fail(rung, result.failure, result.message, self._log_tail(), result.score)
-        last = self._is_last(rung)
-        if last:
+        if result.is_last:
             self._end(TrialState.COMPLETED)
         return self._make_report(
-            rung, last=last, score=result.score, metrics=result.metrics, disturbed=result.is_disturbed
+            rung, last=result.is_last, score=result.score, metrics=result.metrics, disturbed=result.is_disturbed
         )
 
     def _fail(

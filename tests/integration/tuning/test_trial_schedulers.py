@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from autotuner.errors import Failure
+from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.results import OutputFolder, resolved_yaml
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring import Score, parse_objective
@@ -25,7 +27,7 @@ from autotuner.tuning.decisions.followed_trial import KnownTrial
 from autotuner.tuning.decisions.placement_policy import Need, Share
 from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.on_ray.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, judged
-from autotuner.tuning.on_ray.trial_schedulers import StudyTrialScheduler, make_trial_scheduler
+from autotuner.tuning.on_ray.trial_schedulers import StandIn, StudyTrialScheduler, make_inner, make_trial_scheduler
 from autotuner.tuning.store_service import StoreService
 from autotuner.tuning.study_run import StudyRun
 from tests.integration.tuning_rig import VirtualClock
@@ -426,3 +428,31 @@ def test_hyperband_ends_a_trial_that_is_being_paused_when_it_has_been(stages: St
 def rung_at(study: Study, milestone: int) -> int:
     """The first rung whose time reaches the milestone."""
     return next(rung for rung in range(9) if judged(study, rung, None)[HYPERBAND_TIME] >= milestone)
+
+
+# ── by levels ─────────────────────────────────────────────────────────────────────────────────
+
+
+def at_level(value: float) -> LoadLevel:
+    return LoadLevel(LoadKind.CONCURRENCY, value)
+
+
+@pytest.mark.parametrize(("kind", "others"), [("asha", 1), ("median", 3)])
+def test_trials_that_began_at_different_levels_are_not_compared(kind: str, others: int) -> None:
+    fidelity = {"trial_scheduler": kind, "rungs": 2, "eta": 2, "cut": "levels"}
+    inner = make_inner(study(objective="throughput", fidelity=fidelity))
+
+    def told(number: int, level: float, value: float) -> str:
+        assignment = Assignment(f"{number:04d}", Phase.SEARCH, Config({"n": number}), 2, probe=at_level(level))
+        trial = StandIn.of(assignment, Trial.RUNNING)
+        inner.on_trial_add(None, trial)
+        scored = made_score(value, "throughput")
+        return str(inner.on_trial_result(None, trial, {**judged_of(scored), "training_iteration": 1}))
+
+    def judged_of(scored: Score) -> dict[str, Any]:
+        return judged(study(objective="throughput", fidelity=fidelity), 0, scored)
+
+    for number in range(others):
+        assert told(number, 1, 100) == CONTINUE
+    assert told(10, 2, 1) == CONTINUE, "the first at its level"
+    assert told(11, 1, 1) == STOP

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autotuner.metrics import percentile, percentile_interval
-from autotuner.metrics.percentile import surely_over
+from autotuner.metrics.percentile import has_both_ends, surely_over
 
 
 def test_percentile_interpolates_between_order_statistics() -> None:
@@ -64,3 +64,10 @@ def test_so_many_values_over_a_limit_put_the_whole_interval_over_it(count: int, 
     else:
         assert low(over) == 1.0
         assert low(over - 1) < 1.0
+
+
+@pytest.mark.parametrize(("percent", "fewest"), [(50, 6), (90, 36), (10, 36), (99, 368)])
+def test_an_interval_has_both_ends_from_as_many_values_on_as_it_says(percent: float, fewest: int) -> None:
+    for count in (fewest - 1, fewest):
+        low, high = percentile_interval(np.arange(count, dtype=np.float64), percent)
+        assert has_both_ends(count, percent) is bool(np.isfinite(low) and np.isfinite(high)) is (count == fewest)

@@ -625,7 +625,7 @@ def test_what_a_lever_saved_is_told_with_what_it_is_estimated_from() -> None:
     known.trial("0001", {1: {"ttft_p90_ms": 50.0}}, gpus=4)  # 20 requests of the other level took the default 10 s
     (line,) = savings_lines(known.results())
     assert line.startswith(
-        "1 load levels above a hopeless one: about 40 s of GPU time saved, estimated from the trials"
+        "1 load levels above one that broke: about 40 s of GPU time saved, estimated from the trials"
     )
 
 

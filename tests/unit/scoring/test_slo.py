@@ -167,3 +167,22 @@ def test_a_margin_is_finite_whatever_the_value(value: float, margin: float) -> N
 
 def test_a_term_without_a_value_has_no_margin() -> None:
     assert judged(math.nan).margins == {}
+
+
+# ── terms that may hold or not ────────────────────────────────────────────────────────────────
+
+
+def test_a_percentile_whose_interval_holds_its_limit_is_unsure() -> None:
+    """Of 100 samples the 90th percentile's interval is the 84th to the 96th; here 10 lie over the limit."""
+    either = [50.0] * 90 + [150.0] * 10
+    assert judged(60.0, either).unsure == ("ttft_p90_ms",)
+    assert judged(110.0, either).unsure == ("ttft_p90_ms",)
+    assert judged(50.0, [50.0] * 97 + [150.0] * 3).unsure == ()
+    assert judged(150.0, [50.0] * 83 + [150.0] * 17).unsure == ()
+    assert judged(50.0, [50.0] * 10).unsure == ("ttft_p90_ms",), "so few have no upper end"
+
+
+def test_without_samples_and_of_a_mean_it_is_not_asked() -> None:
+    assert judged(100.0).unsure == ()
+    assert judged(100.0, [], statistic="p90").unsure == ()
+    assert judged(100.0, [50.0, 150.0], statistic="mean").unsure == ()

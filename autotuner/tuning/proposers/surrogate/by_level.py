@@ -158,9 +158,14 @@ def _fill(
     quantity: _Quantity,
     scaled: Callable[[Vector], Callable[[Vector], Vector]],
 ) -> None:
-    """The quantity of each trial at a level: as its last rung showed, or a guess where it was stopped early."""
+    """The quantity of each trial at a level: as its last rung showed, or a guess where it was stopped early at a part
+    of the requests."""
     by_rung = [{rung: _at(shown, level, quantity) for rung, shown in one.shown.items()} for one in told]
-    ended = [place for place, one in enumerate(told) if one.kind is not OutcomeKind.PRUNED and by_rung[place]]
+    ended = [
+        place
+        for place, one in enumerate(told)
+        if by_rung[place] and (one.kind is not OutcomeKind.PRUNED or _is_in_full(one.last, level))
+    ]
     last = {place: value for place in ended if (value := by_rung[place][max(by_rung[place])]) is not None}
     if not last:
         return
@@ -172,7 +177,7 @@ def _fill(
     for place, value in last.items():
         values[place], noise[place] = on_scale(value), 0.0
     for place, one in enumerate(told):
-        if one.kind is OutcomeKind.PRUNED and by_rung[place]:
+        if one.kind is OutcomeKind.PRUNED and by_rung[place] and place not in last:
             rung = max(by_rung[place])
             seen = by_rung[place][rung]
             thens = [(values[other], by_rung[other].get(rung)) for other in last]
@@ -184,6 +189,10 @@ def _fill(
 
 def _at(shown: Sequence[Shown], level: _Level, quantity: _Quantity) -> float | None:
     return next((quantity(one) for one in shown if one.level == level), None)
+
+
+def _is_in_full(shown: Sequence[Shown], level: _Level) -> bool:
+    return any(one.in_full for one in shown if one.level == level)
 
 
 def _warped(ended: Vector) -> Callable[[Vector], Vector]:

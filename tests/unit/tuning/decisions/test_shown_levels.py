@@ -9,11 +9,16 @@ import pytest
 
 from autotuner.errors import Failure
 from autotuner.metrics import LoadKind, LoadLevel, Measurement
-from autotuner.results.records import TrialState
+from autotuner.results.records import Phase, TrialState
 from autotuner.scoring import Objective, Score, Select, parse_objective, score_rung
+from autotuner.space.config import Config
 from autotuner.study.model import Slo
+from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.followed_trial import Followed
 from autotuner.tuning.decisions.outcome import outcome
+from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.decisions.shown_levels import shown_levels
+from tests.scores import LEVEL, made_score
 
 RATE, LATENCY = parse_objective("throughput"), parse_objective("tpot_mean")
 SLO = Slo.model_validate({"ttft": {"p90": {"threshold_ms": 100}}, "tpot": {"mean": {"threshold_ms": 10}}})
@@ -90,3 +95,16 @@ def test_a_searcher_is_told_the_levels_of_every_rung_of_what_was_stopped_too() -
     assert {rung: len(shown) for rung, shown in told.shown.items()} == {0: 1, 1: 2}
     assert outcome(TrialState.COMPLETED, None, rungs, [RATE]).shown == told.shown
     assert not outcome(TrialState.FAILED, Failure.CRASH, rungs, [RATE]).shown
+
+
+@pytest.mark.parametrize("in_full", [True, False])
+def test_it_is_told_whether_levels_were_measured_in_full_but_a_mean_of_some_is_none_of_all(in_full: bool) -> None:
+    of_level = made_score(5.0, "throughput")
+    of_mean = made_score(5.0, "ttft_p90")
+    level, mean = parse_objective("throughput"), parse_objective("ttft_p90")
+    assert [s.in_full for s in shown_levels(of_level, level, "slo_met", in_full=in_full)] == [in_full]
+    assert [s.in_full for s in shown_levels(of_mean, mean, "slo_met", in_full=in_full)] == [False]
+    followed = Followed(Assignment("0001", Phase.SEARCH, Config(), 3, probe=LEVEL if in_full else None), [of_level])
+    followed.state = TrialState.STOPPED
+    rules = Rules(9, 3, 1, (level,), Config(), None, "slo_met")
+    assert [s.in_full for s in followed.outcome(rules).shown[0]] == [in_full]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -119,3 +120,11 @@ def test_the_best_right_at_an_slo_is_found(seed: int) -> None:
         tried.append((config.values["a"], config.values["b"]))
         proposer.tell(f"{number:04d}", outcome(*tried[-1]))
     assert (15, 2) in tried
+
+
+def test_a_level_that_was_measured_in_full_counts_as_it_is_though_the_trial_was_stopped() -> None:
+    """One trial came to its end: nothing is known of what rungs are off by, and nothing need be."""
+    ended = told(shown(HIGH, 1.0))
+    stopped = [told(replace(shown(HIGH, value), in_full=True), kind=OutcomeKind.PRUNED) for value in (0.2, 0.1, 0.0)]
+    near, far = gain(learnt([ended, *stopped], [0.0, 0.6, 0.8, 1.0]), 0.1, 0.9)
+    assert near > far + 1
