@@ -82,8 +82,8 @@ def _enough(results: StudyResults, trial_s: float, gpus: int) -> str:
     if budget.gpu_hours is not None and gpus:
         asked.append(f"budget.gpu_hours: {number(gpus * total_s / 3600)}")
     return (
-        f"By what was measured a whole trial takes about {duration(trial_s)}; the default, one other and {confirm} "
-        f"confirmation rounds, one after another, about {duration(total_s)}"
+        f"By what was measured a whole trial takes about {duration(trial_s)}; the default, one other and up to "
+        f"{confirm} confirmation rounds, one after another, about {duration(total_s)}"
         f"{': give at least ' + ' and '.join(asked) if asked else ''}."
     )
 
