@@ -9,6 +9,7 @@ from typing import Any
 # not exist when it began, and today's default would change the study's rules in its middle.
 EARLIER: Mapping[str, Any] = {
     "search.algorithm": "tpe",
+    "search.stop": None,
     "engine.retry_oom": False,
     "search.finalists": None,
     "search.heed_disturbance": False,

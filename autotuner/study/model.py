@@ -49,6 +49,7 @@ from autotuner.study.sections.space import (
     QuantizationSpace,
     Search,
     Space,
+    Stop,
 )
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "SloTerm",
     "Space",
     "Statistic",
+    "Stop",
     "Study",
     "TextOrSecret",
     "Timeouts",

@@ -31,7 +31,7 @@ _IMAGE = re.compile(
     r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
     r"(?::\w[\w.-]{0,127})?(?:@[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,})?"
 )
-_ONE_OBJECTIVE_ALONE = ("auto", "cmaes", "hyperopt")
+_ONE_OBJECTIVE_ALONE = ("cmaes", "hyperopt")
 _SECRET_VARIABLE = re.compile(r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|CREDENTIALS?)$", re.IGNORECASE)
 _SECRET_HEADER = re.compile(r"(authorization|api-?key|token|cookie|secret)$", re.IGNORECASE)
 _ADAPTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -152,7 +152,7 @@ def _objectives(study: Study) -> Iterator[Problem]:
         yield Problem("objective", list(names), "each objective once")
     if len(names) > 1 and study.search.algorithm in _ONE_OBJECTIVE_ALONE:
         yield Problem(
-            "search.algorithm", study.search.algorithm, "takes one objective; for several: tpe, nsga2", "nsga2"
+            "search.algorithm", study.search.algorithm, "takes one objective; for several: auto, tpe, nsga2", "auto"
         )
     priced = study.hardware.cost_per_gpu_hour is not None or study.hardware.cost_per_cpu_hour is not None
     for name in names:

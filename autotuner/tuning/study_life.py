@@ -110,6 +110,7 @@ def rules_of(study: Study, baselines: Sequence[Config], max_running: int | None)
         lists_levels=not isinstance(study.workload.load, FindMaxLoad),
         levels=tuple(levels(study.workload)) if cuts_by_levels(study) else (),
         stops_early=study.fidelity.trial_scheduler != "none",
+        stop=study.search.stop,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, Tag
+from pydantic import BeforeValidator, Field, Tag
 
 from autotuner.strict.forms import Degrees, Names, Section, form, text_or_map
 
@@ -53,13 +53,31 @@ Baseline = Annotated[
 ]
 
 
+class Stop(Section):
+    """When a search ends before its trials are used up: the searcher expects little more."""
+
+    improvement: Annotated[
+        float, Field(gt=0, lt=1, description="Over the best, expected of the most promising Config; less is little")
+    ] = 0.03
+    patience: Annotated[int, Field(ge=1, description="Trials in a row after which it is little")] = 2
+
+
+def _off(value: Any) -> Any:
+    return None if value is False or value == "off" else value
+
+
 class Search(Section):
     """How Configs are proposed, and how many."""
 
     algorithm: Annotated[
         Literal["auto", "grid", "random", "tpe", "cmaes", "nsga2", "gp", "hyperopt"], Field(description="The searcher")
-    ] = "tpe"
+    ] = "auto"
     trials: Annotated[int, Field(ge=1, description="Trials of the study, the baseline included")] = 40
+    stop: Annotated[
+        Stop | None,
+        BeforeValidator(_off, json_schema_input_type=Stop | Literal["off", False] | None),
+        Field(description="When auto ends before; off: never"),
+    ] = Stop()
     seed: Annotated[int, Field(ge=0, le=2**32 - 1, description="Of everything that is drawn at random")] = 0
     baseline: Annotated[Baseline, Field(description="Trial 0: the engine's default, or a Config")] = "default"
     confirm: Annotated[

@@ -24,6 +24,7 @@ from autotuner.tuning.decisions.budget import Budget, Spent
 from autotuner.tuning.decisions.confirmation import Confirmation
 from autotuner.tuning.decisions.ending import Ending
 from autotuner.tuning.decisions.followed_trial import Followed, KnownTrial
+from autotuner.tuning.decisions.foresight import Foresight
 from autotuner.tuning.decisions.known_nodes import KnownNodes, Places
 from autotuner.tuning.decisions.node_health import NodeHealth, Quarantine
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
@@ -88,6 +89,7 @@ class Conductor:
         self._proposals = Proposals(proposer, need_of, self._nodes, rules.objectives)
         self._without_place_since: float | None = None
         self._ending = Ending()
+        self._foresight = Foresight(rules.stop, proposer)
         for trial in known:
             self._recall(trial)
 
@@ -207,7 +209,9 @@ class Conductor:
         if trial.assignment.phase is Phase.NODE_CHECK:
             self._nodes.check_ended(trial)
         if trial.assignment.phase.explores:
-            self._proposer.tell(trial_id, trial.outcome(self._rules))
+            told = trial.outcome(self._rules)
+            self._proposer.tell(trial_id, told)
+            self._foresight.note(told)
 
     def score_of(self, trial_id: str) -> Score | None:
         followed = self._followed.get(trial_id) or self._begun.get(trial_id)
@@ -342,6 +346,10 @@ class Conductor:
             self._proposer.replay(trial_id, baseline, None)
             self._join(Assignment(trial_id, Phase.BASELINE, baseline, self._rules.rungs))
             return True
+        if enough := self._foresight.why_enough():
+            self._ending.exhausted = enough
+            self._proposals.end()
+            return False
         config = self._proposals.next(trial_id, places, self._line.needs)
         if config is not None:
             self._join(Assignment(trial_id, Phase.SEARCH, config, self._rules.rungs))
@@ -387,6 +395,8 @@ class Conductor:
         if trial.phase.explores:
             told = self._followed[trial.trial_id].outcome(self._rules) if ended else None
             self._proposer.replay(trial.trial_id, trial.config, told)
+            if told is not None:
+                self._foresight.note(told)
 
     def _running_in(self, *phases: Phase) -> bool:
         return any(a.phase in phases for a in self.running())

@@ -15,7 +15,7 @@ _MOST_SATURATED = 5  # trials in a row
 @dataclass
 class Ending:
     """``limit``: the key of the budget that cut something which was yet to be done. ``exhausted``: why the search had
-    nothing more to propose."""
+    nothing more to propose, or nothing that is worth a trial."""
 
     has_no_place: bool = False
     limit: str = ""

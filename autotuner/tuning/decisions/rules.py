@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.scoring import Objective, Select
 from autotuner.space.config import Config
+from autotuner.study.model import Stop
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Rules:
     finalists: int | None = None  # at most; None: the best alone, and every round of ``confirm``
     levels: tuple[LoadLevel, ...] = ()
     stops_early: bool = False
+    stop: Stop | None = None
 
     @property
     def baselines(self) -> tuple[Config, ...]:

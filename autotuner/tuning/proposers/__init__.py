@@ -1,7 +1,16 @@
 """Searchers: what proposes the next Config. One interface, one file a family."""
 
 from autotuner.tuning.proposers.factory import make_proposer, require_searchable, require_searcher
-from autotuner.tuning.proposers.proposer import Outcome, OutcomeKind, Proposer
+from autotuner.tuning.proposers.proposer import Foreseeing, Outcome, OutcomeKind, Proposer
 from autotuner.tuning.proposers.shown import Shown
 
-__all__ = ["Outcome", "OutcomeKind", "Proposer", "Shown", "make_proposer", "require_searchable", "require_searcher"]
+__all__ = [
+    "Foreseeing",
+    "Outcome",
+    "OutcomeKind",
+    "Proposer",
+    "Shown",
+    "make_proposer",
+    "require_searchable",
+    "require_searcher",
+]

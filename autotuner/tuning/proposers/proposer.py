@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from autotuner.space.config import Config
 from autotuner.tuning.proposers.shown import Shown
@@ -65,5 +65,18 @@ class Proposer(Protocol):
 
         ``None`` when it is still to be ended (then told). ``config`` is not proposed any more. A baseline need not be a
         Config of the space: it leaves to the server what the space has values for.
+        """
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A searcher that tells what it still expects to find."""
+
+    def expected_gain(self, before: int = 0) -> float | None:
+        """By which share the best Config that is still open is expected to be better than the best so far.
+
+        ``before``: as it was before the last so many trials were told of. ``None`` where nothing is expected: of
+        several objectives, and while no trial has met the SLOs.
         """
         ...

@@ -16,7 +16,10 @@ _USUAL_SPREAD = 0.3
 
 
 class Belief:
-    """A Gaussian process that scales what it is told, and takes up its shape again from where it was.
+    """A Gaussian process that scales what it is told, and finds its shape from it.
+
+    While few values are known it follows from these alone, by whatever steps they came: a study that goes on after its
+    process died is of the same opinion as before.
 
     Values may have columns, as one for each load level: quantities that change as quickly along each parameter, and
     that were measured of the same Configs. Together they tell their shape from fewer trials.
@@ -24,8 +27,8 @@ class Belief:
 
     def __init__(self, owners: NDArray[np.intp]) -> None:
         self._owners = owners
-        self._parameters = int(owners.max(initial=-1)) + 1
-        self._shape = prior_shape(self._parameters)
+        self._prior = prior_shape(int(owners.max(initial=-1)) + 1)
+        self._shape = self._prior
         self._fitted_to = 0
         self._x: Matrix = np.zeros((0, len(owners)))
         self._y: Vector = np.zeros(0)
@@ -41,9 +44,7 @@ class Belief:
         self._x, self._y = x, apart / self._spread
         self._noise = np.zeros(len(y)) if noise is None else noise / float(np.mean(self._spread**2))
         if apart.any() and (len(y) <= _ALWAYS_FITTED_TO or len(y) >= self._fitted_to * _GROWTH):
-            starts = [prior_shape(self._parameters)]
-            starts += [self._shape] if self._fitted_to else []
-            self._shape = fit_shape(self._x, self._y, self._noise, self._owners, starts)
+            self._shape = fit_shape(self._x, self._y, self._noise, self._owners, [self._prior])
             self._fitted_to = len(y)
         self._condition()
 
@@ -60,7 +61,7 @@ class Belief:
 
     def expect(self, x: Matrix, *, trusting: bool = True) -> tuple[Vector, Vector]:
         """Mean and standard deviation at each point; by the prior's shape, not the one found, unless ``trusting``."""
-        posterior = self._posterior if trusting else self._posterior_of(prior_shape(self._parameters))
+        posterior = self._posterior if trusting else self._posterior_of(self._prior)
         if posterior is None:
             return np.zeros((len(x), *self._centre.shape)) + self._centre, np.multiply.outer(
                 np.ones(len(x)), self._spread

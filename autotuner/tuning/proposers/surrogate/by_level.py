@@ -60,6 +60,11 @@ class ByLevel:
             quantity.suppose(running)
         self._find_bests(told, points, running)
 
+    @property
+    def has_best(self) -> bool:
+        """Whether any trial has met the SLOs."""
+        return bool(self._bests)
+
     def log_gain(self, x: Matrix, *, trusting: bool) -> Vector:
         """The logarithm of the improvement to be expected; of the probability to meet the SLOs, while none does."""
         sure = self._log_probability(x, trusting=trusting)

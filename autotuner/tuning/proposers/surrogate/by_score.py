@@ -27,11 +27,13 @@ class ByScore:
         self._value = Belief(owners)
         self._meets = Verdict(owners)
         self._best = 0.0
+        self.has_best = False  # whether any trial has met the SLOs
 
     def learn(self, told: Sequence[Told], points: Matrix, running: Matrix) -> None:
         ended = [place for place, one in enumerate(told) if one.value is not None]
         meeting = [told[place].meets for place in ended]
         self._meets.learn(points[ended], meeting)
+        self.has_best = any(meeting)
         aim = [place for place in ended if told[place].meets] or ended
         values = np.array([told[place].value for place in aim], dtype=np.float64)
         if aim:

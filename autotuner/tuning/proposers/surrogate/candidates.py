@@ -40,6 +40,10 @@ class Candidates(Protocol):
         """Up to so many open ones, at random."""
         ...
 
+    def open_points(self) -> Matrix:
+        """All open ones, encoded; of a space too large to list those that were drawn last."""
+        ...
+
 
 def candidates_of(space: SearchSpace, encoding: Encoding, rng: random.Random) -> Candidates:
     listed = space.listed(MOST_LISTED)
@@ -55,16 +59,21 @@ class Listed:
         self._rng = rng
         self._points = encoding.matrix(self._configs)
         self._open = np.ones(len(self._configs), dtype=np.bool_)
+        self._open_points = self._points
         self._places = {asked(config): place for place, config in enumerate(self._configs)}
 
     def close(self, config: Config) -> None:
         place = self._places.get(asked(config))
-        if place is not None:
+        if place is not None and self._open[place]:
             self._open[place] = False
+            self._open_points = self._points[self._open]
 
     def best(self, measure: Measure, near: Sequence[Config] = ()) -> Config | None:
         places: NDArray[np.intp] = np.flatnonzero(self._open)
-        return self._configs[places[int(np.argmax(measure(self._points[places])))]] if len(places) else None
+        return self._configs[places[int(np.argmax(measure(self._open_points)))]] if len(places) else None
+
+    def open_points(self) -> Matrix:
+        return self._open_points
 
     def some(self, count: int) -> Sequence[Config]:
         places = np.flatnonzero(self._open).tolist()
@@ -99,6 +108,9 @@ class Drawn:
             if max(better.values(), default=-np.inf) <= best_yet:
                 break
         return max(pool, key=lambda config: pool[config], default=None)
+
+    def open_points(self) -> Matrix:
+        return self._points[[place for place, config in enumerate(self._drawn) if config not in self._closed]]
 
     def some(self, count: int) -> Sequence[Config]:
         drawn: dict[Config, None] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from autotuner.space.config import Config
@@ -10,6 +12,7 @@ from autotuner.tuning.proposers.surrogate.belief import Belief
 from autotuner.tuning.proposers.surrogate.by_level import ByLevel, shows_levels
 from autotuner.tuning.proposers.surrogate.by_score import ByScore
 from autotuner.tuning.proposers.surrogate.encoding import Encoding, Matrix, Vector
+from autotuner.tuning.proposers.surrogate.several import scalarised
 from autotuner.tuning.proposers.surrogate.told import Told
 from autotuner.tuning.proposers.surrogate.verdict import Verdict
 
@@ -19,25 +22,29 @@ _DISTRUST_EVERY = 3
 
 
 class Knowledge:
-    """Of a study with one objective; ``sign`` is −1 where less of it is better."""
+    """``signs``: of each objective, −1 where less of it is better."""
 
-    def __init__(self, encoding: Encoding, sign: float) -> None:
+    def __init__(self, encoding: Encoding, signs: Sequence[float], told: Sequence[Told] = ()) -> None:
         self._encoding = encoding
-        self._sign = sign
-        self._told: list[Told] = []
+        self._signs = signs
+        self._told = list(told)
+        self._aimed_at = self._told  # with one value each
         owners = encoding.owners
         self._cost = Belief(owners)
         self._works = Verdict(owners)
         self._by_level, self._by_score = ByLevel(owners), ByScore(owners)
         self._worth: ByLevel | ByScore = self._by_score
+        self._learnt: tuple[object, ...] = ()  # from what
+        self._gains: tuple[Matrix, Vector] | None = None  # the points that were asked about last
 
     def tell(self, config: Config, outcome: Outcome) -> None:
         if outcome.kind is OutcomeKind.UNKNOWN:
             return
-        by_rung = {rung: self._sign * value for rung, value in outcome.by_rung.items()}
-        value = self._sign * outcome.values[0] if outcome.kind is OutcomeKind.COMPLETED else None
-        gpu_s, shown = outcome.gpu_s, outcome.shown
-        self._told.append(Told(config, outcome.kind, value, by_rung, outcome.meets_slos, gpu_s, shown))
+        by_rung = {rung: self._signs[0] * value for rung, value in outcome.by_rung.items()}
+        turned = tuple(sign * value for sign, value in zip(self._signs, outcome.values, strict=False))
+        values = turned if outcome.kind is OutcomeKind.COMPLETED else ()
+        told = Told(config, outcome.kind, values, by_rung, outcome.meets_slos, outcome.gpu_s, outcome.shown)
+        self._told.append(told)
 
     def __len__(self) -> int:
         return len(self._told)
@@ -45,31 +52,51 @@ class Knowledge:
     @property
     def has_values(self) -> bool:
         """Whether any trial came to its end."""
-        return any(told.value is not None for told in self._told)
+        return any(told.values for told in self._told)
 
     @property
     def points(self) -> Matrix:
         return self._encoding.matrix([told.config for told in self._told])
 
+    def without_last(self, count: int) -> tuple[Knowledge, list[Config]]:
+        """What was known before the last so many trials were told of, and the Configs of these."""
+        kept = len(self._told) - count
+        return Knowledge(self._encoding, self._signs, self._told[:kept]), [told.config for told in self._told[kept:]]
+
     def leaders(self, count: int) -> list[Config]:
         """The best Configs, the best first."""
-        ended = [told for told in self._told if told.value is not None]
-        ended.sort(key=lambda told: -(told.value or 0.0))
+        ended = [told for told in self._aimed_at if told.values]
+        ended.sort(key=lambda told: -told.values[0])
         return [told.config for told in ended[:count]]
 
-    def learn(self, running: Matrix) -> None:
-        """Takes up what was told; ``running``: where it is still to be told."""
+    def learn(self, running: Matrix, weights: Vector | None = None) -> None:
+        """Takes up what was told; ``running``: where it is still to be told; ``weights``: of several objectives."""
+        if self._learnt == (of := (len(self), running.tobytes(), None if weights is None else weights.tobytes())):
+            return
+        self._learnt, self._gains = of, None
         points = self.points
-        self._works.learn(points, [told.kind is not OutcomeKind.INFEASIBLE for told in self._told])
-        self._worth = self._by_level if self.has_values and shows_levels(self._told) else self._by_score
-        self._worth.learn(self._told, points, running)
-        measured = [p for p, told in enumerate(self._told) if told.gpu_s > 0 and told.kind is OutcomeKind.COMPLETED]
-        self._cost.learn(points[measured], np.log([self._told[place].gpu_s for place in measured]))
+        told = self._aimed_at = self._told if weights is None else scalarised(self._told, weights)
+        self._works.learn(points, [one.kind is not OutcomeKind.INFEASIBLE for one in told])
+        self._worth = self._by_level if self.has_values and shows_levels(told) else self._by_score
+        self._worth.learn(told, points, running)
+        measured = [place for place, one in enumerate(told) if one.gpu_s > 0 and one.kind is OutcomeKind.COMPLETED]
+        self._cost.learn(points[measured], np.log([told[place].gpu_s for place in measured]))
 
     def promise(self, x: Matrix) -> Vector:
         """The logarithm of the improvement to be expected per GPU-second."""
-        return self.log_gain(x, trusting=len(self) % _DISTRUST_EVERY != 0) - self._cost.expect(x)[0]
+        return self._log_gain(x, trusting=len(self) % _DISTRUST_EVERY != 0) - self._cost.expect(x)[0]
 
-    def log_gain(self, x: Matrix, *, trusting: bool = True) -> Vector:
-        """The logarithm of the improvement to be expected."""
-        return self._worth.log_gain(x, trusting=trusting) + self._works.log_probability(x)
+    def gain(self, x: Matrix) -> Vector | None:
+        """The relative improvement over the best that is to be expected; ``None`` while none meets the SLOs.
+
+        Values are logarithms: the difference of two is how much better one is, as a share.
+        """
+        return np.exp(self._log_gain(x, trusting=True)) if self._worth.has_best else None
+
+    def _log_gain(self, x: Matrix, *, trusting: bool) -> Vector:
+        if trusting and self._gains is not None and self._gains[0] is x:
+            return self._gains[1]
+        gain = self._worth.log_gain(x, trusting=trusting) + self._works.log_probability(x)
+        if trusting:
+            self._gains = x, gain
+        return gain

@@ -14,8 +14,10 @@ from autotuner.tuning.proposers.proposer import Outcome
 from autotuner.tuning.proposers.surrogate.candidates import candidates_of
 from autotuner.tuning.proposers.surrogate.encoding import Encoding, Matrix, Vector
 from autotuner.tuning.proposers.surrogate.knowledge import Knowledge
+from autotuner.tuning.proposers.surrogate.several import drawn_weights
 
 _FILLING = 5  # trials that are there before anything is expected of others, the default among them
+_TRIALS_A_PARAMETER = 1  # beyond those, before it is believed that little is left to find
 _DRAWS_PER_POINT = 10
 _LEADERS = 5  # about which candidates of a space too large to list are looked for
 
@@ -24,7 +26,8 @@ class SurrogateProposer:
     """A few first points that fill the space, then the largest expected improvement per GPU-second.
 
     Each is a point of the space that was never proposed, and no default that is measured anyway. What runs counts as
-    if it had come out as expected, so that many may run at a time. Of several objectives the first is searched for.
+    if it had come out as expected, so that many may run at a time. Of several objectives each proposal is for
+    weights of its own, so that they spread over the front.
     """
 
     learns = True
@@ -33,8 +36,10 @@ class SurrogateProposer:
         self._rng = random.Random(study.search.seed)  # noqa: S311  # sampling, not secrets
         self._encoding = Encoding(space)
         self._candidates = candidates_of(space, self._encoding, self._rng)
-        sign = 1.0 if parse_objective(study.objectives[0]).direction is Direction.MAX else -1.0
-        self._knowledge = Knowledge(self._encoding, sign)
+        directions = [parse_objective(name).direction for name in study.objectives]
+        self._knowledge = Knowledge(self._encoding, [1.0 if d is Direction.MAX else -1.0 for d in directions])
+        self._objectives = len(directions)
+        self._least_to_judge = _FILLING + _TRIALS_A_PARAMETER * len(space.parameters)
         self._running: dict[str, Config] = {}
 
     def propose(self, trial_id: str) -> Config | None:
@@ -44,6 +49,19 @@ class SurrogateProposer:
         if config is not None:
             self.replay(trial_id, config, None)
         return config
+
+    def expected_gain(self, before: int = 0) -> float | None:
+        if self._objectives > 1 or len(self._knowledge) - before < self._least_to_judge:
+            return None
+        if before:  # what has run since then was open
+            knowledge, later = self._knowledge.without_last(before)
+            knowledge.learn(self._encoding.matrix([]))
+        else:
+            knowledge, later = self._knowledge, []
+            knowledge.learn(self._running_points())
+        asked = [x for x in (self._candidates.open_points(), self._encoding.matrix(later)) if len(x)]
+        gains = [gain for x in asked if (gain := knowledge.gain(x)) is not None]
+        return max((float(gain.max()) for gain in gains), default=None)
 
     def tell(self, trial_id: str, outcome: Outcome) -> None:
         self._knowledge.tell(self._running.pop(trial_id), outcome)
@@ -68,7 +86,8 @@ class SurrogateProposer:
         return drawn[int(np.argmax(distances))]
 
     def _promising(self) -> Config | None:
-        self._knowledge.learn(self._running_points())
+        weights = drawn_weights(self._objectives, self._rng) if self._objectives > 1 else None
+        self._knowledge.learn(self._running_points(), weights)
         return self._candidates.best(self._knowledge.promise, self._knowledge.leaders(_LEADERS))
 
     def _running_points(self) -> Matrix:

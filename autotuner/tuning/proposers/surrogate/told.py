@@ -16,15 +16,20 @@ _PAIRS_TO_TRUST_A_RUNG = 3  # trials of which both that rung and the last one ar
 
 @dataclass(frozen=True)
 class Told:
-    """``value``: more is better; ``None`` unless the trial came to its end."""
+    """``values``: of each objective, more is better; empty unless the trial came to its end. ``by_rung``: the first."""
 
     config: Config
     kind: OutcomeKind
-    value: float | None = None
+    values: tuple[float, ...] = ()
     by_rung: Mapping[int, float] = field(default_factory=dict)
     meets: bool = False
     gpu_s: float = 0.0
     shown: Mapping[int, Sequence[Shown]] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float | None:
+        """Of the first objective."""
+        return self.values[0] if self.values else None
 
     @property
     def last(self) -> Sequence[Shown]:

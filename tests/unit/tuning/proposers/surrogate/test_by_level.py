@@ -26,7 +26,7 @@ def shown(level: LoadLevel, value: float, margin: float = -1.0, *, works: bool =
 
 
 def told(*levels: Shown, kind: OutcomeKind = OutcomeKind.COMPLETED) -> Told:
-    return Told(Config({}), kind, 1.0 if kind is OutcomeKind.COMPLETED else None, shown={0: levels} if levels else {})
+    return Told(Config({}), kind, (1.0,) if kind is OutcomeKind.COMPLETED else (), shown={0: levels} if levels else {})
 
 
 def learnt(trials: Sequence[Told], at: Sequence[float], running: Matrix = NOBODY) -> ByLevel:
@@ -87,7 +87,7 @@ def test_what_runs_promises_no_more() -> None:
 @pytest.mark.parametrize("offset", [0.0, -2.0])
 def test_a_stopped_trials_rung_is_moved_by_what_it_was_off_by_in_others(offset: float) -> None:
     ended = [
-        Told(Config({}), OutcomeKind.COMPLETED, x, shown={0: [shown(HIGH, x + offset)], 1: [shown(HIGH, x)]})
+        Told(Config({}), OutcomeKind.COMPLETED, (x,), shown={0: [shown(HIGH, x + offset)], 1: [shown(HIGH, x)]})
         for x in AT
     ]
     stopped = Told(Config({}), OutcomeKind.PRUNED, shown={0: [shown(HIGH, 3.0 + offset)]})

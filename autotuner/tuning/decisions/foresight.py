@@ -1,0 +1,44 @@
+"""Foresight: whether a searcher expects so little of further trials that none is worth its GPU time. Pure."""
+
+from __future__ import annotations
+
+from autotuner.study.model import Stop
+from autotuner.tuning.proposers import Foreseeing, Outcome, OutcomeKind, Proposer
+
+
+class Foresight:
+    """No more trials once less than ``improvement`` was expected after each of the last ``patience`` trials.
+
+    Counts what the searcher was told, and asks it once for each count. What it expected before its last trials
+    is asked anew where it is not known, as after a resume: a study ends where it would have ended in one life.
+    """
+
+    def __init__(self, rule: Stop | None, proposer: Proposer) -> None:
+        self._rule = rule
+        self._searcher = proposer if isinstance(proposer, Foreseeing) else None
+        self._told = 0
+        self._expected: dict[int, float | None] = {}
+
+    def note(self, outcome: Outcome) -> None:
+        """The searcher was told this."""
+        self._told += outcome.kind is not OutcomeKind.UNKNOWN
+
+    def why_enough(self) -> str:
+        """With the numbers, or ``""`` while the search goes on."""
+        rule, searcher = self._rule, self._searcher
+        if rule is None or searcher is None or self._told < rule.patience:
+            return ""
+        expected: list[str] = []
+        for before in range(rule.patience):
+            told = self._told - before
+            if told not in self._expected:
+                self._expected[told] = searcher.expected_gain(before)
+            gain = self._expected[told]
+            if gain is None or gain >= rule.improvement:
+                return ""
+            expected.insert(0, f"{gain:.1%}")
+        after = f"each of the last {rule.patience} trials" if rule.patience > 1 else "the last trial"
+        return (
+            f"little is left to find: after {after} an improvement of {', '.join(expected)} was expected of the most "
+            f"promising Config, less than {rule.improvement:.1%} (search.stop)"
+        )
