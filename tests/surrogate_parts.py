@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autotuner.engines import build_space
@@ -14,7 +14,9 @@ from autotuner.tuning.proposers.surrogate import SurrogateProposer
 FAILED = Outcome(OutcomeKind.INFEASIBLE, (-83.0,), {}, 42.0, meets_slos=False)
 
 
-def study(parameters: Mapping[str, Any], *, seed: int = 0, objective: str = "throughput", **space: Any) -> Study:
+def study(
+    parameters: Mapping[str, Any], *, seed: int = 0, objective: str | Sequence[str] = "throughput", **space: Any
+) -> Study:
     return Study.model_validate(
         {
             "model": {"id": "m.gguf"},

@@ -10,7 +10,7 @@ from autotuner.errors import Failure
 from autotuner.results.records import Usage
 from autotuner.scoring import Score, parse_objective
 from autotuner.space.config import Config
-from autotuner.study.model import Study
+from autotuner.study.model import Stop, Study
 from autotuner.tuning.decisions.assignment import RungReport
 from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.proposers import Outcome
@@ -77,8 +77,10 @@ class CountingProposer:
         self.replayed.append((trial_id, config, outcome))
 
 
-def rules(*, trials: int = 4, rungs: int = 2, confirm: int = 2, max_running: int | None = 2) -> Rules:
-    return Rules(trials, rungs, confirm, (LATENCY,), Config({"default": True}), max_running, "slo_met")
+def rules(
+    *, trials: int = 4, rungs: int = 2, confirm: int = 2, max_running: int | None = 2, stop: Stop | None = None
+) -> Rules:
+    return Rules(trials, rungs, confirm, (LATENCY,), Config({"default": True}), max_running, "slo_met", stop=stop)
 
 
 def study(

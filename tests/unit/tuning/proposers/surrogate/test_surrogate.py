@@ -15,6 +15,7 @@ from tests.surrogate_parts import FAILED, searcher, worth
 
 Values = Mapping[str, Any]
 GRID = {"a": {"int": [0, 15]}, "b": {"int": [0, 15]}}  # 256 Configs
+LEAST_TO_JUDGE = 9  # of two parameters: five, and two for each
 PRUNED = OutcomeKind.PRUNED
 
 
@@ -186,3 +187,46 @@ def test_stopped_trials_that_no_ended_one_explains_say_nothing_yet() -> None:
     proposer = searcher(GRID)
     tried = search(proposer, 30, lambda _: Outcome(PRUNED, (), {0: 1.0}))
     assert len({(values["a"], values["b"]) for values in tried}) == 30
+
+
+# ── what is left to find ──────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_expected_falls_to_nothing_as_the_top_is_found() -> None:
+    proposer = searcher(GRID)
+    gains = []
+    for number in range(40):
+        config = proposer.propose(f"{number:04d}")
+        assert config is not None
+        proposer.tell(f"{number:04d}", worth(hill(config.values)))
+        gains.append(proposer.expected_gain())
+    early, late = gains[LEAST_TO_JUDGE], gains[-1]
+    assert early is not None
+    assert late is not None
+    assert early > 0.01 > 0.001 > late
+
+
+def test_nothing_is_said_before_enough_is_known_or_while_no_slo_is_met() -> None:
+    proposer, unmet = searcher(GRID), searcher(GRID)
+    for number in range(LEAST_TO_JUDGE + 2):
+        for one, meets in ((proposer, True), (unmet, False)):
+            config = one.propose(f"{number:04d}")
+            assert config is not None
+            one.tell(f"{number:04d}", worth(hill(config.values) - (0 if meets else 40), meets_slos=meets))
+        assert (proposer.expected_gain() is None) == (number + 1 < LEAST_TO_JUDGE)
+        assert unmet.expected_gain() is None
+
+
+def test_what_was_expected_before_is_told_again_in_another_life() -> None:
+    proposer = searcher(GRID)
+    told, expected = [], []
+    for number in range(LEAST_TO_JUDGE + 4):
+        config = proposer.propose(f"{number:04d}")
+        assert config is not None
+        told.append((config, worth(hill(config.values))))
+        proposer.tell(f"{number:04d}", told[-1][1])
+        expected.append(proposer.expected_gain())
+    resumed = searcher(GRID)
+    for number, (config, outcome) in enumerate(told):
+        resumed.replay(f"{number:04d}", config, outcome)
+    assert [resumed.expected_gain(before) for before in (0, 1, 2)] == pytest.approx(expected[:-4:-1])
