@@ -33,7 +33,9 @@ def test_the_study_of_a_folder_is_read_by_earlier_rules_and_a_new_one_by_todays(
     section, key = name.split(".")
     lines = dump_study(STUDY).splitlines()
     start = lines.index(f"{section}:")
-    kept = [line for at, line in enumerate(lines) if at < start or not line.startswith(f"  {key}:")]
+    first = next(at for at, line in enumerate(lines) if at > start and line.startswith(f"  {key}:"))
+    after = next(at for at, line in enumerate(lines) if at > first and not line.startswith("    "))
+    kept = lines[:first] + lines[after:]
     text = "\n".join(kept)
     assert getattr(getattr(parse_kept_study(text, "study.yaml"), section), key) == EARLIER[name]
     assert getattr(parse_study(text), section) == getattr(STUDY, section)
