@@ -15,7 +15,12 @@ FAILED = Outcome(OutcomeKind.INFEASIBLE, (-83.0,), {}, 42.0, meets_slos=False)
 
 
 def study(
-    parameters: Mapping[str, Any], *, seed: int = 0, objective: str | Sequence[str] = "throughput", **space: Any
+    parameters: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    objective: str | Sequence[str] = "throughput",
+    stop: Any = None,
+    **space: Any,
 ) -> Study:
     return Study.model_validate(
         {
@@ -24,7 +29,7 @@ def study(
             "space": {"parameters": parameters, **space},
             "workload": {"scenario": "D(8,4)"},
             "objective": objective,
-            "search": {"algorithm": "auto", "seed": seed},
+            "search": {"algorithm": "auto", "seed": seed, "stop": stop},
         }
     )
 

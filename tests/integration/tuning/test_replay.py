@@ -79,7 +79,9 @@ def test_every_searcher_and_trial_scheduler_goes_through_it(place: Place, algori
 
 def test_asha_stops_trials_that_are_worse(place: Place) -> None:
     workload = {"scenario": "D(100,10)", "load": {"concurrency": [1]}, "requests": {"min": REQUESTS}}
-    result = place.run(place.study(workload=workload, fidelity={"trial_scheduler": "asha", "rungs": 3, "eta": 2}))
+    search = {**SEARCH, "stop": "off"}
+    fidelity = {"trial_scheduler": "asha", "rungs": 3, "eta": 2}
+    result = place.run(place.study(workload=workload, search=search, fidelity=fidelity))
     counts = result.summary["trials"]
     assert counts["stopped"] > 0
     saved = {lever["lever"]: lever for lever in result.summary["saved"]}["trials_stopped_early"]

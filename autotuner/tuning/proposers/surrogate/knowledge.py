@@ -19,6 +19,7 @@ from autotuner.tuning.proposers.surrogate.verdict import Verdict
 # The shape that a few values suggest may be wrong, and then nothing is tried where it sees no promise: how much a
 # choice matters that was only seen beside a bad value of another. Every third trial is chosen by the prior's shape.
 _DISTRUST_EVERY = 3
+_AFTER_ALL_OTHERS = 1e6
 
 
 class Knowledge:
@@ -82,9 +83,17 @@ class Knowledge:
         measured = [place for place, one in enumerate(told) if one.gpu_s > 0 and one.kind is OutcomeKind.COMPLETED]
         self._cost.learn(points[measured], np.log([told[place].gpu_s for place in measured]))
 
-    def promise(self, x: Matrix) -> Vector:
-        """The logarithm of the improvement to be expected per GPU-second."""
-        return self._log_gain(x, trusting=len(self) % _DISTRUST_EVERY != 0) - self._cost.expect(x)[0]
+    def promise(self, x: Matrix, worth_a_trial: float = 0.0) -> Vector:
+        """The logarithm of the improvement to be expected per GPU-second.
+
+        What improves by less than ``worth_a_trial``, a share, comes after all that improves by more: else cheap Configs
+        that promise next to nothing would be tried one after another before a dear one that promises much.
+        """
+        gain = self._log_gain(x, trusting=len(self) % _DISTRUST_EVERY != 0)
+        promise = gain - self._cost.expect(x)[0]
+        if not self._worth.has_best or not worth_a_trial:
+            return promise
+        return np.where(gain >= np.log(worth_a_trial), promise, promise - _AFTER_ALL_OTHERS)
 
     def gain(self, x: Matrix) -> Vector | None:
         """The relative improvement over the best that is to be expected; ``None`` while none meets the SLOs.

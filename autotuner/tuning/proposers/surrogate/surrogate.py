@@ -39,6 +39,7 @@ class SurrogateProposer:
         directions = [parse_objective(name).direction for name in study.objectives]
         self._knowledge = Knowledge(self._encoding, [1.0 if d is Direction.MAX else -1.0 for d in directions])
         self._objectives = len(directions)
+        self._worth_a_trial = study.search.stop.improvement if study.search.stop else 0.0
         self._least_to_judge = _FILLING + _TRIALS_A_PARAMETER * len(space.parameters)
         self._running: dict[str, Config] = {}
 
@@ -88,7 +89,10 @@ class SurrogateProposer:
     def _promising(self) -> Config | None:
         weights = drawn_weights(self._objectives, self._rng) if self._objectives > 1 else None
         self._knowledge.learn(self._running_points(), weights)
-        return self._candidates.best(self._knowledge.promise, self._knowledge.leaders(_LEADERS))
+        return self._candidates.best(self._promise, self._knowledge.leaders(_LEADERS))
+
+    def _promise(self, x: Matrix) -> Vector:
+        return self._knowledge.promise(x, self._worth_a_trial if self._objectives == 1 else 0.0)
 
     def _running_points(self) -> Matrix:
         return self._encoding.matrix([*self._running.values()])

@@ -107,6 +107,20 @@ def test_of_two_that_promise_the_same_the_cheaper_is_tried() -> None:
     assert sum(tried(1.0)) < 0.7 * sum(tried(0.0))
 
 
+@pytest.mark.parametrize(("stop", "tried"), [({"improvement": 0.03}, 0), ("off", 1)])
+def test_a_dear_one_that_promises_much_is_tried_before_cheap_ones_that_promise_next_to_nothing(
+    stop: Any, tried: int
+) -> None:
+    """Where b is 0 all is alike and known by halves; where it is 1, a million times as dear, much may be gained."""
+    proposer = searcher({"a": {"int": [0, 15]}, "b": [0, 1]}, stop=stop)
+    told = [(a, 0, 5.19, 1.0) for a in range(0, 16, 2)] + [(0, 1, 4.0, 1e6), (15, 1, 5.0, 1e6), (8, 1, 5.2, 1e6)]
+    for number, (a, b, value, gpu_s) in enumerate(told):
+        proposer.replay(f"{number:04d}", Config({"a": a, "b": b}), worth(value, gpu_s=gpu_s))
+    found = proposer.propose("0099")
+    assert found is not None
+    assert (found.values["b"] == 0) == bool(tried)
+
+
 def test_the_default_is_learnt_from_and_not_proposed() -> None:
     """It has neither of the two flags, which the server then chooses; and as a Config of the space."""
     proposer = searcher({"a": [None, 1, 2, 3], "b": [None, 1, 2]})
