@@ -36,4 +36,4 @@ def test_a_study_that_began_without_it_goes_on_without_it_and_by_its_searcher() 
     earlier = with_earlier_rules({"search": {"trials": 3}})["search"]
     assert (earlier["stop"], earlier["algorithm"]) == (None, "tpe")
     kept = {"stop": {"improvement": 0.1}, "algorithm": "auto"}
-    assert with_earlier_rules({"search": kept})["search"] == kept
+    assert with_earlier_rules({"search": kept})["search"].items() >= kept.items()
