@@ -209,9 +209,7 @@ class Conductor:
         if trial.assignment.phase is Phase.NODE_CHECK:
             self._nodes.check_ended(trial)
         if trial.assignment.phase.explores:
-            told = trial.outcome(self._rules)
-            self._proposer.tell(trial_id, told)
-            self._foresight.note(told)
+            self._foresight.tell(trial_id, trial.outcome(self._rules))
 
     def score_of(self, trial_id: str) -> Score | None:
         followed = self._followed.get(trial_id) or self._begun.get(trial_id)
@@ -394,9 +392,7 @@ class Conductor:
             self._join(assignment)
         if trial.phase.explores:
             told = self._followed[trial.trial_id].outcome(self._rules) if ended else None
-            self._proposer.replay(trial.trial_id, trial.config, told)
-            if told is not None:
-                self._foresight.note(told)
+            self._foresight.replay(trial.trial_id, trial.config, told)
 
     def _running_in(self, *phases: Phase) -> bool:
         return any(a.phase in phases for a in self.running())

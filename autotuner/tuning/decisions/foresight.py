@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autotuner.space.config import Config
 from autotuner.study.model import Stop
 from autotuner.tuning.proposers import Foreseeing, Outcome, OutcomeKind, Proposer
 
@@ -9,19 +10,26 @@ from autotuner.tuning.proposers import Foreseeing, Outcome, OutcomeKind, Propose
 class Foresight:
     """No more trials once less than ``improvement`` was expected after each of the last ``patience`` trials.
 
-    Counts what the searcher was told, and asks it once for each count. What it expected before its last trials
+    Tells the searcher, counts that, and asks it once for each count. What it expected before its last trials
     is asked anew where it is not known, as after a resume: a study ends where it would have ended in one life.
     """
 
     def __init__(self, rule: Stop | None, proposer: Proposer) -> None:
         self._rule = rule
+        self._proposer = proposer
         self._searcher = proposer if isinstance(proposer, Foreseeing) else None
         self._told = 0
         self._expected: dict[int, float | None] = {}
 
-    def note(self, outcome: Outcome) -> None:
-        """The searcher was told this."""
+    def tell(self, trial_id: str, outcome: Outcome) -> None:
+        """Tells the searcher, and counts it."""
+        self._proposer.tell(trial_id, outcome)
         self._told += outcome.kind is not OutcomeKind.UNKNOWN
+
+    def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
+        """Tells it of a trial that it has not proposed in this life, and counts what has ended."""
+        self._proposer.replay(trial_id, config, outcome)
+        self._told += outcome is not None and outcome.kind is not OutcomeKind.UNKNOWN
 
     def why_enough(self) -> str:
         """With the numbers, or ``""`` while the search goes on."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from autotuner.results.records import TrialState
+from autotuner.space.config import Config
 from autotuner.study.model import Stop
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Budget, Spent
@@ -31,6 +32,10 @@ class Expecting(CountingProposer):
         super().tell(trial_id, outcome)
         self.count += 1
 
+    def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
+        super().replay(trial_id, config, outcome)
+        self.count += outcome is not None
+
     def expected_gain(self, before: int = 0) -> float | None:
         self.asked.append(before)
         return self.gains[self.count - before]
@@ -48,7 +53,7 @@ def ended_after(gains: Sequence[float | None], rule: Stop | None, told: Outcome 
         searcher.count = count
         if judge.why_enough():
             return count
-        judge.note(told)
+        judge.replay(f"{count:04d}", Config({}), told)
     return None
 
 
@@ -72,8 +77,8 @@ def test_it_is_enough_once_little_is_expected_so_many_times_in_a_row(
 def test_it_goes_on_without_a_rule_and_with_a_searcher_that_expects_nothing() -> None:
     assert ended_after([0.0] * 5, None) is None
     judge = Foresight(Stop(), CountingProposer())
-    for _ in range(5):
-        judge.note(TOLD)
+    for number in range(5):
+        judge.tell(f"{number:04d}", TOLD)
     assert judge.why_enough() == ""
 
 
@@ -82,17 +87,17 @@ def test_what_says_nothing_of_a_config_is_no_trial_that_was_told_of() -> None:
 
 
 def test_the_reason_has_the_numbers() -> None:
-    judge, searcher = foresight([1.0, 0.0214, 0.0089], Stop())
-    for searcher.count in (1, 2):
-        judge.note(TOLD)
+    judge, _ = foresight([1.0, 0.0214, 0.0089], Stop())
+    for number in range(2):
+        judge.tell(f"{number:04d}", TOLD)
     assert "2.1%, 0.9%" in judge.why_enough()
     assert "less than 3.0%" in judge.why_enough()
 
 
 def test_it_is_asked_once_for_each_count_and_for_the_past_only_where_that_is_not_known() -> None:
     judge, searcher = foresight([1.0, 0.01, 0.01], Stop())
-    for searcher.count in (1, 2):
-        judge.note(TOLD)
+    for number in range(2):
+        judge.tell(f"{number:04d}", TOLD)
     assert judge.why_enough()
     assert judge.why_enough()
     assert searcher.asked == [0, 1]
