@@ -128,7 +128,7 @@ class _AtLevels:
         quantity: _Quantity,
         scaled: Callable[[Vector], Callable[[Vector], Vector]],
     ) -> None:
-        """``scaled``: from the values of trials that came to their end to what brings all values to another scale."""
+        """``scaled``: from all values, those of stopped trials too, to what brings them to another scale."""
         self._count = len(levels)
         values, noise = np.full((2, len(told), len(levels)), np.nan)
         for column, level in enumerate(levels):
@@ -172,24 +172,19 @@ def _fill(
         if by_rung[place] and (one.kind is not OutcomeKind.PRUNED or _is_in_full(one.last, level))
     ]
     last = {place: value for place in ended if (value := by_rung[place][max(by_rung[place])]) is not None}
-    if not last:
-        return
-    scale = scaled(np.array([*last.values()]))
-
-    def on_scale(value: float) -> float:
-        return float(scale(np.array([value]))[0])
-
     for place, value in last.items():
-        values[place], noise[place] = on_scale(value), 0.0
+        values[place], noise[place] = value, 0.0
     for place, one in enumerate(told):
-        if one.kind is OutcomeKind.PRUNED and by_rung[place] and place not in last:
+        if one.kind is OutcomeKind.PRUNED and by_rung[place]:
             rung = max(by_rung[place])
             seen = by_rung[place][rung]
-            thens = [(values[other], by_rung[other].get(rung)) for other in last]
-            pairs = [(end, on_scale(then)) for end, then in thens if then is not None]
-            guessed = None if seen is None else guess(on_scale(seen), pairs)
+            pairs = [(end, then) for other, end in last.items() if (then := by_rung[other].get(rung)) is not None]
+            guessed = None if seen is None else guess(seen, pairs)
             if guessed is not None:
                 values[place], noise[place] = guessed
+    known = np.isfinite(values)
+    if known.any():
+        values[known] = scaled(values[known])(values[known])
 
 
 def _at(shown: Sequence[Shown], level: _Level, quantity: _Quantity) -> float | None:

@@ -95,6 +95,17 @@ def test_a_stopped_trials_rung_is_moved_by_what_it_was_off_by_in_others(offset: 
     assert gain(worth, 2.0)[0] > gain(learnt(ended, AT), 2.0)[0] + 0.5
 
 
+def test_what_was_stopped_for_being_worse_than_all_that_ended_is_not_taken_for_the_worst_of_these() -> None:
+    """All that ended are good; around 2.0 all were stopped, far below."""
+    ended = [
+        Told(Config({}), OutcomeKind.COMPLETED, (5 + x,), shown={0: [shown(HIGH, 5 + x)], 1: [shown(HIGH, 5 + x)]})
+        for x in (0.0, 0.01, 0.02, 0.03)
+    ]
+    stopped = [Told(Config({}), OutcomeKind.PRUNED, shown={0: [shown(HIGH, 2.0)]}) for _ in range(3)]
+    worth = learnt([*ended, *stopped], [0.0, 0.1, 0.2, 0.3, 1.9, 2.0, 2.1])
+    assert gain(worth, 2.05)[0] < gain(worth, 0.35)[0] - 20
+
+
 def test_levels_are_used_where_all_that_ended_show_every_term() -> None:
     assert shows_levels([told(shown(LOW, 1.0)), told(kind=OutcomeKind.INFEASIBLE), told(kind=OutcomeKind.PRUNED)])
     assert not shows_levels([told(shown(LOW, 1.0)), told()])
