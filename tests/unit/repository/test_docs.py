@@ -201,7 +201,8 @@ def test_every_script_and_benchmark_of_the_docs_exists() -> None:
     texts = [block.text for block in blocks(*SHELLS)]
     texts += [span for page in PAGES for span in _INLINE.findall(prose(page))]
     text = "\n".join(texts)
-    named = {f"benchmarks/{name}.py" for name in re.findall(r"-m benchmarks\.([a-z_]+)", text)}
+    modules = re.findall(r"-m (benchmarks(?:\.[a-z_]+)+)", text)
+    named = {f"{module.replace('.', '/')}.py" for module in modules}
     named |= set(re.findall(r"(?<![\w/.])(?:examples|scripts|tests|search_spaces)/[\w./-]+\.(?:py|yaml)", text))
     assert named
     packages = {name for name in named if (ROOT / name).with_suffix("").joinpath("__main__.py").exists()}
