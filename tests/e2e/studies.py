@@ -22,7 +22,6 @@ import psutil
 import yaml
 
 from autotuner.results import OutputFolder
-from autotuner.servers.machine.ports import is_listened_on
 from autotuner.servers.supervision.tags import STUDY
 
 AUTOTUNER = (sys.executable, "-m", "autotuner.cli.main")
@@ -213,7 +212,28 @@ def assert_nothing_left(place: Workplace, *folders: Path, agents_too: bool = Tru
     wait_until(are_gone, f"the end of {place.left()}", _GONE_WITHIN_S)
     assert not locked_files(place.folder)
     assert not agents_too or not list(place.folder.glob("autotuner-*/.owner.json"))
-    assert not [port for port in leased_ports(place.folder) if is_listened_on("127.0.0.1", port)]
+    assert not [port for port in leased_ports(place.folder) if listens_here(place, port)]
+
+
+def listens_here(place: Workplace, port: int) -> bool:
+    """Whether somebody listens on a port that this workplace has leased, and no test that runs beside this one.
+
+    These may have got a port that was given back, for their locks lie elsewhere.
+    """
+    listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr]
+    pids = [c.pid for c in listening if c.laddr[1] == port]
+    return any(pid is None or not _is_of_another_test(place, pid) for pid in pids)
+
+
+def _is_of_another_test(place: Workplace, pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        mark = process.environ().get(MARK, place.mark)
+        above = {parent.pid for parent in process.parents()}
+        workers = {worker.pid for worker in psutil.Process(os.getppid()).children()} - {os.getpid()}
+    except psutil.Error:
+        return False
+    return mark != place.mark or bool(above & workers)
 
 
 def is_running(process: psutil.Process) -> bool:

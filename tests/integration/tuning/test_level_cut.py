@@ -208,7 +208,7 @@ def test_not_where_the_trial_would_not_be_the_best_anyway(tmp_path: Path) -> Non
 # ── whole studies ─────────────────────────────────────────────────────────────────────────────
 
 LEVELS = {"trial_scheduler": "asha", "cut": "levels", "rungs": 3, "eta": 2}
-SEARCH = {"trials": 12, "seed": 0, "confirm": 1, "baseline": {"batch-size": 64, "ubatch-size": 32}}
+SEARCH = {"trials": 12, "seed": 0, "confirm": 1, "stop": "off", "baseline": {"batch-size": 64, "ubatch-size": 32}}
 
 
 @pytest.mark.parametrize("algorithm", ["auto", "tpe"])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from autotuner.tuning.proposers.surrogate.encoding import Matrix, Vector
 
@@ -54,10 +55,11 @@ def fit_shape(x: Matrix, y: Vector, noise: Vector, owners: NDArray[np.intp], sta
 
     bounds = [(math.log(0.01), math.log(1e3))] * len(apart) + [(math.log(_LEAST_NOISE), math.log(2.0))]
     found = []
-    for start in starts:
-        first = np.log([*start.lengths, start.noise])
-        options = {"maxiter": _ITERATIONS}
-        found.append(minimize(cost, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options))
+    with threadpool_limits(1, "blas"):  # of some dozens of rows: threads wait for one another longer than they compute
+        for start in starts:
+            first = np.log([*start.lengths, start.noise])
+            options = {"maxiter": _ITERATIONS}
+            found.append(minimize(cost, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options))
     theta = np.exp(min(found, key=lambda result: float(result.fun)).x)
     return Shape(theta[:-1], float(theta[-1]))
 

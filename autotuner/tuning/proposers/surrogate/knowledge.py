@@ -98,9 +98,12 @@ class Knowledge:
     def gain(self, x: Matrix) -> Vector | None:
         """The relative improvement over the best that is to be expected; ``None`` while none meets the SLOs.
 
-        Values are logarithms: the difference of two is how much better one is, as a share.
+        Values are logarithms: the difference of two is how much better one is, as a share. By the shape that was found
+        or by the prior's, whichever expects more: that nothing is left must not rest on a shape that may be wrong.
         """
-        return np.exp(self._log_gain(x, trusting=True)) if self._worth.has_best else None
+        if not self._worth.has_best:
+            return None
+        return np.exp(np.maximum(self._log_gain(x, trusting=True), self._log_gain(x, trusting=False)))
 
     def _log_gain(self, x: Matrix, *, trusting: bool) -> Vector:
         if trusting and self._gains is not None and self._gains[0] is x:

@@ -17,7 +17,7 @@ from autotuner.tuning.proposers.surrogate.knowledge import Knowledge
 from autotuner.tuning.proposers.surrogate.several import drawn_weights
 
 _FILLING = 5  # trials that are there before anything is expected of others, the default among them
-_TRIALS_A_PARAMETER = 2  # beyond those, before it is believed that little is left to find
+_TRIALS_A_PARAMETER = 3  # beyond those, before it is believed that little is left to find
 _DRAWS_PER_POINT = 10
 _LEADERS = 5  # about which candidates of a space too large to list are looked for
 

@@ -15,7 +15,7 @@ from tests.surrogate_parts import FAILED, searcher, worth
 
 Values = Mapping[str, Any]
 GRID = {"a": {"int": [0, 15]}, "b": {"int": [0, 15]}}  # 256 Configs
-LEAST_TO_JUDGE = 9  # of two parameters: five, and two for each
+LEAST_TO_JUDGE = 11  # of two parameters: five, and three for each
 PRUNED = OutcomeKind.PRUNED
 
 
