@@ -221,7 +221,7 @@ def listens_here(place: Workplace, port: int) -> bool:
     These may have got a port that was given back, for their locks lie elsewhere.
     """
     listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr]
-    pids = [c.pid for c in listening if c.laddr[1] == port]
+    pids = [c.pid for c in listening if getattr(c.laddr, "port", None) == port]
     return any(pid is None or not _is_of_another_test(place, pid) for pid in pids)
 
 
