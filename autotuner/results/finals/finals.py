@@ -38,6 +38,11 @@ class Run:
 FAILED = Run(None, Grade.NOTHING)  # by its Config's own fault
 
 
+def _rounding(step: float) -> float:
+    """The standard deviation of what is lost by rounding to steps of this share, in logarithms (Sheppard)."""
+    return math.log1p(step) / math.sqrt(12)
+
+
 @dataclass(frozen=True)
 class Gain:
     """Over the default, in logarithms: the mean of ``rounds`` paired rounds, and half of its interval, where that
@@ -61,7 +66,9 @@ class Gain:
 class Finals:
     """``candidates``: the search's best, then those that came next, as many as may be finalists. ``searched``: their
     runs and the default's in the search, at full fidelity; ``fresh``: by round. ``rounds``: how many there may be.
-    ``changes``: in how many values a candidate differs from the default."""
+    ``changes``: in how many values a candidate differs from the default. ``step``: the share between a value that can
+    be measured and the next one; 0 where every value can be.
+    """
 
     default: str
     candidates: tuple[str, ...]
@@ -69,6 +76,7 @@ class Finals:
     searched: Mapping[str, Run]
     fresh: Mapping[str, Mapping[int, Run]]
     changes: Mapping[str, int]
+    step: float = 0.0
 
     def until(self, last: int) -> Finals:
         """As it was known after round ``last``."""
@@ -88,7 +96,8 @@ class Finals:
             name: {n: run.good for n, run in self.fresh.get(name, {}).items() if run.good is not None}
             for name in (self.default, *self.candidates)
         }
-        return pooled_spread(values, fresh)
+        found = pooled_spread(values, fresh)
+        return None if found is None else found.at_least(_rounding(self.step))
 
     @cached_property
     def measured(self) -> tuple[str, ...]:

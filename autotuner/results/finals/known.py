@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autotuner.benchmark.traffic.ladder import RESOLUTION
 from autotuner.metrics.direction import Direction
 from autotuner.results.finals.finals import FAILED, Finals, Run
+from autotuner.scoring.max_load import FOUND
 from autotuner.scoring.merit import Select
 from autotuner.scoring.objective import Objective
 from autotuner.scoring.score import Score
@@ -53,6 +55,7 @@ def make_finals(
         {name: _run(name, searched[name], rules) for name in (default, *candidates) if name in searched},
         {name: runs[name] for name in (default, *candidates) if name in runs},
         {name: _changes(configs[name], configs[default]) for name in candidates},
+        RESOLUTION if rules.objective.column in FOUND else 0.0,
     )
 
 

@@ -16,6 +16,10 @@ class Spread:
     deviation: float
     freedom: int
 
+    def at_least(self, deviation: float) -> Spread:
+        """Runs that were measured in coarse steps may agree to the last digit, and differ by less than a step."""
+        return Spread(max(self.deviation, deviation), self.freedom)
+
     def error(self, rounds: int) -> float:
         """The standard error of a difference of two Configs that is the mean of so many rounds."""
         return self.deviation * math.sqrt(2 / rounds)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from autotuner.results.finals.spread import Spread, pooled_spread
+from tests.finals_parts import DEFAULT, finals
 
 
 def is_about(found: Spread | None, deviation: float, freedom: int) -> bool:
@@ -58,3 +60,22 @@ def test_how_likely_more_is_is_students_too() -> None:
     assert Spread(0.1, 4).exceeds(2.776445, 1.0) == pytest.approx(0.025, rel=1e-5)
     assert Spread(0.0, 4).exceeds(0.1, 0.0) == 0
     assert Spread(0.0, 4).exceeds(-0.1, 0.0) == 1
+
+
+def test_what_is_measured_in_coarse_steps_differs_by_less_than_a_step_at_the_least() -> None:
+    alike = finals({"0001": [105.0], DEFAULT: [100.0]}, {"0001": 105.0, DEFAULT: 100.0})
+    exact, coarse = alike.spread, replace(alike, step=0.05).spread
+    assert exact is not None
+    assert coarse is not None
+    assert (exact.deviation, exact.freedom) == (0.0, coarse.freedom)
+    assert coarse.deviation == pytest.approx(math.log(1.05) / math.sqrt(12))
+    clear, unclear = alike.gain("0001"), replace(alike, step=0.05).gain("0001")
+    assert clear is not None
+    assert unclear is not None
+    assert clear.is_clear
+    assert not unclear.is_clear, "one step is within what rounding takes"
+
+
+def test_steps_that_are_finer_than_the_noise_add_nothing_to_it() -> None:
+    noisy = finals({"0001": [105.0, 130.0], DEFAULT: [100.0, 90.0]}, {"0001": 105.0, DEFAULT: 100.0})
+    assert replace(noisy, step=0.05).spread == noisy.spread
