@@ -64,11 +64,12 @@ class CountingProposer:
     replayed: list[tuple[str, Config, Outcome | None]] = field(default_factory=list)
 
     def propose(self, trial_id: str) -> Config | None:
-        seen = {c for _, c in self.proposed} | {c for _, c, _ in self.replayed}
-        config = next((c for n in range(self.size) if (c := Config({"n": n})) not in seen), None)
-        if config is not None:
-            self.proposed.append((trial_id, config))
-        return config
+        seen = {c.values.get("n") for c in (*(c for _, c in self.proposed), *(c for _, c, _ in self.replayed))}
+        number = next((n for n in range(self.size) if n not in seen), None)
+        if number is None:
+            return None
+        self.proposed.append((trial_id, Config({"n": number})))
+        return self.proposed[-1][1]
 
     def tell(self, trial_id: str, outcome: Outcome) -> None:
         self.told.append((trial_id, outcome))

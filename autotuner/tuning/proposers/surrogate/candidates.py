@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from heapq import nlargest
+from operator import itemgetter
 from typing import Protocol
 
 import numpy as np
@@ -100,14 +102,14 @@ class Drawn:
         if self._drawn:
             pool |= zip(self._drawn, measure(self._points).tolist(), strict=True)
         for _ in range(_STEPS):
-            climbers = sorted(pool, key=lambda config: -pool[config])[:_CLIMBERS]
+            climbers = [config for config, _ in nlargest(_CLIMBERS, pool.items(), key=itemgetter(1))]
             steps = [config for config in self._about(climbers) if config not in pool]
             better = dict(self._measured(steps, measure))
             best_yet = max(pool.values(), default=-np.inf)
             pool |= better
             if max(better.values(), default=-np.inf) <= best_yet:
                 break
-        return max(pool, key=lambda config: pool[config], default=None)
+        return max(pool.items(), key=itemgetter(1))[0] if pool else None
 
     def open_points(self) -> Matrix:
         return self._points[[place for place, config in enumerate(self._drawn) if config not in self._closed]]
