@@ -43,7 +43,14 @@ def study_keys(model: Path, mark: str) -> dict[str, Any]:
         "workload": {"scenario": "D(32,8)", "load": {"concurrency": [4]}, "requests": {"per_slot": 4, "min": 32}},
         "timeouts": {"start_s": 300, "request_s": 60, "rung_s": 300},
         "objective": "ttft_p50",
-        "search": {"algorithm": "random", "trials": 3, "baseline": {"parallel": 1}, "confirm": 1, "finalists": 1},
+        "search": {
+            "algorithm": "random",
+            "trials": 3,
+            "baseline": {"parallel": 1},
+            "confirm": 1,
+            "finalists": 1,
+            "heed_disturbance": False,  # other tests run beside it: every load point would be measured twice
+        },
         "fidelity": {"trial_scheduler": "none", "rungs": 2, "eta": 2},
     }
 

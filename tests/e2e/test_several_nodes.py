@@ -65,7 +65,7 @@ def write_study(place: Workplace, **changes: Any) -> Path:
         "workload": {"scenario": "D(32,8)", "load": {"concurrency": [8]}, "requests": {"per_slot": 4, "min": 16}},
         "timeouts": {"start_s": 300, "request_s": 60, "rung_s": 300},
         "objective": "ttft_p50",
-        "search": {"algorithm": "grid", "trials": 2, "confirm": 0},
+        "search": {"algorithm": "grid", "trials": 2, "confirm": 0, "heed_disturbance": False},
         "fidelity": {"rungs": 1},
         **changes,
     }
