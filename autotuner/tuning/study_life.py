@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -152,7 +152,9 @@ def _best_so_far(conductor: Conductor) -> tuple[str, Score] | None:
 
 
 def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[KnownTrial]:
-    last = {rung.trial_id: rung for rung in rungs}  # they come in order
+    ended: dict[str, list[RungRecord]] = defaultdict(list)  # in their order
+    for rung in rungs:
+        ended[rung.trial_id].append(rung)
     return [
         KnownTrial(
             trial_id=record.trial_id,
@@ -161,11 +163,11 @@ def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[
             changed=None if record.asked is None else Config(record.config),
             state=record.state,
             failure=record.failure,
-            scores=tuple(rung.score for rung in rungs if rung.trial_id == record.trial_id),
+            scores=tuple(rung.score for rung in ended[record.trial_id]),
             seconds=record.usage.reserved_s,
             gpus=record.held.gpus,
-            is_disturbed=record.trial_id in last and bool(last[record.trial_id].disturbed),
-            probe=begun_with([rung for rung in rungs if rung.trial_id == record.trial_id]),
+            is_disturbed=any(rung.disturbed for rung in ended[record.trial_id][-1:]),
+            probe=begun_with(ended[record.trial_id]),
         )
         for record in records
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from autotuner.metrics.load_level import LoadLevel
+from autotuner.results.finals import round_of
 from autotuner.results.records import Phase
 from autotuner.scoring import Score
 from autotuner.tuning.decisions.assignment import Assignment
@@ -21,6 +22,6 @@ def begin_at(assignment: Assignment, known: KnownScores) -> LoadLevel | None:
 
     ``None`` where nothing held any load yet.
     """
-    trial_id = assignment.trial_id.split("-c")[0] if assignment.phase is Phase.CONFIRM else known.best()
+    trial_id = round_of(assignment.trial_id)[0] if assignment.phase is Phase.CONFIRM else known.best()
     score = None if trial_id is None else known.score_of(trial_id)
     return None if score is None else score.level

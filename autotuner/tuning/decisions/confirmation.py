@@ -49,7 +49,7 @@ class Confirmation:
         explored = {name: f for name, f in self._trials.items() if f.assignment.phase.explores}
         confirmed = {name: f for name, f in self._trials.items() if f.assignment.phase is Phase.CONFIRM}
         finals = make_finals(
-            self._searched(),
+            completed_scores(self._trials),
             {name: score for name, f in confirmed.items() if (score := _told(f)) is not None or f.is_at_fault},
             default.assignment.trial_id,
             {name: f.assignment.config.values for name, f in explored.items()},
@@ -61,10 +61,6 @@ class Confirmation:
             return None
         trial_id, number = run
         return _afresh(self._trials[trial_id].assignment, number)
-
-    def _searched(self) -> dict[str, Score]:
-        """The last rungs of what came to its end."""
-        return completed_scores(self._trials)
 
 
 def _told(trial: Followed) -> Score | None:

@@ -24,11 +24,11 @@ from autotuner.servers.replay.truth import true_score
 from autotuner.space.config import Config
 from autotuner.study.model import Slo, Study
 from autotuner.tuning.decisions.assignment import Assignment
-from autotuner.tuning.events import Event, TrialEnded
 from autotuner.tuning.store_service import StoreService
 from autotuner.tuning.trial.launch import Place
 from autotuner.tuning.trial.rig import make_rig
 from autotuner.tuning.trial.trial import TrialRun
+from tests.integration.interrupted import InterruptAfter
 from tests.integration.tuning_rig import Incident, World
 from tests.replay_tables import row, study, write
 
@@ -142,22 +142,6 @@ def test_the_report_draws_every_trials_search(tmp_path: Path) -> None:
     assert held == {1, 2, 4}
     assert "search for the largest load" in (tmp_path / "out" / "report.html").read_text()
     assert load_search_figure((), marked=Marked()) is None
-
-
-class InterruptAfter:
-    """Ctrl-C after so many ended trials."""
-
-    def __init__(self, trials: int) -> None:
-        self.left = trials
-
-    def on_event(self, event: Event) -> None:
-        if isinstance(event, TrialEnded):
-            self.left -= 1
-            if not self.left:
-                raise KeyboardInterrupt
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.mark.parametrize("ended", [1, 2, 4])

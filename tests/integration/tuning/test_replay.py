@@ -16,8 +16,8 @@ from autotuner.servers.replay.table import read_table
 from autotuner.servers.replay.truth import true_score
 from autotuner.study.earlier_rules import EARLIER
 from autotuner.study.model import Study
-from autotuner.tuning.events import Event, TrialEnded
 from benchmarks.raylets import NodeKind, raylets
+from tests.integration.interrupted import InterruptAfter
 from tests.replay_tables import BATCHES, MICRO, REQUESTS, STARTUP_S, e2e_s, row, study, surface, write
 
 FULL = {"trial_scheduler": "none", "rungs": 1}
@@ -148,22 +148,6 @@ def test_a_budget_of_gpu_hours_is_one_of_virtual_time(place: Place) -> None:
     result = place.run(place.study(search={**SEARCH, "confirm": 0}, budget={"gpu_hours": 0.1}, fidelity=FULL))
     assert 360 <= result.summary["gpu_seconds"]["reserved"] < 360 + full_trial_s(64, 16)
     assert result.summary["trials"]["total"] < 12
-
-
-class InterruptAfter:
-    """An observer that interrupts the study when so many trials have ended."""
-
-    def __init__(self, trials: int) -> None:
-        self.left = trials
-
-    def on_event(self, event: Event) -> None:
-        if isinstance(event, TrialEnded):
-            self.left -= 1
-            if not self.left:
-                raise KeyboardInterrupt
-
-    def close(self) -> None:
-        pass
 
 
 def test_an_interrupted_replay_goes_on_where_it_was(place: Place) -> None:
