@@ -35,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def handle(arguments: argparse.Namespace) -> int:
-    result = at.load_result(arguments.folder)
-    preferred = None if arguments.prefer is None else result.preferred(arguments.prefer)
+    folder, prefer = arguments.folder, arguments.prefer
+    preferred = None if prefer is None else at.load_result(folder).preferred(prefer)
     if arguments.format is None and arguments.out is None:
-        report, *others = at.rebuild(arguments.folder, prefer=arguments.prefer)
+        report, *others = at.rebuild(folder, prefer=prefer)
     else:
-        report, others = result.report(arguments.format or "html", arguments.out, arguments.prefer), []
+        report, others = at.load_result(folder).report(arguments.format or "html", arguments.out, prefer), []
     if arguments.json:
         print_json({"report": str(report), **({} if preferred is None else {"preferred": asdict(preferred)})})
     else:
