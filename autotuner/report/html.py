@@ -14,7 +14,8 @@ from markupsafe import Markup
 from autotuner.benchmark import levels, rungs_of
 from autotuner.report.facts.champion import champion, champion_name
 from autotuner.report.facts.importance import FEWEST_TRIALS, Importance, importance
-from autotuner.report.facts.measured import measured_table, slo_table
+from autotuner.report.facts.measured import Table, measured_table, slo_table
+from autotuner.report.facts.noise_table import noise_table
 from autotuner.report.facts.points import last_points
 from autotuner.report.facts.scored_trials import ScoredTrial, ranked, scored_trials
 from autotuner.report.facts.summary_facts import config_rows, facts
@@ -53,13 +54,14 @@ from autotuner.study.model import FindMaxLoad
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what to read in it, and a figure, or ``missing``: why there is none."""
+    """A heading, what to read in it, and a figure, or ``missing``: why there is none; below it a table, if any."""
 
     key: str
     title: str
     caption: str
     figure: Figure | None
     missing: str = "Nothing to draw yet."
+    table: Table | None = None
 
 
 def write_report(
@@ -184,6 +186,7 @@ def _sections(results: StudyResults, preferred: Preferred | None) -> list[Sectio
                 metric=_objective_label(results),
             ),
             "No confirmation round has ended: the best is what one measurement of each Config says.",
+            noise_table(results),
         ),
         _rungs_section(results, trials, objective, marked),
         Section(

@@ -23,6 +23,7 @@ from autotuner.results.fetched import FetchedCopy, fetched_copy
 from autotuner.results.finals import Finals
 from autotuner.results.folder import OutputFolder, write_text
 from autotuner.results.improvement import Improvement, find_improvement
+from autotuner.results.noise import MetricNoise, find_noise, watched_columns
 from autotuner.results.points import TrialPoint, closest_point, ranked_points, trial_point
 from autotuner.results.recorded_finals import chosen_first, recorded_finals
 from autotuner.results.records import (
@@ -115,6 +116,11 @@ class StudyResults:
     def disturbed(self) -> Disturbed:
         """Which load points others had a part in."""
         return find_disturbed(self.trial_records, self.rung_records)
+
+    @cached_property
+    def noise(self) -> tuple[MetricNoise, ...]:
+        """By how much metrics differ from run to run of one Config."""
+        return find_noise(watched_columns(self.study), self.trial_records, self.rung_records)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -220,6 +226,7 @@ class StudyResults:
             "cpu_seconds_by_use": spent_by_use(self.all_records, "cpus"),
             "saved": [asdict(saving) for saving in self.savings],
             "disturbed": self.disturbed.as_dict(),
+            "noise": [asdict(noise) for noise in self.noise],
             "pareto": pareto_rows(self.pareto, self.objectives),
             "closest": point_dict(self.closest),
             "stop_reason": self.stop_reason,

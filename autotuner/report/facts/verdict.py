@@ -9,6 +9,7 @@ from enum import StrEnum
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.report.facts.disturbed_lines import disturbed_lines
 from autotuner.report.facts.finalists import finalists_lines, gain_text
+from autotuner.report.facts.noise_table import noise_lines
 from autotuner.report.facts.unfinished import cut_trials, left_out_lines, unfinished_lines
 from autotuner.report.labels import metric_label, metric_unit
 from autotuner.report.text import number, percent
@@ -76,14 +77,14 @@ def _verdict(results: StudyResults) -> Verdict:
         return Verdict(
             Tone.GOOD,
             f"Recommended: trial {best.trial_id} beats the default{changes}.",
-            (*where, _basis(improvement), *finalists_lines(improvement), *_default(results)),
+            (*where, _basis(improvement), *_spread(results, improvement), *_default(results)),
         )
     if improvement.recommended:
         gained = (f"{figure}.",) if gain else ()
         return Verdict(
             Tone.GOOD,
             f"Recommended: trial {best.trial_id}: {improvement.reason}.",
-            (*where, _basis(improvement), *gained, *finalists_lines(improvement), *_default(results)),
+            (*where, _basis(improvement), *gained, *_spread(results, improvement), *_default(results)),
         )
     if improvement.outcome is Outcome.UNCONFIRMED:
         return Verdict(
@@ -96,7 +97,7 @@ def _verdict(results: StudyResults) -> Verdict:
         Tone.NEUTRAL,
         f"Not recommended over the default{tie}: trial {best.trial_id} {_why_it(results, best)}, but was not proven "
         f"better{changes}.",
-        (*where, _basis(improvement), *finalists_lines(improvement), *_default(results)),
+        (*where, _basis(improvement), *_spread(results, improvement), *_default(results)),
     )
 
 
@@ -155,6 +156,12 @@ def _basis(improvement: Improvement) -> str:
     many = improvement.rounds > 1
     rounds = f"{improvement.rounds} confirmation rounds, each" if many else "1 confirmation round,"
     return f"{rounds} with both launched afresh: {improvement.reason}."
+
+
+def _spread(results: StudyResults, improvement: Improvement) -> Iterator[str]:
+    """How finalists came out, and by how much runs of one Config differ."""
+    yield from finalists_lines(improvement)
+    yield from noise_lines(results)
 
 
 def _sentence(text: str) -> str:
