@@ -186,13 +186,13 @@ class _Found:
         return most_runs(search.confirm, search.finalists, search.trials)
 
     def _left_s(self) -> float | None:
-        """Only of a study that runs, at its pace in this life."""
+        """Only of a study that runs, at its pace in this life: what a reference takes is part of the others' pace."""
         if self._standing() is not Standing.RUNNING:
             return None
         ended = [t for t in self.stored.trials if t.state.is_terminal]
         searched = sum(t.is_counted for t in ended)
         to_go = max(0, self.study.search.trials - searched) + max(0, self._most_confirmations() - self._confirmed())
-        here = sum((t.ended_at or 0.0) >= self._life_began for t in ended)
+        here = sum((t.ended_at or 0.0) >= self._life_began and t.phase is not Phase.REFERENCE for t in ended)
         limit_s = _seconds(self.study.budget.wall_clock_h)
         elapsed_s = self.stored.account.last_wall_clock_s
         return left_s(elapsed_s, here, to_go, None if limit_s is None else max(0.0, limit_s - elapsed_s))

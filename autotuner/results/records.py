@@ -18,6 +18,7 @@ class Phase(StrEnum):
 
     NODE_CHECK = "node_check"  # the default's first rung on each of several like nodes, to find slow ones
     BASELINE = "baseline"
+    REFERENCE = "reference"  # the default again while the search goes on, at one load level
     SEARCH = "search"
     CONFIRM = "confirm"  # best or default afresh
 
@@ -25,6 +26,11 @@ class Phase(StrEnum):
     def explores(self) -> bool:
         """Whether its trials are those that ``search.trials`` counts; others measure one of their Configs anew."""
         return self in (Phase.BASELINE, Phase.SEARCH)
+
+    @property
+    def is_afresh(self) -> bool:
+        """Whether its trials measure a Config again whose own trial has ended, and do so in a single rung."""
+        return self in (Phase.REFERENCE, Phase.CONFIRM)
 
     def counts(self, failure: Failure | None) -> bool:
         """Whether a trial that ended so uses up one of ``search.trials``: no searched one that the load driver was too

@@ -13,7 +13,7 @@ from autotuner.errors import InputError
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.request import PointRun, RequestError
 from autotuner.results.kept_runs import kept_runs
-from autotuner.results.records import PointFailure, TrialRecord, TrialState
+from autotuner.results.records import Phase, PointFailure, TrialRecord, TrialState
 from autotuner.results.result import StudyResults
 from autotuner.results.storage.store import Store
 from autotuner.servers.replay.row import CONFIG
@@ -26,7 +26,8 @@ _DIGITS = 6  # of seconds
 def write_replay_table(results: StudyResults, path: Path) -> None:
     """Every trial that reached its last rung, and those that failed for their Config; each launch is a repeat.
 
-    A trial that was stopped early has too few requests. Raises InputError where there is no other.
+    A trial that was stopped early has too few requests, a reference one load level. Raises InputError where there is
+    no other.
     """
     with Store(results.folder.database_url, results.folder.requests, read_only=True) as store:
         store.read_study(results.study_id)
@@ -43,6 +44,8 @@ def _rows(results: StudyResults, store: Store) -> Iterator[dict[str, Any]]:
     repeats: Counter[str] = Counter()
     for trial in results.all_records:
         failed = trial.failure if trial.state is TrialState.FAILED else None
+        if trial.phase is Phase.REFERENCE:
+            continue
         if trial.state is not TrialState.COMPLETED and (failed is None or not failed.blames_config):
             continue
         config = Config(trial.config)

@@ -13,7 +13,7 @@ from autotuner.metrics.measure import measure
 from autotuner.metrics.measurement import MeasureContext
 from autotuner.metrics.request import PointRun
 from autotuner.results.kept_runs import kept_runs
-from autotuner.results.records import RungRecord, TrialRecord
+from autotuner.results.records import Phase, RungRecord, TrialRecord
 from autotuner.results.result import StudyResults
 from autotuner.results.storage.store import Store
 from autotuner.scoring.max_load import with_max_load
@@ -51,10 +51,10 @@ def _rescore_rung(study: Study, trial: TrialRecord, rung: RungRecord, runs: list
             by_level[run.level].append(run)
     measurements = tuple(measure(level, kept, context) for level, kept in by_level.items())
     objectives = parse_objectives(study.objectives)
+    declared: tuple[LoadLevel, ...] = ()
     if isinstance(study.workload.load, FindMaxLoad):
         measurements = with_max_load(measurements, study.slo, context)
-        declared: tuple[LoadLevel, ...] = ()
-    else:
+    elif trial.phase is not Phase.REFERENCE:  # which is asked for one level alone
         declared = levels(study.workload)
     missing = [level for level in declared if level not in by_level]
     score = score_rung(measurements, missing, study.slo, objectives, study.search.select)

@@ -13,6 +13,7 @@ class Use(StrEnum):
     """All time that a trial held its place is of exactly one of these, in this order of precedence:
 
     FAILED      all of a trial that failed, whatever it was at
+    REFERENCE   all of a run of the default beside the search, to notice drift
     CONFIRMING  all of a fresh run of best or default after the search
     STARTING    servers and load driver came up, failed attempts and fetched weights included
     WARMING_UP  load points, before their first measured request was sent
@@ -23,9 +24,13 @@ class Use(StrEnum):
     STARTING = "starting"
     WARMING_UP = "warming_up"
     MEASURING = "measuring"
+    REFERENCE = "reference"
     CONFIRMING = "confirming"
     FAILED = "failed"
     IDLE = "idle"
+
+
+_AFRESH = {Phase.REFERENCE: Use.REFERENCE, Phase.CONFIRM: Use.CONFIRMING}
 
 
 def seconds_by_use(trial: TrialRecord) -> dict[Use, float]:
@@ -34,8 +39,8 @@ def seconds_by_use(trial: TrialRecord) -> dict[Use, float]:
     found = dict.fromkeys(Use, 0.0)
     if trial.state is TrialState.FAILED:
         return found | {Use.FAILED: usage.reserved_s}
-    if trial.phase is Phase.CONFIRM:
-        return found | {Use.CONFIRMING: usage.reserved_s}
+    if (afresh := _AFRESH.get(trial.phase)) is not None:
+        return found | {afresh: usage.reserved_s}
     told = {
         Use.STARTING: usage.loading_s,
         Use.WARMING_UP: usage.warmup_s,

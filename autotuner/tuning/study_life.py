@@ -14,6 +14,7 @@ from autotuner.errors import CapacityError
 from autotuner.results import OutputFolder
 from autotuner.results.account import Account
 from autotuner.results.finals import most_runs
+from autotuner.results.noise.references import reference_every
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialEnd, TrialRecord, TrialState
 from autotuner.scoring import Score, parse_objective, parse_objectives
 from autotuner.space import SearchSpace
@@ -111,6 +112,7 @@ def rules_of(study: Study, baselines: Sequence[Config], max_running: int | None)
         levels=tuple(levels(study.workload)) if cuts_by_levels(study) else (),
         stops_early=study.fidelity.trial_scheduler != "none",
         stop=study.search.stop,
+        reference_every=reference_every(study),
     )
 
 
@@ -168,6 +170,8 @@ def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[
             gpus=record.held.gpus,
             is_disturbed=any(rung.disturbed for rung in ended[record.trial_id][-1:]),
             probe=begun_with(ended[record.trial_id]),
+            ended_s=max((rung.ended_at for rung in ended[record.trial_id]), default=0.0),
+            node=record.node,
         )
         for record in records
     ]

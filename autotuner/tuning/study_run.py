@@ -18,7 +18,8 @@ from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.begin_at import begin_at
 from autotuner.tuning.decisions.budget import Spent
 from autotuner.tuning.decisions.capacity import misfit
-from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.conductor import Conductor
+from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.events import (
     ConfigsLeftOut,
@@ -309,6 +310,7 @@ class StudyRun:
 _PHASE_MESSAGES = {
     Phase.NODE_CHECK: "measuring the default on each of several like nodes, to see that none is slow",
     Phase.BASELINE: "measuring the default first",
+    Phase.REFERENCE: "measuring the default again beside the search, to see whether anything drifts",
     Phase.SEARCH: "searching",
     Phase.CONFIRM: "confirming: finalists and default afresh, in turn",
 }

@@ -13,8 +13,9 @@ from autotuner.scoring import Score
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Budget, Spent
-from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.followed_trial import KnownTrial
+from autotuner.tuning.decisions.pause import Pause
 from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
 
 SCORES = st.one_of(st.floats(0, 1e6), st.just(float("nan"))).map(lambda v: score(v) if v == v else infeasible())

@@ -62,6 +62,13 @@ def levels(workload: Workload) -> tuple[LoadLevel, ...]:
     return tuple(LoadLevel(LoadKind.SPEED, s) for s in sorted(set(load.speed)))
 
 
+def at_level(workload: Workload, level: LoadLevel) -> Workload:
+    """The same workload at one of its levels alone."""
+    key = level.kind.value
+    kept = [value for value in getattr(workload.load, key) if value == level.value]
+    return workload.model_copy(update={"load": workload.load.model_copy(update={key: kept})})
+
+
 def full_requests(workload: Workload, level: LoadLevel) -> int:
     """How many requests a load point has at full fidelity.
 

@@ -35,6 +35,7 @@ LABELS: Mapping[Use, str] = {
     Use.STARTING: "start-up",
     Use.WARMING_UP: "warm-up",
     Use.MEASURING: "measuring",
+    Use.REFERENCE: "the default again",
     Use.CONFIRMING: "confirming",
     Use.FAILED: "failed trials",
     Use.IDLE: "idle: reserved, none of these",

@@ -13,6 +13,7 @@ MEETS = "#3b82d6"
 MUTED = "#8b95a5"
 BAD = "#d1495b"
 WARMING = "#f2c879"
+AGAIN = "#9b7fd1"
 SCALE = ("#b4bac6", "#97abc4", "#789fc4", "#5392b8", "#2c8aa0", "#128176")  # worst to best
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autotuner.report.facts.time_spent import LABELS, TimeSpent
-from autotuner.report.figures.style import BAD, BEST, DEFAULT, MEETS, MUTED, WARMING, Figure, axis
+from autotuner.report.figures.style import AGAIN, BAD, BEST, DEFAULT, MEETS, MUTED, WARMING, Figure, axis
 from autotuner.report.text import figure_text
 from autotuner.results.uses import Use
 
@@ -13,6 +13,7 @@ _COLOURS = {
     Use.STARTING: DEFAULT,
     Use.WARMING_UP: WARMING,
     Use.MEASURING: MEETS,
+    Use.REFERENCE: AGAIN,
     Use.CONFIRMING: BEST,
     Use.FAILED: BAD,
     Use.IDLE: MUTED,

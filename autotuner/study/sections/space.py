@@ -66,6 +66,20 @@ def _off(value: Any) -> Any:
     return None if value is False or value == "off" else value
 
 
+def _every_form(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return "|none" if value is None else "|text"
+    return "|number" if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+ReferenceEvery = Annotated[
+    Annotated[int, Field(ge=1), Tag("|number")]
+    | Annotated[Literal["auto"], Tag("|text")]
+    | Annotated[None, Tag("|none")],
+    form(_every_form, "auto, off, or a number of trials"),
+]
+
+
 class Search(Section):
     """How Configs are proposed, and how many."""
 
@@ -104,6 +118,14 @@ class Search(Section):
             "more, then marked, and the searcher not told of it"
         ),
     ] = True
+    reference_every: Annotated[
+        ReferenceEvery,
+        BeforeValidator(_off, json_schema_input_type=int | Literal["auto", "off", False] | None),
+        Field(
+            description="After so many trials each the default is measured again, at one load level, to see whether "
+            "the machine became slower; auto: 20, but not in a load search; off: never"
+        ),
+    ] = "auto"
     check_nodes: Annotated[
         Literal["auto", "always", "never"],
         Field(description="Whether like nodes measure the default first; auto: with 10 trials a node or more to come"),

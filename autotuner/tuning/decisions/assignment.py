@@ -21,7 +21,7 @@ class Assignment:
     Failures of ``repeat_on`` are not believed yet: the trial ends without a record of them, to be started elsewhere.
     ``begin_at``: the load that a load search begins at; ``None``: the lowest. ``handed_out_s``: at which epoch second,
     where time is virtual. ``probe``: the load level of rung 0, where rungs are cut by levels; ``to_beat``: what the
-    incumbent was worth when it started.
+    incumbent was worth when it started. ``only``: the one load level that is measured; ``None``: all of them.
     """
 
     trial_id: str
@@ -34,6 +34,7 @@ class Assignment:
     handed_out_s: float | None = None
     probe: LoadLevel | None = None
     to_beat: Merit | None = None
+    only: LoadLevel | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class RungReport:
     node. ``metrics`` are those of each load point. ``stopped`` repeats the report of a
     rung after which the trial was told to end, once its servers have. ``changed``: the Config that ran, where it is
     not the one that was asked for. ``disturbed``: others had a part in the load points that the score rests on.
+    ``ended_s``: when the rung did, seconds since the epoch; ``node``: the one that it was measured from.
     """
 
     trial_id: str
@@ -61,6 +63,8 @@ class RungReport:
     stopped: bool = False
     changed: Config | None = None
     disturbed: bool = False
+    ended_s: float = 0.0
+    node: str = ""
 
     @property
     def is_final(self) -> bool:

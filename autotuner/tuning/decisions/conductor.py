@@ -1,6 +1,7 @@
 """Conductor: which trial comes next, and when a study is over. Pure: events in, decisions out.
 
     node checks ──▶ baselines ──▶ search: proposals ──▶ confirm: best and default in turn ──▶ finished
+                                  └▶ now and then the default again
 
 What is proposed waits in a line until the cluster has a place for it. Like nodes are compared before they get a trial.
 The baselines are started first and never stopped; the search goes on beside them. Confirmation begins when every
@@ -12,7 +13,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from enum import StrEnum
 from itertools import count, islice
 
 from autotuner.errors import Failure
@@ -27,9 +27,11 @@ from autotuner.tuning.decisions.followed_trial import Followed, KnownTrial
 from autotuner.tuning.decisions.foresight import Foresight
 from autotuner.tuning.decisions.known_nodes import KnownNodes, Places
 from autotuner.tuning.decisions.node_health import NodeHealth, Quarantine
+from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.decisions.probing import Probing
 from autotuner.tuning.decisions.proposals import Proposals
+from autotuner.tuning.decisions.references import References
 from autotuner.tuning.decisions.repeats import Repeats
 from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.decisions.twin_checks import TwinChecks
@@ -37,15 +39,8 @@ from autotuner.tuning.decisions.waiting_line import LOOK_AHEAD, WaitingLine, hel
 from autotuner.tuning.proposers import Proposer
 
 _DEFAULT = "0000"
+_SEARCHING = (Phase.SEARCH, Phase.REFERENCE)
 _PATIENCE_S = 120.0  # for a node that could hold one of the trials that are left
-
-
-class Pause(StrEnum):
-    """Why ``next()`` hands out no trial."""
-
-    WAIT = "wait"  # until a running trial ends, or something gets free
-    FINISHED = "finished"
-    NO_PLACE = "no_place"  # no node is left that could hold what is left to do
 
 
 def _nothing_reserved(_: Config) -> Need:
@@ -74,6 +69,7 @@ class Conductor:
         self._followed: dict[str, Followed] = {}
         self._confirmation = Confirmation(self._followed, rules)
         self._probing = Probing(self._followed, rules)
+        self._references = References(self._followed, rules)
         self._line = WaitingLine()
         self._begun: dict[str, Followed] = {}  # trials in the line that have run before
         self._repeats: dict[str, Repeats] = defaultdict(Repeats)
@@ -173,11 +169,7 @@ class Conductor:
     def rung_ended(self, report: RungReport) -> None:
         """Notes a rung's score; called for recalled rungs too."""
         trial = self._followed[report.trial_id]
-        trial.note_config(report.changed)
-        trial.is_disturbed = report.disturbed
-        trial.is_cut = report.out_of_time
-        trial.seconds = report.usage.reserved_s
-        trial.gpu_seconds = report.usage.reserved_s * report.gpus
+        trial.note(report)
         if report.score is not None and report.rung == len(trial.scores):
             trial.scores.append(report.score)
             if report.failure is None:
@@ -256,7 +248,7 @@ class Conductor:
         return self._start(replace(assignment, repeat_on=repeat_on))
 
     def _start(self, assignment: Assignment) -> Assignment:
-        assignment = self._probing.begin(assignment)
+        assignment = self._references.begin(self._probing.begin(assignment))
         followed = self._begun.pop(assignment.trial_id, None) or Followed(assignment)
         followed.assignment = assignment
         self._followed[assignment.trial_id] = followed
@@ -276,7 +268,7 @@ class Conductor:
         if spent.wall_s - self._without_place_since < _PATIENCE_S:
             return Pause.WAIT
         self._ending.has_no_place = True
-        if places.could_hold(self._need_of(self._rules.baseline)) and self._let_go(Phase.SEARCH, Phase.BASELINE):
+        if places.could_hold(self._need_of(self._rules.baseline)) and self._let_go(*_SEARCHING, Phase.BASELINE):
             return Pause.WAIT
         return Pause.NO_PLACE
 
@@ -284,7 +276,8 @@ class Conductor:
 
     def _start_or_propose(self, spent: Spent, places: Places | None) -> Assignment | None:
         if self._fresh(Phase.SEARCH) and self._must_not_search(spent):
-            self._let_go(Phase.SEARCH)
+            self._let_go(*_SEARCHING)
+        self._join_reference(spent)
         if not self._proposer.learns:  # the more are known, the better they can be laid out
             while places is not None and self._is_searching(spent) and self._draw(places):
                 pass
@@ -292,6 +285,14 @@ class Conductor:
             if not (self._has_use_for_more(places) and self._is_searching(spent) and self._draw(places)):
                 return None
         return started
+
+    def _join_reference(self, spent: Spent) -> None:
+        """Puts the default before all that waits, where it is to be measured again and there is a search beside it."""
+        reference = self._references.due(self._line.assignments)
+        if reference is None or not (self._fresh(Phase.SEARCH) or self._could_search()):
+            return
+        if not self._must_not_search(spent) and not self._foresight.why_enough():
+            self._line.join(reference, self._need_of(reference.config), first=True)
 
     def _is_searching(self, spent: Spent) -> bool:
         return self._could_search() and not self._must_not_search(spent)
@@ -378,7 +379,7 @@ class Conductor:
     def _recall(self, trial: KnownTrial) -> None:
         if trial.phase is Phase.NODE_CHECK:
             return
-        rungs = 1 if trial.phase is Phase.CONFIRM else self._rules.rungs
+        rungs = 1 if trial.phase.is_afresh else self._rules.rungs
         config = trial.changed or trial.config
         assignment = Assignment(
             trial.trial_id, trial.phase, config, rungs, probe=trial.probe if self._rules.levels else None

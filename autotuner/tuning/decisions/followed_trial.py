@@ -9,7 +9,7 @@ from autotuner.metrics.load_level import LoadLevel
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring import Score
 from autotuner.space.config import Config
-from autotuner.tuning.decisions.assignment import Assignment
+from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.outcome import outcome
 from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.proposers import Outcome, OutcomeKind
@@ -31,12 +31,15 @@ class KnownTrial:
     is_disturbed: bool = False
     changed: Config | None = None  # the Config that ran, where it is not the one that was asked for
     probe: LoadLevel | None = None
+    ended_s: float = 0.0  # its last rung, seconds since the epoch
+    node: str = ""
 
     def followed(self, assignment: Assignment) -> Followed:
         """The same in this life, of a trial that has ended."""
         gpu_s = self.seconds * self.gpus
         ended = Followed(assignment, list(self.scores), self.state, self.seconds, gpu_s, self.failure)
         ended.is_disturbed = self.is_disturbed
+        ended.ended_s, ended.node = self.ended_s, self.node
         return ended
 
 
@@ -52,11 +55,19 @@ class Followed:
     failure: Failure | None = None
     is_cut: bool = False  # in the middle of a rung, for want of time
     is_disturbed: bool = False  # others had a part in what its last rung came to
+    ended_s: float = 0.0  # its last rung, seconds since the epoch
+    node: str = ""  # where that was measured
 
-    def note_config(self, changed: Config | None) -> None:
-        """What ran in place of its Config: it is what is confirmed, and deployed. The searcher is told of its own."""
-        if changed is not None:
-            self.assignment = replace(self.assignment, config=changed)
+    def note(self, report: RungReport) -> None:
+        """How far it came. What ran in place of its Config is what is confirmed, and deployed; the searcher is told of
+        its own."""
+        if report.changed is not None:
+            self.assignment = replace(self.assignment, config=report.changed)
+        self.is_disturbed = report.disturbed
+        self.is_cut = report.out_of_time
+        self.seconds = report.usage.reserved_s
+        self.gpu_seconds = report.usage.reserved_s * report.gpus
+        self.ended_s, self.node = report.ended_s, report.node
 
     @property
     def is_at_fault(self) -> bool:

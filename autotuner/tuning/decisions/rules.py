@@ -16,7 +16,7 @@ class Rules:
 
     Where not ``lists_levels`` each trial searches for load levels of its own, which tell a searcher nothing.
     ``levels``: those of the load, where rungs are cut by them; ``stops_early``: whether what is clearly behind is
-    stopped.
+    stopped. ``reference_every``: after so many explored trials each the default is measured again; ``None``: never.
     """
 
     trials: int
@@ -33,6 +33,7 @@ class Rules:
     levels: tuple[LoadLevel, ...] = ()
     stops_early: bool = False
     stop: Stop | None = None
+    reference_every: int | None = None
 
     @property
     def baselines(self) -> tuple[Config, ...]:

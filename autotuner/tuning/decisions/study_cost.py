@@ -16,6 +16,8 @@ from autotuner.benchmark.traffic.workload import trace_timestamps
 from autotuner.engines import ModelFormat, get_engine
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.results.finals import most_runs
+from autotuner.results.noise.drift import MOST_TIMES
+from autotuner.results.noise.references import most_references, reference_every
 from autotuner.scoring.objective import Aggregate, parse_objective
 from autotuner.study.model import FindMaxLoad, RateLoad, Study
 from autotuner.tuning.decisions.budget import Spent
@@ -30,10 +32,12 @@ _SIGMAS = 4.0  # by which a Poisson process may be faster than its rate
 
 @dataclass(frozen=True)
 class Launches:
-    """How many times servers are launched: the default and those searched, then afresh in rounds."""
+    """How many times servers are launched: the default and those searched, then afresh in rounds, and the default
+    beside the search."""
 
     searched: int
     confirming: int
+    references: int = 0
 
 
 def fewest_launches(study: Study, configs: int | None) -> Launches:
@@ -49,7 +53,8 @@ def most_launches(study: Study, configs: int | None) -> Launches:
     search = study.search
     trials = search.trials if configs is None else min(search.trials, configs + 1)
     confirming = most_runs(search.confirm, search.finalists, trials)
-    return Launches(trials, 0 if study.launcher.kind == "endpoint" else confirming)
+    references = MOST_TIMES * most_references(trials, reference_every(study))
+    return Launches(trials, 0 if study.launcher.kind == "endpoint" else confirming, references)
 
 
 def least_spent(study: Study, gpus: tuple[float, float], configs: int | None) -> Spent:
@@ -106,7 +111,8 @@ def most_spent(study: Study, gpus: float, configs: int | None, at_a_time: int | 
     trial_s = min(start_s + rungs_of(study) * limits.rung_s, longest_s)
     last_s = min(start_s + limits.rung_s, longest_s)
     in_a_row = math.ceil(launches.searched / (at_a_time or 1))
-    wall_s, gpu_s = (n * trial_s + launches.confirming * trial_s for n in (in_a_row, launches.searched))
+    others_s = launches.confirming * trial_s + launches.references * last_s
+    wall_s, gpu_s = (n * trial_s + others_s for n in (in_a_row, launches.searched))
     gpu_s *= gpus
     budget = study.budget
     if budget.wall_clock_h is not None:

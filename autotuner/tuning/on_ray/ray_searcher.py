@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from autotuner.tuning.decisions.conductor import Pause
+from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.on_ray.trainable import ASSIGNMENT, REPORT, SCORE
 from autotuner.tuning.study_run import StudyRun
 

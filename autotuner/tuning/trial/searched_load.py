@@ -10,7 +10,7 @@ from autotuner.benchmark import LoadPoint, levels
 from autotuner.benchmark.hopeless import LostAt
 from autotuner.benchmark.load_search import LoadSearch, searchable_levels
 from autotuner.metrics import LoadLevel, MeasureContext, Measurement, PointRun, measure
-from autotuner.results.records import Phase, PointFailure
+from autotuner.results.records import PointFailure
 from autotuner.scoring import Holds, fewest_requests, holds, lost_at, with_max_load
 from autotuner.servers import RunningServer
 from autotuner.study.model import FindMaxLoad, Study
@@ -29,14 +29,15 @@ class SearchedLoad:
         return cls(study, assignment, context) if isinstance(study.workload.load, FindMaxLoad) else None
 
     def plan(self, server: RunningServer) -> LoadSearch:
-        """A confirmation begins near what the same Config held before, any other trial at the incumbent's load."""
+        """What is measured afresh begins near what the same Config held before, any other trial at the incumbent's
+        load."""
         recorded = server.recorded_load
         return LoadSearch(
             self.study.workload,
             searchable_levels(self.study.workload, recorded),
             fewest_requests(self.study.slo),
             self.assignment.begin_at,
-            near=self.assignment.phase is Phase.CONFIRM,
+            near=self.assignment.phase.is_afresh,
             recorded={level: count for level, count in (recorded or {}).items() if count},
         )
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from autotuner.benchmark.traffic.list_plan import at_level
 from autotuner.engines import Deployment, engines_to_ask, judged_by, one_engine
 from autotuner.errors import Failure, InfrastructureError, InputError, LaunchError, ServerLostError
 from autotuner.metrics.load_level import LoadLevel
@@ -145,9 +146,10 @@ class TrialRun:
         self._stored = {r.rung: r for r in self._store.rungs(trial_id)}
         runs = self._store.runs(trial_id) if self._stored else ()
         records = [*self._stored.values()]
-        return RungRunner(
-            self._study, self._assignment, self._deployment, records, runs, accelerator=self._place.accelerator
-        )
+        study, only = self._study, self._assignment.only
+        if only is not None:
+            study = study.model_copy(update={"workload": at_level(study.workload, only)})
+        return RungRunner(study, self._assignment, self._deployment, records, runs, accelerator=self._place.accelerator)
 
     def _measure_patiently(self, rung: int) -> RungReport:
         """A rung whose server was lost through no fault of its own is measured anew, once."""
@@ -293,6 +295,8 @@ class TrialRun:
             to_repeat=to_repeat,
             changed=self._changed,
             disturbed=disturbed,
+            ended_s=self._rig.clock.epoch_s(),
+            node=self._place.node,
         )
 
     def _end(self, state: TrialState, failure: Failure | None = None, message: str = "", log_tail: str = "") -> None:

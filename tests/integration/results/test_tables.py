@@ -212,7 +212,15 @@ def test_summary(path: Path) -> None:
     # 12 trials of 2 GPUs and 3 cores for 20 s each, 2 of them failed
     assert summary["gpu_seconds"] == {"reserved": 480, "loading": 120, "measuring": 240, "failed": 80}
     assert summary["cpu_seconds"]["reserved"] == 720
-    by_use = {"starting": 40, "warming_up": 0, "measuring": 80, "confirming": 240, "failed": 80, "idle": 40}
+    by_use = {
+        "starting": 40,
+        "warming_up": 0,
+        "measuring": 80,
+        "reference": 0,
+        "confirming": 240,
+        "failed": 80,
+        "idle": 40,
+    }
     assert summary["gpu_seconds_by_use"] == by_use
     assert sum(summary["cpu_seconds_by_use"].values()) == 720
     (saved,) = summary["saved"]  # the stopped trial's second rung, which took the others as long as their first: 3 s

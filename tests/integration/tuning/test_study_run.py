@@ -15,7 +15,8 @@ from autotuner.results.waits import Holder, Wait
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Budget, Spent
-from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.conductor import Conductor
+from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.events import (
     ConfigsLeftOut,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from autotuner.benchmark import LoadPoint, PointOutcome, full_requests, levels, make_plan
+from autotuner.benchmark.traffic.list_plan import at_level
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.study.model import ConcurrencyLoad, RateLoad, Requests, Trace, TraceLoad, Workload
 
@@ -26,6 +27,13 @@ def at(concurrency: int) -> LoadLevel:
 
 def test_levels_go_up_and_come_once() -> None:
     assert levels(closed(32, 1, 8, 8)) == (at(1), at(8), at(32))
+
+
+def test_a_workload_at_one_of_its_levels_is_the_same_but_for_the_others() -> None:
+    assert at_level(closed(32, 1, 8), at(8)) == closed(8)
+    rates = Workload(scenario="D(10,5)", load=RateLoad(rate=[0.5, 2.0], arrival="constant"))
+    alone = at_level(rates, LoadLevel(LoadKind.RATE, 0.5))
+    assert alone.load == RateLoad(rate=[0.5], arrival="constant")
 
 
 def test_rungs_send_what_is_missing() -> None:

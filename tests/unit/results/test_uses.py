@@ -24,6 +24,7 @@ def test_all_of_a_failed_trial_and_all_of_a_fresh_run_are_one_use() -> None:
     assert used(replace(DONE, state=TrialState.FAILED)) == {"failed": 100}
     assert used(replace(DONE, phase=Phase.CONFIRM)) == {"confirming": 100}
     assert used(replace(DONE, phase=Phase.CONFIRM, state=TrialState.FAILED)) == {"failed": 100}
+    assert used(replace(DONE, phase=Phase.REFERENCE)) == {"reference": 100}
 
 
 @pytest.mark.parametrize("usage", [Usage(50, 60, 30, 5), Usage(70, 60, 30, 5), Usage(0, 1, 1, 1), Usage(9, 0, 2, 3)])
@@ -39,6 +40,7 @@ def test_seconds_count_once_for_each_gpu_or_core_that_was_reserved() -> None:
         Use.STARTING: 480,
         Use.WARMING_UP: 40,
         Use.MEASURING: 200,
+        Use.REFERENCE: 0,
         Use.CONFIRMING: 0,
         Use.FAILED: 0,
         Use.IDLE: 80,

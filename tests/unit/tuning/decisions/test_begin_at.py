@@ -46,9 +46,10 @@ SCORES = {"0000": score(slots(4)), "0003": score(slots(32)), "0005": score(None)
         ("0003-c1", Phase.CONFIRM, "0003", slots(32)),
         ("0000-c1", Phase.CONFIRM, "0003", slots(4)),
         ("0009-c1", Phase.CONFIRM, "0003", None),
+        ("0000-r2-3", Phase.REFERENCE, "0003", slots(4)),
     ],
 )
-def test_a_confirmation_begins_at_its_own_load_and_any_other_trial_at_the_incumbents(
+def test_what_is_measured_afresh_begins_at_its_own_load_and_any_other_trial_at_the_incumbents(
     trial_id: str, phase: Phase, best: str | None, expected: LoadLevel | None
 ) -> None:
     assert begin_at(Assignment(trial_id, phase, Config({}), 1), Known(SCORES, best)) == expected

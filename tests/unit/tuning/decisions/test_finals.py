@@ -11,8 +11,9 @@ from autotuner.results.records import Phase, TrialState
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Budget, Spent
-from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.followed_trial import KnownTrial
+from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.decisions.rules import Rules
 from tests.tuning_parts import CountingProposer, report, rules, score
 

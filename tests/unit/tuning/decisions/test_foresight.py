@@ -11,8 +11,9 @@ from autotuner.space.config import Config
 from autotuner.study.model import Stop
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Budget, Spent
-from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.foresight import Foresight
+from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.proposers import Outcome, OutcomeKind
 from tests.tuning_parts import CountingProposer, report, rules
 

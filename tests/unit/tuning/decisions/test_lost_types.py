@@ -12,7 +12,8 @@ from autotuner.results.records import TrialState
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Budget, Spent
-from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.conductor import Conductor
+from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.proposers import OutcomeKind
 from tests.tuning_parts import CountingProposer, report, rules

@@ -56,11 +56,12 @@ def test_the_fewest_launches_are_the_default_one_other_and_their_rounds(
 @pytest.mark.parametrize(
     ("sections", "configs", "launches"),
     [
-        (trials(40), None, Launches(40, 6)),
-        (trials(40), 39, Launches(40, 6)),
-        (trials(40), 38, Launches(39, 6)),
+        (trials(40), None, Launches(40, 6, 3)),
+        (trials(40), 39, Launches(40, 6, 3)),
+        (trials(40), 38, Launches(39, 6, 3)),
+        (trials(40), 19, Launches(20, 6)),
         (trials(40), 3, Launches(4, 6)),
-        (trials(40, finalists=3), None, Launches(40, 12)),
+        (trials(40, finalists=3), None, Launches(40, 12, 3)),
         (trials(40, finalists=3), 2, Launches(3, 9)),
         (trials(40) | ENDPOINT, None, Launches(40, 0)),
     ],

@@ -13,8 +13,9 @@ from autotuner.scoring import parse_objective
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Budget, Spent
-from autotuner.tuning.decisions.conductor import Conductor, Pause
+from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.followed_trial import KnownTrial
+from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.decisions.twin_checks import TwinChecks
 from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
