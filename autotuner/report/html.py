@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from autotuner.benchmark import levels, rungs_of
 from autotuner.report.facts.champion import champion, champion_name
+from autotuner.report.facts.drift_lines import references_table
 from autotuner.report.facts.importance import FEWEST_TRIALS, Importance, importance
 from autotuner.report.facts.measured import Table, measured_table, slo_table
 from autotuner.report.facts.noise_table import noise_table
@@ -54,14 +55,14 @@ from autotuner.study.model import FindMaxLoad
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what to read in it, and a figure, or ``missing``: why there is none; below it a table, if any."""
+    """A heading, what to read in it, and a figure, or ``missing``: why there is none; below it tables, if any."""
 
     key: str
     title: str
     caption: str
     figure: Figure | None
     missing: str = "Nothing to draw yet."
-    table: Table | None = None
+    tables: tuple[Table, ...] = ()
 
 
 def write_report(
@@ -186,7 +187,7 @@ def _sections(results: StudyResults, preferred: Preferred | None) -> list[Sectio
                 metric=_objective_label(results),
             ),
             "No confirmation round has ended: the best is what one measurement of each Config says.",
-            noise_table(results),
+            tuple(t for t in (noise_table(results), references_table(results)) if t is not None),
         ),
         _rungs_section(results, trials, objective, marked),
         Section(

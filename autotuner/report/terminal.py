@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from autotuner.report.facts.finalists import gain_text
 from autotuner.report.facts.spending import spent_text
 from autotuner.report.facts.waiting import wait_text, waits_text
 from autotuner.report.facts.worth import choice_text
@@ -24,6 +25,7 @@ from autotuner.results.scope import scope_text
 from autotuner.scoring.score import Score
 from autotuner.tuning.events import (
     ConfigsLeftOut,
+    DefaultShifted,
     Event,
     NodeQuarantined,
     Observer,
@@ -46,6 +48,7 @@ _ALWAYS_SHOWN = (
     RankingChanged,
     TrialRepeated,
     NodeQuarantined,
+    DefaultShifted,
     Waiting,
     StudyEnded,
 )
@@ -138,6 +141,10 @@ def event_line(event: Event, progress: Progress) -> str:
             return f"trial {event.trial_id} is started again after it failed{where}: {why}"
         case NodeQuarantined():
             return f"node {event.node} gets no more trials: {event.reason}"
+        case DefaultShifted():
+            where = f" on {event.shift.node}" if event.shift.node else ""
+            changed = gain_text(event.shift.ratio, event.shift.ci95)
+            return f"the machine did not stay as it was: the default's {event.shift.metric}{where} changed by {changed}"
         case Waiting():
             return waits_text(event.waits)
         case StudyEnded():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from autotuner.metrics.direction import Direction
-from autotuner.results.finals import Finals, Gain, fresh_choice, round_of
+from autotuner.results.finals import Finals, fresh_choice, round_of
+from autotuner.results.finals.ratio import as_ratio, finite_exp
 from autotuner.results.points import Rungs, TrialPoint
 from autotuner.results.records import Phase, TrialRecord, TrialState
 from autotuner.results.scope import scope_text
@@ -134,15 +134,7 @@ def _tells(
 def _final_ratio(finals: Finals, name: str, direction: Direction) -> tuple[float | None, tuple[float, float] | None]:
     """Of a finalist's values over the default's, and its interval."""
     gain = finals.gain(name)
-    return (None, None) if gain is None else _as_ratio(gain, direction)
-
-
-def _as_ratio(gain: Gain, direction: Direction) -> tuple[float, tuple[float, float] | None]:
-    sign = 1.0 if direction is Direction.MAX else -1.0
-    if gain.half_width is None:
-        return _exp(sign * gain.mean), None
-    low, high = sorted((sign * (gain.mean - gain.half_width), sign * (gain.mean + gain.half_width)))
-    return _exp(sign * gain.mean), (_exp(low), _exp(high))
+    return (None, None) if gain is None else as_ratio(gain.mean, gain.half_width, direction)
 
 
 def _standings(finals: Finals, best: str, direction: Direction) -> tuple[FinalistStanding, ...]:
@@ -210,12 +202,7 @@ def paired_ratio(
 
     error = math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (n - 1) / n)
     half = float(stdtrit(n - 1, 0.5 + _CONFIDENCE / 2)) * error
-    return math.exp(mean), (_exp(mean - half), _exp(mean + half))
-
-
-def _exp(x: float) -> float:
-    """Finite, however large."""
-    return math.exp(min(x, math.log(sys.float_info.max)))
+    return math.exp(mean), (finite_exp(mean - half), finite_exp(mean + half))
 
 
 def confirmed_rounds(

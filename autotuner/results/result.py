@@ -24,6 +24,9 @@ from autotuner.results.finals import Finals
 from autotuner.results.folder import OutputFolder, write_text
 from autotuner.results.improvement import Improvement, find_improvement
 from autotuner.results.noise import MetricNoise, find_noise, watched_columns
+from autotuner.results.noise.drift import Drift
+from autotuner.results.noise.recorded_drift import recorded_drift
+from autotuner.results.noise.told_shift import ToldShift, told_shifts
 from autotuner.results.points import TrialPoint, closest_point, ranked_points, trial_point
 from autotuner.results.recorded_finals import chosen_first, recorded_finals
 from autotuner.results.records import (
@@ -121,6 +124,16 @@ class StudyResults:
     def noise(self) -> tuple[MetricNoise, ...]:
         """By how much metrics differ from run to run of one Config."""
         return find_noise(watched_columns(self.study), self.trial_records, self.rung_records)
+
+    @cached_property
+    def drift(self) -> Drift:
+        """What the default showed each time that it was measured again beside the search."""
+        return recorded_drift(self.study, self.trial_records, self.rung_records)
+
+    @property
+    def shifts(self) -> tuple[ToldShift, ...]:
+        """When the default came to be faster or slower by more than chance."""
+        return told_shifts(self.drift, self.objective)
 
     @cached_property
     def trials(self) -> pd.DataFrame:
@@ -227,6 +240,7 @@ class StudyResults:
             "saved": [asdict(saving) for saving in self.savings],
             "disturbed": self.disturbed.as_dict(),
             "noise": [asdict(noise) for noise in self.noise],
+            "shifts": [asdict(shift) for shift in self.shifts],
             "pareto": pareto_rows(self.pareto, self.objectives),
             "closest": point_dict(self.closest),
             "stop_reason": self.stop_reason,

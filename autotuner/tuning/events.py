@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from autotuner.errors import Failure
 from autotuner.metrics.load_level import LoadLevel
 from autotuner.results.account import Account
+from autotuner.results.noise.told_shift import ToldShift
 from autotuner.results.records import Phase, TrialState
 from autotuner.results.waits import Wait
 from autotuner.scoring import Select
@@ -108,6 +109,13 @@ class NodeQuarantined:
 
 
 @dataclass(frozen=True)
+class DefaultShifted:
+    """The default, measured again, came to be faster or slower by more than chance."""
+
+    shift: ToldShift
+
+
+@dataclass(frozen=True)
 class Waiting:
     """All that is waited for from now on because others hold it; none: nothing any more."""
 
@@ -135,6 +143,7 @@ Event = (
     | TrialEnded
     | RankingChanged
     | NodeQuarantined
+    | DefaultShifted
     | Waiting
     | PhaseStarted
     | StudyEnded

@@ -23,6 +23,7 @@ from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
 from autotuner.tuning.events import (
     ConfigsLeftOut,
+    DefaultShifted,
     Event,
     NodeQuarantined,
     Observer,
@@ -83,6 +84,7 @@ class StudyRun:
         self._refused_told = 0
         self._misfits_told: set[str] = set()
         self._ranks_by_violation = False
+        self._shifts_told = len(conductor.references.shifts())
         self.finished = False
         self.has_no_place = False
 
@@ -302,6 +304,11 @@ class StudyRun:
                 *running.seconds(held_s),
             )
         )
+        if assignment.phase is Phase.REFERENCE:
+            shifts = self._conductor.references.shifts()
+            for shift in shifts[self._shifts_told :]:
+                self.tell(DefaultShifted(shift))
+            self._shifts_told = len(shifts)
         if self._conductor.ranks_by_violation != self._ranks_by_violation:
             self._ranks_by_violation = not self._ranks_by_violation
             self.tell(RankingChanged(assignment.trial_id, self._ranks_by_violation))

@@ -38,7 +38,7 @@ def default_runs(
     runs = [] if default is None or not references else [(0, default)]
     runs += [(reference_of(run.trial_id)[1], run) for run in references]
     return [
-        DefaultRun(number, run.at_s, run.host, tuple(_good(run.score, objective, level) for objective in objectives))
+        DefaultRun(number, run.at_s, run.host, tuple(_good(run.score, o, level) for o in objectives), run.trial_id)
         for number, run in runs
     ]
 

@@ -34,6 +34,7 @@ class DefaultRun:
     at_s: float
     node: str
     goods: tuple[float | None, ...]
+    trial_id: str = ""
 
     @property
     def good(self) -> float | None:
@@ -46,7 +47,7 @@ class Shift:
     """Between ``from_s`` and ``to_s`` (epoch seconds) the default on a node came to be worth more or less than before.
 
     ``changes``: by how much, of each objective as in ``DefaultRun``; ``half_width``: half of the interval of the first,
-    at the level at which it was tested. ``number``: of the reference that showed it.
+    at the level at which it was tested. ``number`` and ``trial_id``: of the reference that showed it.
     """
 
     node: str
@@ -55,6 +56,7 @@ class Shift:
     to_s: float
     changes: tuple[float, ...]
     half_width: float
+    trial_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _shifts(node: str, runs: Sequence[DefaultRun], wrong: float) -> list[Shift]:
     for before, after in pairwise(stretches):
         half = 0.0 if spread is None else spread.half_width(2, 1 - wrong) * _error(before, after)
         changes = tuple(_change(before, after, place) for place in range(len(after[0].goods)))
-        found.append(Shift(node, after[0].number, before[-1].at_s, after[0].at_s, changes, half))
+        found.append(Shift(node, after[0].number, before[-1].at_s, after[0].at_s, changes, half, after[0].trial_id))
     return found
 
 

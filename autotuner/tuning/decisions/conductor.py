@@ -69,7 +69,7 @@ class Conductor:
         self._followed: dict[str, Followed] = {}
         self._confirmation = Confirmation(self._followed, rules)
         self._probing = Probing(self._followed, rules)
-        self._references = References(self._followed, rules)
+        self.references = References(self._followed, rules)
         self._line = WaitingLine()
         self._begun: dict[str, Followed] = {}  # trials in the line that have run before
         self._repeats: dict[str, Repeats] = defaultdict(Repeats)
@@ -248,7 +248,7 @@ class Conductor:
         return self._start(replace(assignment, repeat_on=repeat_on))
 
     def _start(self, assignment: Assignment) -> Assignment:
-        assignment = self._references.begin(self._probing.begin(assignment))
+        assignment = self.references.begin(self._probing.begin(assignment))
         followed = self._begun.pop(assignment.trial_id, None) or Followed(assignment)
         followed.assignment = assignment
         self._followed[assignment.trial_id] = followed
@@ -288,7 +288,7 @@ class Conductor:
 
     def _join_reference(self, spent: Spent) -> None:
         """Puts the default before all that waits, where it is to be measured again and there is a search beside it."""
-        reference = self._references.due(self._line.assignments)
+        reference = self.references.due(self._line.assignments)
         if reference is None or not (self._fresh(Phase.SEARCH) or self._could_search()):
             return
         if not self._must_not_search(spent) and not self._foresight.why_enough():

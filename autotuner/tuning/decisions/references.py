@@ -8,6 +8,7 @@ from dataclasses import replace
 from autotuner.results.noise.default_runs import ScoredRun, default_runs
 from autotuner.results.noise.drift import MOST_TIMES, DefaultRun, Drift, find_drift, is_settled, steady_before
 from autotuner.results.noise.references import most_references, reference_id, reference_level, reference_of
+from autotuner.results.noise.told_shift import ToldShift, told_shifts
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring.max_load import FOUND
 from autotuner.tuning.decisions.assignment import Assignment
@@ -57,6 +58,10 @@ class References:
     def drift(self) -> Drift:
         """What the default's runs show so far."""
         return find_drift(self._runs(), self._most)
+
+    def shifts(self) -> tuple[ToldShift, ...]:
+        """When the default came to be faster or slower, as far as that is proven."""
+        return told_shifts(self.drift(), self._rules.objectives[0])
 
     def _can_be_repeated(self, default: Followed) -> bool:
         if default.state is not TrialState.COMPLETED or not default.scores:

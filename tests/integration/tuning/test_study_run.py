@@ -18,8 +18,10 @@ from autotuner.tuning.decisions.budget import Budget, Spent
 from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
+from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.events import (
     ConfigsLeftOut,
+    DefaultShifted,
     Event,
     PhaseStarted,
     RankingChanged,
@@ -66,7 +68,15 @@ def _short(event: Event) -> str:
 class Scene:
     """A StudyRun with a real conductor and store. Ray's id of trial 0001 is ``ray-0001``."""
 
-    def __init__(self, path: Path, *, budget: Budget | None = None, gpus: int = 0, spent_gpu_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        budget: Budget | None = None,
+        gpus: int = 0,
+        spent_gpu_s: float = 0.0,
+        given_rules: Rules | None = None,
+    ) -> None:
         folder = OutputFolder(path)
         path.mkdir(exist_ok=True)
         given = study()
@@ -75,7 +85,8 @@ class Scene:
         self.seen = Recorder()
         self.interrupts = 0
         self.gpus = gpus
-        conductor = Conductor(rules(trials=2, confirm=1, max_running=1), CountingProposer(), budget or Budget())
+        given_rules = given_rules or rules(trials=2, confirm=1, max_running=1)
+        conductor = Conductor(given_rules, CountingProposer(), budget or Budget())
 
         def need_of(_: Config) -> Need:
             return Need((Share(gpus, 1.0),))
@@ -187,6 +198,23 @@ def test_how_trials_rank_is_told_when_it_changes(tmp_path: Path) -> None:
         scene.run.trial_ended(f"ray{number}", actor_lost=False)
     told = [event for event in scene.seen.events if isinstance(event, RankingChanged)]
     assert told == [RankingChanged("0000", by_violation=True), RankingChanged("0001", by_violation=False)]
+
+
+def test_a_default_that_came_to_be_slower_is_told_once(tmp_path: Path) -> None:
+    given = dataclasses.replace(rules(trials=4, rungs=1, confirm=0, max_running=1), reference_every=1)
+    scene = Scene(tmp_path / "study", given_rules=given)
+    values = {"0000": 100.0, "0000-r1": 140.0, "0000-r1-2": 141.0, "0000-r1-3": 140.5, "0000-r2": 140.2, "0000-r3": 140}
+    for number in range(8):
+        trial_id = scene.start().trial_id
+        scene.run.rung_ended(f"ray{number}", report(trial_id, 0, values.get(trial_id, 90.0), last=True))
+        scene.run.trial_ended(f"ray{number}", actor_lost=False)
+    (told,) = [event for event in scene.seen.events if isinstance(event, DefaultShifted)]
+    assert told.shift.trial_id == "0000-r1"
+    assert told.shift.metric == "ttft_p90_ms"
+    at = scene.seen.events.index(told)
+    before = scene.seen.events[at - 1]
+    assert isinstance(before, TrialEnded)
+    assert before.trial_id == "0000-r1-3", "one run of it proves nothing"
 
 
 def test_reports_repeated_after_an_actors_death_are_told_once(scene: Scene) -> None:

@@ -20,11 +20,13 @@ from autotuner.report.facts.worth import score_text, score_words
 from autotuner.report.progress import Progress
 from autotuner.report.terminal import LineProgress, LiveProgress, _head, event_line
 from autotuner.results.account import Account, LifeSpent
+from autotuner.results.noise.told_shift import ToldShift
 from autotuner.results.records import Phase, TrialState
 from autotuner.results.waits import Holder, Wait
 from autotuner.scoring.merit import make_merit
 from autotuner.scoring.score import PointScore, Score, Tier, Violation
 from autotuner.tuning.events import (
+    DefaultShifted,
     Event,
     PhaseStarted,
     RungEnded,
@@ -149,6 +151,15 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_study(tmp_path: Path) 
     observer.on_event(ended("0001", TrialState.COMPLETED, score(1.0)))
     observer.close()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_shift_of_the_default_is_told_with_its_size() -> None:
+    shift = ToldShift("0000-r1", "host", 0.0, 1.0, "goodput_per_s", 0.8, (0.75, 0.85))
+    told = event_line(DefaultShifted(shift), Progress(Clock()))
+    assert told == (
+        "the machine did not stay as it was: the default's goodput_per_s on host changed by −20\N{NO-BREAK SPACE}% "
+        "(95 % interval −25\N{NO-BREAK SPACE}% to −15\N{NO-BREAK SPACE}%)"
+    )
 
 
 def test_lines_say_one_event_each() -> None:
