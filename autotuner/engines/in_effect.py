@@ -45,6 +45,17 @@ def setting_in_effect(study: Study, config: Config, name: str) -> InEffect | Non
     return InEffect(value, str(value) if flag is None else flag.as_word(value), is_built_in)
 
 
+def changed_settings(study: Study, config: Config, other: Config) -> tuple[str, ...]:
+    """The names of either Config whose settings are not in effect the same, in order."""
+    names = sorted({*config.values, *other.values})
+    return tuple(n for n in names if _word(study, config, n) != _word(study, other, n))
+
+
+def _word(study: Study, config: Config, name: str) -> str | None:
+    setting = setting_in_effect(study, config, name)
+    return None if setting is None else setting.word
+
+
 def _spelling_of(study: Study, config: Config, name: str) -> tuple[Spelling | None, Study | None]:
     """The flag, and the study as the Config's engine sees it; ``None`` for what is not that engine's."""
     try:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autotuner.report.facts.champion import champion_name
+from autotuner.report.facts.flag_words import WORTH
 from autotuner.report.facts.measured import Table as MeasuredTable
 from autotuner.report.facts.measured import measured_table, slo_table
 from autotuner.report.facts.summary_facts import config_rows, facts
@@ -41,10 +42,13 @@ def print_summary(results: StudyResults, console: Console | None = None) -> None
 
 def _pair_table(results: StudyResults) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for heading in ("", champion_name(results), "default"):
+    rows = config_rows(results)
+    has_worth = any(row.worth for row in rows)
+    for heading in ("", champion_name(results), "default", *([WORTH] if has_worth else [])):
         table.add_column(heading, overflow="fold")
-    for row in config_rows(results):
-        table.add_row(Text(row.name), Text(row.best, style="green" if row.differs else ""), Text(row.default))
+    for row in rows:
+        best = Text(row.best, style="green" if row.differs else "")
+        table.add_row(Text(row.name), best, Text(row.default), *([Text(row.worth)] if has_worth else []))
     return table
 
 

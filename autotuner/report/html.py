@@ -14,6 +14,7 @@ from markupsafe import Markup
 from autotuner.benchmark import levels, rungs_of
 from autotuner.report.facts.champion import champion, champion_name
 from autotuner.report.facts.drift_lines import references_table
+from autotuner.report.facts.flag_words import WORTH
 from autotuner.report.facts.importance import FEWEST_TRIALS, Importance, importance
 from autotuner.report.facts.measured import Table, measured_table, slo_table
 from autotuner.report.facts.noise_table import noise_table
@@ -90,6 +91,7 @@ def render_report(results: StudyResults, *, note: str = "", preferred: Preferred
         lstrip_blocks=True,
     )
     sections = _sections(results, preferred)
+    pairs = config_rows(results)
     drawn = {s.key: s.figure for s in sections if s.figure is not None}
     return environment.get_template("report.html.j2").render(
         study=results.study,
@@ -99,7 +101,9 @@ def render_report(results: StudyResults, *, note: str = "", preferred: Preferred
         verdict=verdict(results),
         facts=facts(results),
         best_name=champion_name(results),
-        pairs=config_rows(results),
+        pairs=pairs,
+        has_worth=any(row.worth for row in pairs),
+        worth_heading=WORTH,
         measured=[table for table in (measured_table(results), slo_table(results)) if table is not None],
         sections=sections,
         time_parts=time_parts(results),

@@ -74,6 +74,11 @@ class OutputFolder:
         return self.path / "pareto.csv"
 
     @property
+    def flags_json(self) -> Path:
+        """What the searcher thought of the best Config's settings when the study ended."""
+        return self.path / "flags.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

@@ -39,7 +39,8 @@ def rescore(results: StudyResults, slo: Slo, *, database: str | None = None) -> 
                 if runs and not any(run.records for _, run in runs):
                     raise InputError("the study kept no raw requests: it was replayed from a table of metrics")
                 rescored[trial.trial_id] = tuple(_rescore_rung(study, trial, rung, runs) for rung in ended)
-    return replace(results, study=study, rung_records=rescored)
+    # What the searcher believed was of the old SLOs.
+    return replace(results, study=study, rung_records=rescored, flag_beliefs=None)
 
 
 def _rescore_rung(study: Study, trial: TrialRecord, rung: RungRecord, runs: list[tuple[int, PointRun]]) -> RungRecord:

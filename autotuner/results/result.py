@@ -51,6 +51,7 @@ from autotuner.results.summary import (
     trial_counts,
 )
 from autotuner.results.uses import spent_by_use
+from autotuner.results.worth import FlagBeliefs, FlagWorth, find_flag_worths, kept_beliefs
 from autotuner.scoring.objective import Objective, parse_objectives
 from autotuner.study.model import Study
 
@@ -74,6 +75,7 @@ class StudyResults:
     lives: tuple[LifeRecord, ...] = ()
     driver: DriverState = DriverState.ALIVE  # asked where it has not ended
     fetched: FetchedCopy | None = None
+    flag_beliefs: FlagBeliefs | None = None
 
     @property
     def folder(self) -> OutputFolder:
@@ -207,6 +209,13 @@ class StudyResults:
             self.finals,
         )
 
+    @cached_property
+    def flag_worths(self) -> tuple[FlagWorth, ...]:
+        """What each setting of the best that differs from the default's is worth, by name."""
+        direction = self.objective.direction
+        given = self.trial_records, self.finals, self.flag_beliefs, direction
+        return find_flag_worths(self.study, self.best, self.baseline, *given)
+
     @property
     def _why_no_more(self) -> str:
         match self.status:
@@ -230,6 +239,7 @@ class StudyResults:
             "baseline": point_dict(self.baseline),
             "best": point_dict(self.best),
             "improvement": improvement_dict(self.improvement),
+            "flags": [asdict(flag) for flag in self.flag_worths],
             "trials": trial_counts(self.trial_records),
             "trials_not_counted": not_counted(self.trial_records),
             "spent": self.account.as_dict(),
@@ -277,6 +287,7 @@ def load_results(path: str | Path, *, database: str | None = None) -> StudyResul
             lives=tuple(lives),
             driver=find_driver(folder).state,
             fetched=fetched_copy(folder),
+            flag_beliefs=kept_beliefs(folder),
         )
 
 

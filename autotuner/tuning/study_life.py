@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from autotuner.results.account import Account
 from autotuner.results.finals import most_runs
 from autotuner.results.noise.references import reference_every
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialEnd, TrialRecord, TrialState
+from autotuner.results.worth import keep_beliefs
 from autotuner.scoring import Score, parse_objective, parse_objectives
 from autotuner.space import SearchSpace
 from autotuner.space.config import Config
@@ -26,11 +27,14 @@ from autotuner.tuning.decisions.budget import Budget
 from autotuner.tuning.decisions.capacity import misfit, need_of
 from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.default_space import default_space
+from autotuner.tuning.decisions.flag_beliefs import find_flag_beliefs
 from autotuner.tuning.decisions.followed_trial import KnownTrial
 from autotuner.tuning.decisions.placement_policy import Node
 from autotuner.tuning.decisions.probing import begun_with
+from autotuner.tuning.decisions.put_back import PutBack
 from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.events import StudyStarted
+from autotuner.tuning.proposers import Proposer
 from autotuner.tuning.study_run import StudyRun
 
 INTERRUPTED = "interrupted"
@@ -180,8 +184,9 @@ def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[
 # ── its end ───────────────────────────────────────────────────────────────────────────────────
 
 
-def concluded(run: StudyRun, store: LifeStore) -> str:
-    """Why the study ended, once that is in the store; empty where it was interrupted.
+def concluded(run: StudyRun, store: LifeStore, keep: Callable[[], None]) -> str:
+    """Why the study ended, once that is in the store; empty where it was interrupted. ``keep``: called for a study
+    that came to its end.
 
     Raises CapacityError where what is left has no place.
     """
@@ -193,8 +198,20 @@ def concluded(run: StudyRun, store: LifeStore) -> str:
     for record in store.trials():
         if not record.state.is_terminal:  # it waited to be started again when the budget was spent
             _stop(store, record, run.stop_reason)
+    keep()
     store.end_study(StudyStatus.COMPLETED, run.stop_reason)
     return run.stop_reason
+
+
+def keep_flag_beliefs(
+    study: Study, space: SearchSpace, folder: OutputFolder, conductor: Conductor, proposer: Proposer
+) -> None:
+    """What the searcher thinks of the winner's settings; where there is no winner beside the default, nothing."""
+    if pair := conductor.confirmation.winner():
+        winner, default = pair
+        direction = parse_objective(study.objectives[0]).direction
+        found = find_flag_beliefs(PutBack(study, space), proposer, winner, default.config, direction)
+        keep_beliefs(folder, found)
 
 
 def _stop(store: LifeStore, record: TrialRecord, reason: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from autotuner.engines.in_effect import InEffect, setting_in_effect
 from autotuner.report.facts.champion import champion, champion_name
 from autotuner.report.facts.evidence import BothEvidence, Evidence, find_evidence
+from autotuner.report.facts.flag_words import worth_texts
 from autotuner.report.facts.measured import is_kept_throughout, kept_up_to
 from autotuner.report.facts.spending import GPU_TIME, WALL_CLOCK, lives_text, resource
 from autotuner.report.labels import metric_label, metric_unit
@@ -29,12 +30,14 @@ class Fact:
 
 @dataclass(frozen=True)
 class PairRow:
-    """A parameter of the best beside the default's; ``differs`` marks one that is not equal."""
+    """A parameter of the best beside the default's; ``differs`` marks one that is not equal, ``worth`` says what that
+    is worth, where it is told."""
 
     name: str
     best: str
     default: str
     differs: bool = False
+    worth: str = ""
 
 
 def facts(results: StudyResults) -> tuple[Fact, ...]:
@@ -106,11 +109,11 @@ def config_rows(results: StudyResults) -> tuple[PairRow, ...]:
     best, default = champion(results), results.baseline
     if best is None:
         return ()
-    rows = []
+    rows, worths = [], worth_texts(results)
     for name in sorted({*best.config, *(default.config if default is not None else {})}):
         ours, theirs = (_in_effect(results, point, name) for point in (best, default))
         differs = (ours and ours.word) != (theirs and theirs.word)
-        rows.append(PairRow(name, _shown(ours), _shown(theirs), differs))
+        rows.append(PairRow(name, _shown(ours), _shown(theirs), differs, worths.get(name, "")))
     return tuple(rows)
 
 

@@ -110,8 +110,12 @@ class Finals:
         Its interval covers whichever finalist is chosen and in whichever round it is decided: what may be wrong in
         5 % of studies is shared out among the finalists (Bonferroni), and that of each among its rounds (Pocock).
         """
-        pairs = self._pairs(name, self.default)
-        if not pairs or len(pairs) < self._rounds_of(name, self.default):
+        return self.difference(name, self.default)
+
+    def difference(self, name: str, other: str) -> Gain | None:
+        """As ``gain``, over any other that has run afresh."""
+        pairs = self._pairs(name, other)
+        if not pairs or len(pairs) < self._rounds_of(name, other):
             return None
         mean = math.fsum(a - b for a, b in pairs) / len(pairs)
         spread = self.spread

@@ -17,7 +17,7 @@ from itertools import count, islice
 
 from autotuner.errors import Failure
 from autotuner.results.records import Phase, TrialState
-from autotuner.scoring import Grade, Score
+from autotuner.scoring import Score
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.budget import Budget, Spent
@@ -25,6 +25,7 @@ from autotuner.tuning.decisions.confirmation import Confirmation
 from autotuner.tuning.decisions.ending import Ending
 from autotuner.tuning.decisions.followed_trial import Followed, KnownTrial
 from autotuner.tuning.decisions.foresight import Foresight
+from autotuner.tuning.decisions.incumbent import ranks_by_violation
 from autotuner.tuning.decisions.known_nodes import KnownNodes, Places
 from autotuner.tuning.decisions.node_health import NodeHealth, Quarantine
 from autotuner.tuning.decisions.pause import Pause
@@ -67,7 +68,7 @@ class Conductor:
         self._budget = budget
         self._need_of = need_of
         self._followed: dict[str, Followed] = {}
-        self._confirmation = Confirmation(self._followed, rules)
+        self.confirmation = Confirmation(self._followed, rules)
         self._probing = Probing(self._followed, rules)
         self.references = References(self._followed, rules)
         self._line = WaitingLine()
@@ -110,7 +111,7 @@ class Conductor:
         if started is not None:
             return started
         if not self._running_in(Phase.BASELINE, Phase.SEARCH) and not len(self._line):
-            if not self.running() and (confirmation := self._confirmation.next()):
+            if not self.running() and (confirmation := self.confirmation.next()):
                 self._join(confirmation)
             started = self._start_one(places)
             if started is not None:
@@ -143,7 +144,7 @@ class Conductor:
         return self._ending.reason
 
     def seconds_of(self, trial_id: str) -> float:
-        """For how long a trial has held its place, as far as it was told."""
+        """That a trial has held its place, as far as it was told."""
         return self._followed[trial_id].seconds
 
     def running(self) -> list[Assignment]:
@@ -152,7 +153,7 @@ class Conductor:
     def newly_sick(self, nodes: Sequence[Node]) -> list[Quarantine]:
         """Nodes that get no further trial from now on; each is told once."""
         self._look(nodes)
-        return self._nodes.newly_sick(nodes, [self._need_of(config) for config in self._rules.baselines])
+        return self._nodes.newly_sick(nodes, list(map(self._need_of, self._rules.baselines)))
 
     @property
     def refused(self) -> Sequence[Config]:
@@ -177,8 +178,7 @@ class Conductor:
 
     def repeats(self, trial_id: str, failure: Failure | None) -> bool:
         """Whether a trial that failed, or whose process was lost (``None``), is started again; it then waits first."""
-        trial, repeats = self._followed[trial_id], self._repeats[trial_id]
-        assignment = trial.assignment
+        assignment, repeats = self._followed[trial_id].assignment, self._repeats[trial_id]
         is_bound_here = assignment.phase is Phase.NODE_CHECK
         if is_bound_here or (failure is None and not repeats.may_follow_a_loss()):
             return False
@@ -209,14 +209,12 @@ class Conductor:
 
     def best(self) -> str | None:
         """The id of the best completed trial of baseline and search."""
-        return self._confirmation.best()
+        return self.confirmation.best()
 
     @property
     def ranks_by_violation(self) -> bool:
         """Whether trials have come to their end and none of them meets the SLOs."""
-        ended = [f for f in self._followed.values() if f.assignment.phase.explores and f.state is TrialState.COMPLETED]
-        met = any(f.scores and f.scores[-1].merit().grade is Grade.MEETING for f in ended)
-        return self._rules.select == "slo_met" and bool(ended) and not met
+        return ranks_by_violation(self._followed, self._rules)
 
     # ── starting ──────────────────────────────────────────────────────────────────────────────
 
@@ -308,7 +306,7 @@ class Conductor:
 
     def _search_limit(self, spent: Spent) -> str:
         """The key of the budget that has no room for more than confirmation, if one has not."""
-        return self._budget.what_is_spent(spent, keep=self._confirmation.cost())
+        return self._budget.what_is_spent(spent, keep=self.confirmation.cost())
 
     def _let_go(self, *phases: Phase) -> bool:
         """Lets go of what was proposed and never started; returns whether there was any. Nothing more is proposed."""
@@ -372,7 +370,7 @@ class Conductor:
     def _has_more_to_do(self) -> bool:
         """Whether the study would go on if it might."""
         is_cut = any(trial.is_cut for trial in self._followed.values())
-        return is_cut or bool(len(self._line)) or self._could_search() or self._confirmation.next() is not None
+        return is_cut or bool(len(self._line)) or self._could_search() or self.confirmation.next() is not None
 
     # ── the past ──────────────────────────────────────────────────────────────────────────────
 

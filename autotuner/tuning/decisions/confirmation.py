@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from autotuner.results.default_trial import compared_default
-from autotuner.results.finals import FinalsRules, confirmation_id, make_finals, next_run, round_of
+from autotuner.results.finals import Finals, FinalsRules, confirmation_id, make_finals, next_run, round_of
 from autotuner.results.records import Phase, TrialState
 from autotuner.scoring import Score
 from autotuner.tuning.decisions.assignment import Assignment
@@ -42,25 +42,41 @@ class Confirmation:
         """For what the budget keeps room: every round of two, which may be fewer of more."""
         return confirmation_cost(self._trials.values(), self._rules.confirm)
 
-    def _next_of_finals(self, finalists: int) -> Assignment | None:
+    def winner(self) -> tuple[Assignment, Assignment] | None:
+        """The finalist that is chosen (before there is any, the best) and the default; ``None`` without either, and
+        where it is the same."""
+        finals = None if self._rules.finalists is None else self._finals(self._rules.finalists)
+        best = (None if finals is None else finals.chosen) or self.best()
         default = default_to_confirm(self._trials.values())
-        if default is None or not self._rules.confirm:
+        if best is None or default is None or default.assignment.trial_id == best:
+            return None
+        return self._trials[best].assignment, default.assignment
+
+    def _finals(self, finalists: int) -> Finals | None:
+        default = default_to_confirm(self._trials.values())
+        if default is None:
             return None
         explored = {name: f for name, f in self._trials.items() if f.assignment.phase.explores}
-        confirmed = {name: f for name, f in self._trials.items() if f.assignment.phase is Phase.CONFIRM}
-        finals = make_finals(
+        return make_finals(
             completed_scores(self._trials),
-            {name: score for name, f in confirmed.items() if (score := _told(f)) is not None or f.is_at_fault},
+            {name: score for name, f in self._confirmed() if (score := _told(f)) is not None or f.is_at_fault},
             default.assignment.trial_id,
             {name: f.assignment.config.values for name, f in explored.items()},
             FinalsRules(self._rules.objectives[0], self._rules.select, self._rules.confirm, finalists),
         )
-        spoiled = [round_of(name) for name, f in confirmed.items() if f.is_spoiled]
-        run = None if finals is None else next_run(finals, [round_of(name) for name in confirmed], spoiled)
+
+    def _next_of_finals(self, finalists: int) -> Assignment | None:
+        finals = self._finals(finalists) if self._rules.confirm else None
+        begun = [round_of(name) for name, _ in self._confirmed()]
+        spoiled = [round_of(name) for name, f in self._confirmed() if f.is_spoiled]
+        run = None if finals is None else next_run(finals, begun, spoiled)
         if run is None:
             return None
         trial_id, number = run
         return _afresh(self._trials[trial_id].assignment, number)
+
+    def _confirmed(self) -> list[tuple[str, Followed]]:
+        return [(name, f) for name, f in self._trials.items() if f.assignment.phase is Phase.CONFIRM]
 
 
 def _told(trial: Followed) -> Score | None:

@@ -26,7 +26,16 @@ from autotuner.tuning.on_ray.trainable import judged
 from autotuner.tuning.on_ray.trial_schedulers import StandIn, is_judged, make_inner, retell
 from autotuner.tuning.proposers import make_proposer
 from autotuner.tuning.store_service import StoreService
-from autotuner.tuning.study_life import INTERRUPTED, Ending, concluded, find_space, rules_of, started, take_up
+from autotuner.tuning.study_life import (
+    INTERRUPTED,
+    Ending,
+    concluded,
+    find_space,
+    keep_flag_beliefs,
+    rules_of,
+    started,
+    take_up,
+)
 from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.virtual_run import VirtualRun
 
@@ -88,7 +97,7 @@ def _run(
     finally:
         if not run.finished:
             store.end_study(StudyStatus.INTERRUPTED, INTERRUPTED)
-    return concluded(run, store)
+    return concluded(run, store, partial(keep_flag_beliefs, study, space, folder, conductor, proposer))
 
 
 class _TuneJudge:

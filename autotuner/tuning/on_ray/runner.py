@@ -47,7 +47,16 @@ from autotuner.tuning.on_ray.store_actor import RemoteStore, start_store
 from autotuner.tuning.on_ray.trainable import ASSIGNMENT, trainable_of
 from autotuner.tuning.on_ray.trial_schedulers import make_trial_scheduler
 from autotuner.tuning.proposers import make_proposer
-from autotuner.tuning.study_life import INTERRUPTED, Ending, concluded, find_space, rules_of, started, take_up
+from autotuner.tuning.study_life import (
+    INTERRUPTED,
+    Ending,
+    concluded,
+    find_space,
+    keep_flag_beliefs,
+    rules_of,
+    started,
+    take_up,
+)
 from autotuner.tuning.study_run import StudyRun
 from autotuner.tuning.trial.rig import SystemClock
 
@@ -157,7 +166,7 @@ def _run_on_ray(
         if not run.finished:
             with contextlib.suppress(RayError):  # the cluster itself may be gone; the store then says "running"
                 store.end_study(StudyStatus.INTERRUPTED, INTERRUPTED)
-    return concluded(run, store)
+    return concluded(run, store, partial(keep_flag_beliefs, study, plan.space, folder, conductor, proposer))
 
 
 def _tell_of_nodes(run: StudyRun, study: Study, plan: _Plan, cluster: Cluster, sick: Sequence[Quarantine]) -> None:

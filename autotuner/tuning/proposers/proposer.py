@@ -80,3 +80,33 @@ class Foreseeing(Protocol):
         several objectives, and while no trial has met the SLOs.
         """
         ...
+
+
+@dataclass(frozen=True)
+class GainBelief:
+    """What a searcher believes one Config to gain over another: log(ratio) of the first objective, turned so that more
+    is better, each Config at its best load level where the SLOs are met.
+
+    ``gain`` is the median, ``low`` and ``high`` are the ends of the interval that holds it with 95 %, as far as the
+    other meets the SLOs; ``None`` where it hardly ever would. ``meets``, ``other_meets``: how probable it is that each
+    meets the SLOs, at the load level where that is the most probable.
+    """
+
+    gain: float | None
+    low: float | None
+    high: float | None
+    meets: float
+    other_meets: float
+
+
+@runtime_checkable
+class Comparing(Protocol):
+    """A searcher that tells how much better it believes one Config to be than others."""
+
+    def expected_gains(self, config: Config, others: Sequence[Config]) -> Sequence[GainBelief] | None:
+        """Of a Config that met the SLOs over each of the others. The same however often it is asked.
+
+        ``None`` where nothing is believed: of several objectives, of a Config that was not measured to its end or met
+        no SLO, and where the load levels of trials are not told.
+        """
+        ...

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autotuner.engines import get_engine, load_catalogue
-from autotuner.engines.in_effect import InEffect, setting_in_effect
+from autotuner.engines.in_effect import InEffect, changed_settings, setting_in_effect
 from autotuner.engines.rule_book import rule_book
 from autotuner.space.config import Config
 from tests.engine_studies import study
@@ -89,3 +89,11 @@ def test_of_a_rule_of_both_kinds_the_normalised_names_are_told() -> None:
     told = broken({}, dcp=3, tp=2, gpus=2)
     assert told is not None
     assert set(told) <= set(NAMES)
+
+
+def test_settings_differ_by_what_is_in_effect_and_not_by_what_is_said() -> None:
+    given = study("vllm", engine={"name": "vllm", "args": {"max-num-seqs": 4}})
+    ours = Config({"max-num-seqs": 4, "max-num-batched-tokens": "8k", "tp": 2, "unknown": None})
+    theirs = Config({"max-num-batched-tokens": 8000, "tp": 1, "dtype": DTYPE, "env.X": "1"})
+    assert changed_settings(given, ours, theirs) == ("env.X", "tp")
+    assert changed_settings(given, theirs, ours) == ("env.X", "tp")

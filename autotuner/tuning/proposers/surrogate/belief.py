@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
 from autotuner.tuning.proposers.surrogate.encoding import Matrix, Vector
-from autotuner.tuning.proposers.surrogate.gaussian_process import Posterior, Shape, fit_shape, prior_shape
+from autotuner.tuning.proposers.surrogate.gaussian_process import Posterior, Shape, fit_shape, likely_shape, prior_shape
 
 _ALWAYS_FITTED_TO = 30  # values; a shape found from more changes little with each
 _GROWTH = 1.1
@@ -68,6 +70,23 @@ class Belief:
             )
         mean, deviation = posterior.predict(x)
         return self._centre + self._spread * mean, np.multiply.outer(deviation, self._spread)
+
+    def imagined(self, count: int, rng: np.random.Generator) -> list[Belief]:
+        """The same values by so many other shapes, drawn of those that are likely: what is not known of the shape."""
+        if not len(self._x):
+            return [self] * count
+        draw = likely_shape(self._x, self._y, self._noise, self._owners, self._shape, rng)
+        found = []
+        for _ in range(count):
+            other = copy(self)
+            other._shape = draw()
+            other._condition()
+            found.append(other)
+        return found
+
+    def correlation(self, one: Matrix, x: Matrix) -> Vector:
+        """Of what is believed at the point ``one`` (a row) with what is at each of ``x``; that of every column."""
+        return np.zeros(len(x)) if self._posterior is None else self._posterior.correlation(one, x)
 
     def _condition(self) -> None:
         self._posterior = self._posterior_of(self._shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ _ITERATIONS = 50
 _LENGTH_SPREAD = math.sqrt(3.0)
 _NOISE_LOCATION, _NOISE_SPREAD = -4.0, 1.0
 _LEAST_NOISE = 1e-6
+_STEP = 1e-3  # of a logarithm, over which a curvature is measured
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def fit_shape(x: Matrix, y: Vector, noise: Vector, owners: NDArray[np.intp], sta
     def cost(theta: Vector) -> tuple[float, Vector]:
         return _negative_log_posterior(theta, apart, y, noise, location)
 
-    bounds = [(math.log(0.01), math.log(1e3))] * len(apart) + [(math.log(_LEAST_NOISE), math.log(2.0))]
+    bounds = _bounds(len(apart))
     found = []
     with threadpool_limits(1, "blas"):  # of some dozens of rows: threads wait for one another longer than they compute
         for start in starts:
@@ -62,6 +64,32 @@ def fit_shape(x: Matrix, y: Vector, noise: Vector, owners: NDArray[np.intp], sta
             found.append(minimize(cost, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options))
     theta = np.exp(min(found, key=lambda result: float(result.fun)).x)
     return Shape(theta[:-1], float(theta[-1]))
+
+
+def likely_shape(
+    x: Matrix, y: Vector, noise: Vector, owners: NDArray[np.intp], found: Shape, rng: np.random.Generator
+) -> Callable[[], Shape]:
+    """What draws a shape of those that are as probable as the one that ``fit_shape`` found is: Laplace's approximation
+    (MacKay, Information Theory, Inference, and Learning Algorithms, 2003, chapter 27), a normal about the most
+    probable one by the curvature there; in no direction is it wider than the prior, of which all are.
+    """
+    apart = _squared_distances(x, owners)
+    location = _length_location(len(apart))
+    top = np.log([*found.lengths, found.noise])
+    slopes = []
+    for step in _STEP * np.eye(len(top)):
+        above, below = (_negative_log_posterior(top + s, apart, y, noise, location)[1] for s in (step, -step))
+        slopes.append((above - below) / (2 * _STEP))
+    spreads = np.append(np.full(len(top) - 1, _LENGTH_SPREAD), _NOISE_SPREAD)
+    curvature = np.array(slopes) * np.outer(spreads, spreads)  # in units of the prior's: 1 where nothing is learnt
+    values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
+    root = spreads[:, None] * axes / np.sqrt(np.maximum(values, 1.0))
+
+    def draw() -> Shape:
+        theta = np.exp(np.clip(top + root @ rng.standard_normal(len(top)), *np.array(_bounds(len(apart))).T))
+        return Shape(theta[:-1], float(theta[-1]))
+
+    return draw
 
 
 class Posterior:
@@ -88,6 +116,20 @@ class Posterior:
             known = solve_triangular(self._lower, shared.T, lower=True, check_finite=False, overwrite_b=True)
             deviation[rows] = np.sqrt(np.maximum(1.0 - np.einsum("ij,ij->j", known, known), 1e-12))
         return mean, deviation
+
+    def correlation(self, one: Matrix, x: Matrix) -> Vector:
+        """Of what the function is at the point ``one`` (a row) with what it is at each of ``x``, by what is known."""
+        points = np.vstack([one, x]) / self._scale
+        known = solve_triangular(self._lower, _matern(_squared(points, self._x)).T, lower=True, check_finite=False)
+        left = np.sqrt(np.maximum(1.0 - np.einsum("ij,ij->j", known, known), 1e-12))
+        shared = _matern(_squared(points[:1], points[1:]))[0] - known[:, 0] @ known[:, 1:]
+        found: Vector = np.clip(shared / (left[0] * left[1:]), -1.0, 1.0)
+        return found
+
+
+def _bounds(parameters: int) -> list[tuple[float, float]]:
+    """Of the logarithms of lengths and noise."""
+    return [(math.log(0.01), math.log(1e3))] * parameters + [(math.log(_LEAST_NOISE), math.log(2.0))]
 
 
 def _length_location(parameters: int) -> float:

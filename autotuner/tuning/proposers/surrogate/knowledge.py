@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from autotuner.space.config import Config
-from autotuner.tuning.proposers.proposer import Outcome, OutcomeKind
+from autotuner.tuning.proposers.proposer import GainBelief, Outcome, OutcomeKind
+from autotuner.tuning.proposers.same_config import asked
 from autotuner.tuning.proposers.surrogate.belief import Belief
 from autotuner.tuning.proposers.surrogate.by_level import ByLevel, shows_levels
 from autotuner.tuning.proposers.surrogate.by_score import ByScore
@@ -20,6 +21,8 @@ from autotuner.tuning.proposers.surrogate.verdict import Verdict
 # choice matters that was only seen beside a bad value of another. Every third trial is chosen by the prior's shape.
 _DISTRUST_EVERY = 3
 _AFTER_ALL_OTHERS = 1e6
+_ENDS = (0.025, 0.5, 0.975)
+_LEAST_THAT_MEET = 0.05  # of the draws: of fewer there is no interval
 
 
 class Knowledge:
@@ -105,6 +108,22 @@ class Knowledge:
             return None
         return np.exp(np.maximum(self._log_gain(x, trusting=True), self._log_gain(x, trusting=False)))
 
+    def gains_over(self, config: Config, others: Sequence[Config], rng: np.random.Generator) -> list[GainBelief] | None:
+        """How much better a Config that was told of is than each of the others; ``None``: as ``Comparing`` says."""
+        told = next((one for one in self._told if asked(one.config) == asked(config) and one.values), None)
+        met = [] if told is None else [shown.level for shown in told.last if shown.meets]
+        if not isinstance(self._worth, ByLevel) or not met:
+            return None
+        one, x = self._encoding.matrix([config]), self._encoding.matrix(others)
+        starts = self._works.log_probability(np.vstack([one, x]))
+        meets = np.exp(starts + self._worth.log_probability(np.vstack([one, x])))
+        columns = self._worth.places(met)
+        found = []
+        for place, (ours, theirs) in enumerate(self._worth.drawn(one, x, rng)):
+            gains = ours[:, columns].max(1) - theirs.max(1)
+            found.append(_belief(gains, float(meets[0]), float(meets[1 + place])))
+        return found
+
     def _log_gain(self, x: Matrix, *, trusting: bool) -> Vector:
         if trusting and self._gains is not None and self._gains[0] is x:
             return self._gains[1]
@@ -112,3 +131,12 @@ class Knowledge:
         if trusting:
             self._gains = x, gain
         return gain
+
+
+def _belief(gains: Vector, meets: float, other_meets: float) -> GainBelief:
+    """``gains``: drawn ones; those over what meets no SLO have no end."""
+    known = gains[np.isfinite(gains)]
+    if len(known) < _LEAST_THAT_MEET * len(gains):
+        return GainBelief(None, None, None, meets, other_meets)
+    low, middle, high = (float(end) for end in np.quantile(known, _ENDS))
+    return GainBelief(middle, low, high, meets, other_meets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from autotuner.scoring import Direction, parse_objective
 from autotuner.space import SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.model import Study
-from autotuner.tuning.proposers.proposer import Outcome
+from autotuner.tuning.proposers.proposer import GainBelief, Outcome
 from autotuner.tuning.proposers.surrogate.candidates import candidates_of
 from autotuner.tuning.proposers.surrogate.encoding import Encoding, Matrix, Vector
 from autotuner.tuning.proposers.surrogate.knowledge import Knowledge
@@ -33,7 +34,8 @@ class SurrogateProposer:
     learns = True
 
     def __init__(self, space: SearchSpace, study: Study) -> None:
-        self._rng = random.Random(study.search.seed)  # noqa: S311  # sampling, not secrets
+        self._seed = study.search.seed
+        self._rng = random.Random(self._seed)  # noqa: S311  # sampling, not secrets
         self._encoding = Encoding(space)
         self._candidates = candidates_of(space, self._encoding, self._rng)
         directions = [parse_objective(name).direction for name in study.objectives]
@@ -63,6 +65,12 @@ class SurrogateProposer:
         asked = [x for x in (self._candidates.open_points(), self._encoding.matrix(later)) if len(x)]
         gains = [gain for x in asked if (gain := knowledge.gain(x)) is not None]
         return max((float(gain.max()) for gain in gains), default=None)
+
+    def expected_gains(self, config: Config, others: Sequence[Config]) -> Sequence[GainBelief] | None:
+        if self._objectives > 1 or not self._knowledge.has_values:
+            return None
+        self._knowledge.learn(self._running_points())
+        return self._knowledge.gains_over(config, others, np.random.default_rng(self._seed))
 
     def tell(self, trial_id: str, outcome: Outcome) -> None:
         self._knowledge.tell(self._running.pop(trial_id), outcome)

@@ -28,6 +28,12 @@ class Warp:
         found: Vector = np.interp(told, self.values, self.warped)
         return np.where(told > self.values[-1], told, found)
 
+    def undone(self, warped: Vector) -> Vector:
+        """The told values that would be warped to these; beyond the worst as far as the warped ones are."""
+        found: Vector = np.interp(warped, self.warped, self.values)
+        found = np.where(warped > self.warped[-1], warped, found)
+        return np.where(warped < self.warped[0], self.values[0] + warped - self.warped[0], found)
+
 
 def fit_warp(told: Vector) -> Warp:
     """From the values of trials at full fidelity; more is better."""

@@ -8,7 +8,7 @@ from scipy.optimize import approx_fprime
 
 from autotuner.tuning.proposers.surrogate import gaussian_process
 from autotuner.tuning.proposers.surrogate.belief import Belief
-from autotuner.tuning.proposers.surrogate.gaussian_process import Posterior, Shape, fit_shape, prior_shape
+from autotuner.tuning.proposers.surrogate.gaussian_process import Posterior, Shape, fit_shape, likely_shape, prior_shape
 
 OWNERS = np.array([0, 1])
 SHAPE = Shape(np.array([0.5, 2.0]), 1e-6)
@@ -112,3 +112,39 @@ def test_a_value_of_its_own_noise_is_listened_to_less() -> None:
     doubting.learn(x, np.array([0.0, 1.0]), np.array([0.0, 4.0]))
     assert trusting.expect(at)[0][0] > doubting.expect(at)[0][0] + 0.2
     assert trusting.expect(at)[1][0] < doubting.expect(at)[1][0]
+
+
+def test_the_correlation_of_two_points_is_that_of_what_is_left_unknown() -> None:
+    """By hand, of one value at 0 and no noise: of points at 1 and 2 on a line with Matérn's k, k(1) − k(1) k(2)."""
+
+    def k(distance: float) -> float:
+        far = 5**0.5 * distance
+        return float((1 + far + far**2 / 3) * np.exp(-far))
+
+    known = Posterior(np.zeros((1, 2)), np.array([3.0]), np.zeros(1), OWNERS, Shape(np.ones(2), 1e-12))
+    one, x = np.array([[1.0, 0.0]]), np.array([[2.0, 0.0], [1.0, 0.0], [90.0, 0.0]])
+    near, same, far = known.correlation(one, x)
+    left = [(1 - k(at) ** 2) ** 0.5 for at in (1, 2)]
+    assert near == pytest.approx((k(1) - k(1) * k(2)) / (left[0] * left[1]))
+    assert (same, far) == (pytest.approx(1), pytest.approx(0, abs=1e-6))
+
+
+def spread_of_lengths(values: int) -> tuple[float, float]:
+    """The standard deviations of the logarithms of two lengths, of a function of the first parameter alone."""
+    x = points(values)
+    y = np.sin(6 * x[:, 0])
+    y = (y - y.mean()) / y.std()
+    found = fit_shape(x, y, np.zeros(values), OWNERS, [prior_shape(2)])
+    draw = likely_shape(x, y, np.zeros(values), OWNERS, found, np.random.default_rng(0))
+    drawn = np.log([draw().lengths for _ in range(400)])
+    assert drawn.mean(0) == pytest.approx(np.log(found.lengths), abs=0.4)
+    first, second = drawn.std(0)
+    return float(first), float(second)
+
+
+def test_likely_shapes_differ_less_the_more_is_known_and_never_more_than_the_prior_does() -> None:
+    few, _ = spread_of_lengths(4)
+    many, idle = spread_of_lengths(40)
+    assert many < few < 3**0.5 * 1.1
+    assert many < 0.3
+    assert many < idle < 3**0.5 * 1.1, "of what has no part the data say little but that it is long"

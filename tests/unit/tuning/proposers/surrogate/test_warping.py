@@ -34,3 +34,16 @@ def test_values_that_were_not_told_lie_between_their_neighbours() -> None:
     below, between, above = warp(np.array([0.0, 5.5, 9.0]))
     assert below == warp(np.array([1.0]))[0]
     assert (between, above) == (pytest.approx(5.5), pytest.approx(9.0))
+
+
+@given(VALUES)
+def test_what_is_undone_is_what_was_told(values: list[float]) -> None:
+    told = np.array(values)
+    warp = fit_warp(told)
+    assert warp.undone(warp(told)) == pytest.approx(told, abs=1e-6)
+
+
+def test_beyond_what_was_told_a_step_is_a_step() -> None:
+    warp = fit_warp(np.array([1.0, 2.0, 5.0, 6.0, 7.0]))
+    lowest = float(warp(np.array([1.0]))[0])
+    assert warp.undone(np.array([lowest - 0.5, 9.0])) == pytest.approx([0.5, 9.0])
