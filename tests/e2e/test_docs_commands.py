@@ -31,7 +31,7 @@ EXAMPLES = ROOT / "tests" / "unit" / "imports" / "import_examples"
 # Of a page's own study: the same commands and files, in less time.
 SMALLER = {
     "workload": {"requests": {"per_slot": 2, "min": 8}},
-    "search": {"trials": 4, "confirm": 1},
+    "search": {"trials": 4, "confirm": 1, "heed_disturbance": False},  # the tests beside it disturb it
     "fidelity": {"rungs": 1},
 }
 Codes = tuple[int, ...]
