@@ -12,6 +12,8 @@ from autotuner.metrics.measurement import Measurement
 from autotuner.metrics.request import PointRun
 from autotuner.scoring.score import Score
 
+LITTLE_LEFT = "little is left to find"  # so the reason begins where search.stop ended a search
+
 
 class Phase(StrEnum):
     """What a trial is for."""

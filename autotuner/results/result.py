@@ -113,9 +113,16 @@ class StudyResults:
     @cached_property
     def savings(self) -> tuple[Saving, ...]:
         """What each lever saved, estimated."""
-        has_ended = self.status is StudyStatus.COMPLETED
-        measured = Measured(self.study, self.trial_records, self.rung_records, self.is_cut_by_budget, has_ended)
-        return find_savings(measured)
+        return find_savings(
+            Measured(
+                self.study,
+                self.trial_records,
+                self.rung_records,
+                is_cut_by_budget=self.is_cut_by_budget,
+                has_ended=self.status is StudyStatus.COMPLETED,
+                stop_reason=self.stop_reason,
+            )
+        )
 
     @cached_property
     def disturbed(self) -> Disturbed:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from autotuner.benchmark.traffic.list_plan import levels
+from autotuner.engines import build_space
 from autotuner.metrics.load_level import LoadLevel
-from autotuner.results.records import Phase, RungRecord, TrialRecord, TrialState
+from autotuner.results.records import LITTLE_LEFT, Phase, RungRecord, TrialRecord, TrialState
 from autotuner.study.model import FindMaxLoad, Study
 
 
@@ -35,7 +36,7 @@ class Measured:
     """What the levers look at.
 
     ``is_cut_by_budget``: trials that ran last were stopped because nothing was left. ``has_ended``: the study came to
-    its end, and would have gone on had there been more to do.
+    its end, and would have gone on had there been more to do. ``stop_reason``: why it did.
     """
 
     study: Study
@@ -43,6 +44,7 @@ class Measured:
     rungs: Mapping[str, Sequence[RungRecord]]
     is_cut_by_budget: bool = False
     has_ended: bool = False
+    stop_reason: str = ""
 
     def completed(self) -> Iterator[tuple[TrialRecord, Sequence[RungRecord]]]:
         """Trials of default and search that reached the last rung, each with its rungs."""
@@ -142,6 +144,25 @@ def _rounds_not_needed(measured: Measured) -> Saving | None:
     return _saving("rounds_not_needed", "fresh runs of best and default that were not needed", saved, source)
 
 
+def _trials_not_begun(measured: Measured) -> Saving | None:
+    """Configs that ``search.stop`` left out: as many as ``search.trials`` and the space would still have let be tried.
+
+    Each is taken to have cost what the median searched trial did, the stopped and the failed among them.
+    """
+    searched = [trial for trial in measured.trials if trial.phase is Phase.SEARCH]
+    if not searched or not measured.stop_reason.startswith(LITTLE_LEFT):
+        return None
+    tried = sum(trial.is_counted for trial in measured.trials)
+    in_space = build_space(measured.study).count().number
+    left = min(measured.study.search.trials, math.inf if in_space is None else in_space) - tried
+    if left <= 0:
+        return None
+    middle = sorted(searched, key=lambda trial: (trial.gpu_seconds, trial.cpu_seconds))[len(searched) // 2]
+    saved = [(middle, middle.usage.reserved_s)] * int(left)
+    source = f"the median of {len(searched)} searched trials"
+    return _saving("trials_not_begun", "trials that search.stop left out", saved, source)
+
+
 def _saving(lever: str, what: str, saved: Sequence[tuple[TrialRecord, float]], estimated_from: str) -> Saving:
     """Of the seconds for which each trial would have held its place longer."""
     return Saving(
@@ -154,4 +175,4 @@ def _saving(lever: str, what: str, saved: Sequence[tuple[TrialRecord, float]], e
     )
 
 
-_LEVERS = (_trials_stopped_early, _levels_skipped, _rounds_not_needed)
+_LEVERS = (_trials_not_begun, _trials_stopped_early, _levels_skipped, _rounds_not_needed)

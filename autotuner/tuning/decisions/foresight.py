@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autotuner.results.records import LITTLE_LEFT
 from autotuner.space.config import Config
 from autotuner.study.model import Stop
 from autotuner.tuning.proposers import Foreseeing, Outcome, OutcomeKind, Proposer
@@ -47,6 +48,6 @@ class Foresight:
             expected.insert(0, f"{gain:.1%}")
         after = f"each of the last {rule.patience} trials" if rule.patience > 1 else "the last trial"
         return (
-            f"little is left to find: after {after} an improvement of {', '.join(expected)} was expected of the most "
+            f"{LITTLE_LEFT}: after {after} an improvement of {', '.join(expected)} was expected of the most "
             f"promising Config, less than {rule.improvement:.1%} (search.stop)"
         )

@@ -10,7 +10,7 @@ import pytest
 from autotuner.errors import Failure
 from autotuner.metrics.load_level import LoadKind, LoadLevel
 from autotuner.metrics.measurement import Measurement
-from autotuner.results.records import Phase, PointFailure, RungRecord, TrialRecord, TrialState, Usage
+from autotuner.results.records import LITTLE_LEFT, Phase, PointFailure, RungRecord, TrialRecord, TrialState, Usage
 from autotuner.results.savings import Measured, Saving, find_savings
 from autotuner.scoring.score import Score
 from autotuner.study.model import Study
@@ -118,3 +118,27 @@ def test_rounds_that_were_not_needed_would_have_cost_what_the_others_did() -> No
     every_round = study.search.model_copy(update={"finalists": None})
     study = study.model_copy(update={"search": every_round})
     assert found(fresh(10, 30, 20)) == (), "the study asks for every round"
+
+
+def test_trials_that_the_search_did_without_would_have_cost_what_the_median_one_did() -> None:
+    search = {**STUDY.search.model_dump(), "trials": 10}
+    space = {"parameters": {"parallel": [1, 2, 4, 8], "threads": [1, 2]}}
+
+    def found(reason: str, *trials: TrialRecord, **sections: Any) -> Sequence[Saving]:
+        study = Study.model_validate({**STUDY.model_dump(by_alias=True), "search": search, **sections})
+        return find_savings(Measured(study, trials, {}, has_ended=True, stop_reason=reason))
+
+    enough = f"{LITTLE_LEFT}: after the last trial …"
+    default = trial("0", phase=Phase.BASELINE, usage=Usage(999))
+    tried = [trial(str(n), usage=Usage(seconds)) for n, seconds in enumerate((10, 40, 20), 1)]
+    slow_client = trial("9", TrialState.FAILED, failure=Failure.CLIENT_SATURATED, usage=Usage(20))
+    (saved,) = found(enough, default, *tried, space={"parameters": {"parallel": {"int": [1, 100]}}})
+    assert (saved.lever, saved.count) == ("trials_not_begun", 6)
+    assert (saved.gpu_seconds, saved.cpu_seconds) == (2 * 6 * 20, 3 * 6 * 20)
+    (saved,) = found(enough, default, *tried, slow_client, space={"parameters": {"parallel": {"int": [1, 100]}}})
+    assert saved.count == 6, "the client was too slow for one, which counts as none"
+    (saved,) = found(enough, default, *tried, space=space)
+    assert saved.count == 4, "the space has no more"
+    assert found("all trials done", default, *tried, space=space) == ()
+    assert found(enough, default, space=space) == (), "no searched trial says what one costs"
+    assert found(enough, default, *[*tried, *tried, *tried], space={"parameters": {"parallel": {"int": [1, 9]}}}) == ()
