@@ -15,6 +15,7 @@ from autotuner.results.driver import Driver, DriverState, find_driver
 from autotuner.results.fetched import FetchedCopy, fetched_copy
 from autotuner.results.finals import most_runs
 from autotuner.results.folder import OutputFolder
+from autotuner.results.noise.recorded_drift import fair_scores, recorded_drift
 from autotuner.results.pace import left_s
 from autotuner.results.points import final_scores
 from autotuner.results.progress import Doing, RunningTrial, StudyProgress
@@ -132,11 +133,16 @@ class _Found:
 
     def _best(self) -> Choice | None:
         """The finalist that was chosen; before, the best of the search."""
-        scores = final_scores(self.stored.trials, self.stored.rungs)
-        finals = recorded_finals(self.study, self.stored.trials, self.stored.rungs)
+        trials, rungs = self.stored.trials, self.stored.rungs
+        objective, select = parse_objectives(self.study.objectives)[0], self.study.search.select
+        scores = final_scores(trials, rungs)
+        fair = fair_scores(scores, self.study, trials, rungs, recorded_drift(self.study, trials, rungs))
+        finals = recorded_finals(self.study, trials, rungs, fair)
+        best = select_best(fair, objective, select)
+        chosen = None if best is None else best.trial_id
         if finals is not None and finals.chosen is not None:
-            scores = {finals.chosen: scores[finals.chosen]}
-        return select_best(scores, parse_objectives(self.study.objectives)[0], self.study.search.select)
+            chosen = finals.chosen
+        return None if chosen is None else select_best({chosen: scores[chosen]}, objective, select)
 
     def _scope(self, best: Choice | None) -> str:
         if best is None:

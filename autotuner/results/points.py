@@ -60,15 +60,19 @@ def final_scores(trials: Sequence[TrialRecord], rungs: Rungs) -> dict[str, Score
     }
 
 
-def ranked_points(study: Study, trials: Sequence[TrialRecord], rungs: Rungs, objective: Objective) -> list[TrialPoint]:
-    """Every feasible completed trial with its best load point, the study's best first."""
+def ranked_points(
+    study: Study, trials: Sequence[TrialRecord], rungs: Rungs, objective: Objective, fair: Mapping[str, Score]
+) -> list[TrialPoint]:
+    """Every feasible completed trial with its best load point as measured, the study's best first by ``fair``: their
+    scores as they are to be compared."""
     chosen = []
     for trial_id, score in final_scores(trials, rungs).items():
         choice = select_best({trial_id: score}, objective, study.search.select)
-        if choice is not None:
-            chosen.append(choice)
-    chosen.sort(key=lambda c: c.merit, reverse=True)
-    return [_point(choice, trials, rungs) for choice in chosen]
+        compared = select_best({trial_id: fair[trial_id]}, objective, study.search.select)
+        if choice is not None and compared is not None:
+            chosen.append((compared.merit, choice))
+    chosen.sort(key=lambda pair: pair[0], reverse=True)
+    return [_point(choice, trials, rungs) for _, choice in chosen]
 
 
 def closest_point(trials: Sequence[TrialRecord], rungs: Rungs, objective: Objective) -> TrialPoint | None:

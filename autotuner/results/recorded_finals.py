@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autotuner.results.default_trial import compared_default
 from autotuner.results.finals import Finals, FinalsRules, make_finals
-from autotuner.results.points import Rungs, TrialPoint, final_scores
+from autotuner.results.points import Rungs, TrialPoint
 from autotuner.results.records import Phase, TrialRecord, TrialState
 from autotuner.scoring.objective import parse_objectives
 from autotuner.scoring.score import Score
 from autotuner.study.model import Study
 
 
-def recorded_finals(study: Study, trials: Sequence[TrialRecord], rungs: Rungs) -> Finals | None:
-    """``None`` under the earlier rule (``search.finalists: null``), and where there is nothing to confirm."""
+def recorded_finals(
+    study: Study, trials: Sequence[TrialRecord], rungs: Rungs, searched: Mapping[str, Score]
+) -> Finals | None:
+    """``searched``: last scores of the search, as they are to be compared.
+
+    ``None`` under the earlier rule (``search.finalists: null``), and where there is nothing to confirm.
+    """
     search, default = study.search, compared_default([t for t in trials if t.phase is Phase.BASELINE])
     if search.finalists is None or default is None:
         return None
     rules = FinalsRules(parse_objectives(study.objectives)[0], search.select, search.confirm, search.finalists)
     configs = {t.trial_id: t.config for t in trials if t.phase.explores}
-    return make_finals(final_scores(trials, rungs), _fresh(trials, rungs), default.trial_id, configs, rules)
+    return make_finals(searched, _fresh(trials, rungs), default.trial_id, configs, rules)
 
 
 def _fresh(trials: Sequence[TrialRecord], rungs: Rungs) -> dict[str, Score | None]:

@@ -25,9 +25,9 @@ from autotuner.results.folder import OutputFolder, write_text
 from autotuner.results.improvement import Improvement, find_improvement
 from autotuner.results.noise import MetricNoise, find_noise, watched_columns
 from autotuner.results.noise.drift import Drift
-from autotuner.results.noise.recorded_drift import recorded_drift
+from autotuner.results.noise.recorded_drift import fair_scores, recorded_drift
 from autotuner.results.noise.told_shift import ToldShift, told_shifts
-from autotuner.results.points import TrialPoint, closest_point, ranked_points, trial_point
+from autotuner.results.points import TrialPoint, closest_point, final_scores, ranked_points, trial_point
 from autotuner.results.recorded_finals import chosen_first, recorded_finals
 from autotuner.results.records import (
     FailureRecord,
@@ -53,6 +53,7 @@ from autotuner.results.summary import (
 from autotuner.results.uses import spent_by_use
 from autotuner.results.worth import FlagBeliefs, FlagWorth, find_flag_worths, kept_beliefs
 from autotuner.scoring.objective import Objective, parse_objectives
+from autotuner.scoring.score import Score
 from autotuner.study.model import Study
 
 __all__ = ["StudyResults", "TrialPoint", "load_results", "write_tables"]
@@ -139,6 +140,12 @@ class StudyResults:
         """What the default showed each time that it was measured again beside the search."""
         return recorded_drift(self.study, self.trial_records, self.rung_records)
 
+    @cached_property
+    def _fair(self) -> dict[str, Score]:
+        """Last scores of baseline and search, as if the machine had stayed as it was at first."""
+        scores = final_scores(self.trial_records, self.rung_records)
+        return fair_scores(scores, self.study, self.trial_records, self.rung_records, self.drift)
+
     @property
     def shifts(self) -> tuple[ToldShift, ...]:
         """When the default came to be faster or slower by more than chance."""
@@ -170,7 +177,7 @@ class StudyResults:
 
         The best is the finalist that was chosen, where there was a choice; the others stand as the search has them.
         """
-        ranked = ranked_points(self.study, self.trial_records, self.rung_records, self.objective)
+        ranked = ranked_points(self.study, self.trial_records, self.rung_records, self.objective, self._fair)
         return chosen_first(ranked, self.finals)
 
     def point_of(self, trial_id: str) -> TrialPoint | None:
@@ -181,7 +188,7 @@ class StudyResults:
     @cached_property
     def finals(self) -> Finals | None:
         """The fresh runs of finalists and default; ``None`` under the earlier rule, and where nothing is confirmed."""
-        return recorded_finals(self.study, self.trial_records, self.rung_records)
+        return recorded_finals(self.study, self.trial_records, self.rung_records, self._fair)
 
     @cached_property
     def best(self) -> TrialPoint | None:

@@ -71,7 +71,7 @@ def score_rung(
     were a failed one left out of the mean, failing at the hardest level would look like an improvement.
     """
     points = {o.name: tuple(score_point(m, slo, o) for m in measurements) for o in objectives}
-    scores = {o.name: _aggregate(points[o.name], failed_levels, o) for o in objectives}
+    scores = {o.name: aggregate(points[o.name], failed_levels, o) for o in objectives}
     first = scores[objectives[0].name]
     return Score(
         score=first.score,
@@ -99,7 +99,8 @@ def point_merit(point: PointScore, objective: Objective, select: Select) -> Meri
     return make_merit([(point.value, point.excess)], objective.direction, select, feasible=point.feasible)
 
 
-def _aggregate(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
+def aggregate(points: Sequence[PointScore], failed: Sequence[LoadLevel | str], objective: Objective) -> Score:
+    """One objective over the load points of a rung; ``failed``: those that have no measurement."""
     if objective.aggregate is Aggregate.MEAN:
         return _mean(points, failed, objective)
     feasible = [p for p in points if p.feasible]

@@ -19,7 +19,8 @@ def drift_lines(results: StudyResults) -> Iterator[str]:
         yield (
             f"The machine did not stay as it was: on {shift.node or 'its node'} the default's "
             f"{metric_label(results, shift.metric)} changed by {gain_text(shift.ratio, shift.ci95)} between "
-            f"{_clock(shift.from_s)} and {_clock(shift.to_s)} (trial {shift.trial_id})."
+            f"{_clock(shift.from_s)} and {_clock(shift.to_s)} (trial {shift.trial_id}). What the search made of "
+            "scores, and the choice of the best, allow for that; figures are as they were measured."
         )
 
 

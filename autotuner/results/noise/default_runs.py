@@ -25,8 +25,12 @@ class ScoredRun:
 
     @property
     def host(self) -> str:
-        """The node by its name alone: in each life of a study Ray gives it another number."""
-        return self.node.partition("/")[0]
+        return host_of(self.node)
+
+
+def host_of(node: str) -> str:
+    """A node by its name alone: in each life of a study Ray gives it another number."""
+    return node.partition("/")[0]
 
 
 def default_runs(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autotuner.results.default_trial import compared_default
-from autotuner.results.noise.default_runs import ScoredRun, default_runs
+from autotuner.results.noise.default_runs import ScoredRun, default_runs, host_of
 from autotuner.results.noise.drift import Drift, find_drift
 from autotuner.results.noise.references import most_references, reference_every
 from autotuner.results.points import Rungs
 from autotuner.results.records import Phase, TrialRecord, TrialState
 from autotuner.scoring.objective import parse_objectives
+from autotuner.scoring.score import Score
+from autotuner.scoring.shifted import without_shift
 from autotuner.study.model import Study
 
 
@@ -21,6 +23,19 @@ def recorded_drift(study: Study, trials: Sequence[TrialRecord], rungs: Rungs) ->
     own = None if default is None else _scored(default, rungs)
     runs = default_runs(own, references, parse_objectives(study.objectives))
     return find_drift(runs, most_references(study.search.trials, reference_every(study)))
+
+
+def fair_scores(
+    scores: Mapping[str, Score], study: Study, trials: Sequence[TrialRecord], rungs: Rungs, drift: Drift
+) -> dict[str, Score]:
+    """``scores`` of last rungs, by trial, as they would be, had the machine stayed as it was at first."""
+    nodes, objectives = {t.trial_id: host_of(t.node) for t in trials}, parse_objectives(study.objectives)
+    return {
+        trial_id: without_shift(
+            score, drift.offsets(nodes[trial_id], rungs[trial_id][-1].ended_at), objectives, study.search.select
+        )
+        for trial_id, score in scores.items()
+    }
 
 
 def _scored(trial: TrialRecord, rungs: Rungs) -> ScoredRun | None:

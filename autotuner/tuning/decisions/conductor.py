@@ -68,9 +68,9 @@ class Conductor:
         self._budget = budget
         self._need_of = need_of
         self._followed: dict[str, Followed] = {}
-        self.confirmation = Confirmation(self._followed, rules)
-        self._probing = Probing(self._followed, rules)
         self.references = References(self._followed, rules)
+        self.confirmation = Confirmation(self._followed, rules, self.references.fair)
+        self._probing = Probing(self._followed, rules, self.references.fair)
         self._line = WaitingLine()
         self._begun: dict[str, Followed] = {}  # trials in the line that have run before
         self._repeats: dict[str, Repeats] = defaultdict(Repeats)
@@ -87,7 +87,7 @@ class Conductor:
         self._without_place_since: float | None = None
         self._ending = Ending()
         self._foresight = Foresight(rules.stop, proposer)
-        for trial in known:
+        for trial in sorted(known, key=lambda trial: [*Phase].index(trial.phase)):  # scores are read by references
             self._recall(trial)
 
     # ── decisions ─────────────────────────────────────────────────────────────────────────────
@@ -200,8 +200,7 @@ class Conductor:
         self._ending.note(trial)
         if trial.assignment.phase is Phase.NODE_CHECK:
             self._nodes.check_ended(trial)
-        if trial.assignment.phase.explores:
-            self._foresight.tell(trial_id, trial.outcome(self._rules))
+        self.references.tell(trial, self._foresight)
 
     def score_of(self, trial_id: str) -> Score | None:
         followed = self._followed.get(trial_id) or self._begun.get(trial_id)
@@ -386,11 +385,13 @@ class Conductor:
         if ended:
             self._followed[trial.trial_id] = trial.followed(assignment)
             self._ending.note(self._followed[trial.trial_id])
+            if trial.phase is Phase.REFERENCE:
+                self.references.look()
         else:
             self._begun[trial.trial_id] = Followed(assignment)
             self._join(assignment)
         if trial.phase.explores:
-            told = self._followed[trial.trial_id].outcome(self._rules) if ended else None
+            told = self.references.outcome(self._followed[trial.trial_id]) if ended else None
             self._foresight.replay(trial.trial_id, trial.config, told)
 
     def _running_in(self, *phases: Phase) -> bool:

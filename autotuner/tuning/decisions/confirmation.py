@@ -15,20 +15,21 @@ from autotuner.scoring import Score
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Spent
 from autotuner.tuning.decisions.followed_trial import Followed
-from autotuner.tuning.decisions.incumbent import completed_scores, incumbent
+from autotuner.tuning.decisions.incumbent import Fair, as_measured, completed_scores, incumbent
 from autotuner.tuning.decisions.rules import Rules
 
 
 class Confirmation:
     """What is to be measured afresh, by what is known of the study's ``trials`` when it is asked."""
 
-    def __init__(self, trials: Mapping[str, Followed], rules: Rules) -> None:
+    def __init__(self, trials: Mapping[str, Followed], rules: Rules, fair: Fair = as_measured) -> None:
         self._trials = trials
         self._rules = rules
+        self._fair = fair
 
     def best(self) -> str | None:
         """The id of the best completed trial of baseline and search."""
-        choice = incumbent(self._trials, self._rules)
+        choice = incumbent(self._trials, self._rules, self._fair)
         return choice.trial_id if choice else None
 
     def next(self) -> Assignment | None:
@@ -58,7 +59,7 @@ class Confirmation:
             return None
         explored = {name: f for name, f in self._trials.items() if f.assignment.phase.explores}
         return make_finals(
-            completed_scores(self._trials),
+            completed_scores(self._trials, self._fair),
             {name: score for name, f in self._confirmed() if (score := _told(f)) is not None or f.is_at_fault},
             default.assignment.trial_id,
             {name: f.assignment.config.values for name, f in explored.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from autotuner.results.records import LITTLE_LEFT
 from autotuner.space.config import Config
 from autotuner.study.model import Stop
-from autotuner.tuning.proposers import Foreseeing, Outcome, OutcomeKind, Proposer
+from autotuner.tuning.proposers import Amending, Foreseeing, Outcome, OutcomeKind, Proposer
 
 
 class Foresight:
@@ -26,6 +26,12 @@ class Foresight:
         """Tells the searcher, and counts it."""
         self._proposer.tell(trial_id, outcome)
         self._told += outcome.kind is not OutcomeKind.UNKNOWN
+
+    def amend(self, trial_id: str, outcome: Outcome) -> None:
+        """Tells a searcher that can forget what a trial that it was told of is known to have come to by now."""
+        if isinstance(self._proposer, Amending):
+            self._proposer.amend(trial_id, outcome)
+            self._expected.clear()
 
     def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
         """Tells it of a trial that it has not proposed in this life, and counts what has ended."""

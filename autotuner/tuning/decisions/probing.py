@@ -10,7 +10,7 @@ from autotuner.results.records import Phase, RungRecord
 from autotuner.scoring import Aggregate, Direction, Objective, PointScore, Score
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.followed_trial import Followed
-from autotuner.tuning.decisions.incumbent import incumbent
+from autotuner.tuning.decisions.incumbent import Fair, as_measured, incumbent
 from autotuner.tuning.decisions.rules import Rules
 
 # Two launches of one Config differ by 8 % in one case of ten on a small machine, which no interval of a single launch
@@ -21,9 +21,10 @@ CLEAR_RATIO = 0.9
 class Probing:
     """What trials are told of the incumbent when they start, and which of them are behind it for sure."""
 
-    def __init__(self, trials: Mapping[str, Followed], rules: Rules) -> None:
+    def __init__(self, trials: Mapping[str, Followed], rules: Rules, fair: Fair = as_measured) -> None:
         self._trials = trials
         self._rules = rules
+        self._fair = fair
 
     def begin(self, assignment: Assignment) -> Assignment:
         """A trial that starts, with the level that it begins at: the incumbent's best; before there is an incumbent,
@@ -33,7 +34,7 @@ class Probing:
         """
         if not self._rules.levels:
             return assignment
-        best = incumbent(self._trials, self._rules)
+        best = incumbent(self._trials, self._rules, self._fair)
         first = first_level(self._rules.levels, self._rules.objectives[0])
         probe = assignment.probe or (best.level if best is not None else None) or first
         to_beat = best.merit if best is not None and assignment.phase is Phase.SEARCH else None
@@ -43,11 +44,11 @@ class Probing:
         """Whether a searched trial has shown enough to be ended, by the incumbent as it is now."""
         if not self._rules.levels or not self._rules.stops_early or trial.assignment.phase is not Phase.SEARCH:
             return False
-        best = incumbent(self._trials, self._rules)
+        best = incumbent(self._trials, self._rules, self._fair)
         if best is None or not trial.scores:
             return False
-        against = self._trials[best.trial_id].scores[-1]
-        return is_clearly_worse(trial.scores[-1], against, best.level, self._rules.objectives[0])
+        against = self._fair(self._trials[best.trial_id])
+        return is_clearly_worse(self._fair(trial), against, best.level, self._rules.objectives[0])
 
 
 def first_level(levels: Sequence[LoadLevel], objective: Objective) -> LoadLevel:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from autotuner.results.noise.default_runs import ScoredRun, default_runs
+from autotuner.results.noise.default_runs import ScoredRun, default_runs, host_of
 from autotuner.results.noise.drift import MOST_TIMES, DefaultRun, Drift, find_drift, is_settled, steady_before
 from autotuner.results.noise.references import most_references, reference_id, reference_level, reference_of
 from autotuner.results.noise.told_shift import ToldShift, told_shifts
 from autotuner.results.records import Phase, TrialState
+from autotuner.scoring import Score
 from autotuner.scoring.max_load import FOUND
+from autotuner.scoring.shifted import without_shift
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.confirmation import default_to_confirm
 from autotuner.tuning.decisions.followed_trial import Followed
+from autotuner.tuning.decisions.foresight import Foresight
 from autotuner.tuning.decisions.rules import Rules
+from autotuner.tuning.proposers import Outcome
 
 
 class References:
@@ -24,6 +28,7 @@ class References:
         self._trials = trials
         self._rules = rules
         self._most = most_references(rules.trials, rules.reference_every)
+        self._drift = Drift()  # as it was when it was looked for last
 
     def due(self, waiting: Iterable[Assignment]) -> Assignment | None:
         """The reference to start while the search goes on; ``None``: none now. One at a time, ``waiting`` ones too.
@@ -62,6 +67,39 @@ class References:
     def shifts(self) -> tuple[ToldShift, ...]:
         """When the default came to be faster or slower, as far as that is proven."""
         return told_shifts(self.drift(), self._rules.objectives[0])
+
+    # ── what is made of it ────────────────────────────────────────────────────────────────────
+
+    def look(self) -> bool:
+        """Looks for drift in what has ended by now; returns whether there is a shift that there was not before."""
+        before = len(self._drift.shifts)
+        self._drift = self.drift()
+        return len(self._drift.shifts) > before
+
+    def fair(self, trial: Followed) -> Score:
+        """Its last score, as it would be, had the machine stayed as it was at first."""
+        return self._without_shift(trial, trial.scores[-1])
+
+    def outcome(self, trial: Followed) -> Outcome:
+        """What the searcher is told of a trial that has ended, as if the machine had stayed as it was."""
+        return replace(trial, scores=[self._without_shift(trial, score) for score in trial.scores]).outcome(self._rules)
+
+    def tell(self, trial: Followed, foresight: Foresight) -> None:
+        """A trial has ended: the searcher is told of it, or anew of all that it shows to have been shifted."""
+        if trial.assignment.phase.explores:
+            foresight.tell(trial.assignment.trial_id, self.outcome(trial))
+        elif trial.assignment.phase is Phase.REFERENCE and self.look():
+            for trial_id, other in self._trials.items():
+                if other.assignment.phase.explores and other.state.is_terminal and any(self._offsets(other)):
+                    foresight.amend(trial_id, self.outcome(other))
+
+    def _without_shift(self, trial: Followed, score: Score) -> Score:
+        return without_shift(score, self._offsets(trial), self._rules.objectives, self._rules.select)
+
+    def _offsets(self, trial: Followed) -> tuple[float, ...]:
+        return self._drift.offsets(host_of(trial.node), trial.ended_s)
+
+    # ── what is known ─────────────────────────────────────────────────────────────────────────
 
     def _can_be_repeated(self, default: Followed) -> bool:
         if default.state is not TrialState.COMPLETED or not default.scores:

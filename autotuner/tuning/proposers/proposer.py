@@ -70,6 +70,13 @@ class Proposer(Protocol):
 
 
 @runtime_checkable
+class Amending(Protocol):
+    """A searcher that can be told anew of a trial that it was told of."""
+
+    def amend(self, trial_id: str, outcome: Outcome) -> None: ...
+
+
+@runtime_checkable
 class Foreseeing(Protocol):
     """A searcher that tells what it still expects to find."""
 

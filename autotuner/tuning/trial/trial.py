@@ -73,6 +73,7 @@ class TrialRun:
             self._change(Config(record.config))
         self._past_failure = record if record.state is TrialState.FAILED else None
         self._measuring_s = 0.0
+        self._rung_ended_s = 0.0  # seconds since the epoch
         self._warmup_s = 0.0
         self._stored: dict[int, RungRecord] = {}
         self._rungs = self._recall()
@@ -82,7 +83,8 @@ class TrialRun:
         known = self._stored.get(rung)
         past = self._past_failure
         recalled = None if known is None else self._rungs.recall(known)
-        if recalled is not None and (past is None or not recalled.is_last):
+        if known is not None and recalled is not None and (past is None or not recalled.is_last):
+            self._rung_ended_s = known.ended_at
             return self._report(rung, recalled)
         if past is not None and past.failure is not None:
             return self._fail(rung, past.failure, past.message)
@@ -199,6 +201,7 @@ class TrialRun:
             return self._out_of_time(rung, deadline)
         if result.failure in self._assignment.repeat_on:
             return self._hand_back(rung, result.failure, result.message, self._log_tail())
+        self._rung_ended_s = self._rig.clock.epoch_s()
         self._store.add_rung(
             RungRecord(
                 trial_id=self._assignment.trial_id,
@@ -206,7 +209,7 @@ class TrialRun:
                 launch_id=live.launch_id,
                 score=result.score,
                 measurements=result.measurements,
-                ended_at=self._rig.clock.epoch_s(),
+                ended_at=self._rung_ended_s,
                 usage=self.usage(),
                 runs=result.runs,
                 failures=result.failures,
@@ -295,7 +298,7 @@ class TrialRun:
             to_repeat=to_repeat,
             changed=self._changed,
             disturbed=disturbed,
-            ended_s=self._rig.clock.epoch_s(),
+            ended_s=self._rung_ended_s,
             node=self._place.node,
         )
 

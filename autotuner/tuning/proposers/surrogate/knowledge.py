@@ -42,13 +42,21 @@ class Knowledge:
         self._gains: tuple[Matrix, Vector] | None = None  # the points that were asked about last
 
     def tell(self, config: Config, outcome: Outcome) -> None:
-        if outcome.kind is OutcomeKind.UNKNOWN:
-            return
+        if outcome.kind is not OutcomeKind.UNKNOWN:
+            self._told.append(self._read(config, outcome))
+
+    def amend(self, config: Config, outcome: Outcome) -> None:
+        """What was told of a Config is replaced, where there was anything."""
+        places = [place for place, told in enumerate(self._told) if told.config == config]
+        if places and outcome.kind is not OutcomeKind.UNKNOWN:
+            self._told[places[-1]] = self._read(config, outcome)
+            self._learnt = ()
+
+    def _read(self, config: Config, outcome: Outcome) -> Told:
         by_rung = {rung: self._signs[0] * value for rung, value in outcome.by_rung.items()}
         turned = tuple(sign * value for sign, value in zip(self._signs, outcome.values, strict=False))
         values = turned if outcome.kind is OutcomeKind.COMPLETED else ()
-        told = Told(config, outcome.kind, values, by_rung, outcome.meets_slos, outcome.gpu_s, outcome.shown)
-        self._told.append(told)
+        return Told(config, outcome.kind, values, by_rung, outcome.meets_slos, outcome.gpu_s, outcome.shown)
 
     def __len__(self) -> int:
         return len(self._told)

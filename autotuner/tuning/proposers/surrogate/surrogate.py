@@ -44,6 +44,7 @@ class SurrogateProposer:
         self._worth_a_trial = study.search.stop.improvement if study.search.stop else 0.0
         self._least_to_judge = _FILLING + _TRIALS_A_PARAMETER * len(space.parameters)
         self._running: dict[str, Config] = {}
+        self._ended: dict[str, Config] = {}
 
     def propose(self, trial_id: str) -> Config | None:
         known = len(self._knowledge) + len(self._running)
@@ -73,7 +74,11 @@ class SurrogateProposer:
         return self._knowledge.gains_over(config, others, np.random.default_rng(self._seed))
 
     def tell(self, trial_id: str, outcome: Outcome) -> None:
-        self._knowledge.tell(self._running.pop(trial_id), outcome)
+        self._ended[trial_id] = self._running.pop(trial_id)
+        self._knowledge.tell(self._ended[trial_id], outcome)
+
+    def amend(self, trial_id: str, outcome: Outcome) -> None:
+        self._knowledge.amend(self._ended[trial_id], outcome)
 
     def replay(self, trial_id: str, config: Config, outcome: Outcome | None) -> None:
         self._candidates.close(config)
