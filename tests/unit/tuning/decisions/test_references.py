@@ -11,19 +11,37 @@ import pytest
 from autotuner.errors import Failure
 from autotuner.metrics import LoadKind, LoadLevel
 from autotuner.results.records import Phase, TrialState
+from autotuner.scoring import PointScore, Score
+from autotuner.scoring.shifted import without_shift
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.budget import Budget, Spent
 from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.followed_trial import Followed, KnownTrial
 from autotuner.tuning.decisions.pause import Pause
+from autotuner.tuning.decisions.probing import Probing
 from autotuner.tuning.decisions.references import References
 from autotuner.tuning.decisions.rules import Rules
+from autotuner.tuning.proposers import Outcome
 from tests.scores import LEVEL
-from tests.tuning_parts import CountingProposer, infeasible, report, rules, score
+from tests.tuning_parts import THROUGHPUT, CountingProposer, infeasible, report, rules, score
 
 DEFAULT = 100.0  # its latency; a searched one's is 90
 WHOLE = ["0000", "0001", "0002", "0000-r1", "0003", "0004", "0005", "0000-r2", "0006", "0007"]
+
+
+SLOWED = {"0000-r2": 130.0, "0000-r2-2": 131.0, "0000-r2-3": 129.0, "0006": 117.0, "0007": 117.0}
+SLOWER = (130 * 131 * 129) ** (1 / 3) / 100
+
+
+@dataclasses.dataclass
+class Forgetting(CountingProposer):
+    """One that can be told anew."""
+
+    amended: dict[str, Outcome] = dataclasses.field(default_factory=dict)
+
+    def amend(self, trial_id: str, outcome: Outcome) -> None:
+        self.amended[trial_id] = outcome
 
 
 def every(number: int | None = 3, trials: int = 8, confirm: int = 0) -> Rules:
@@ -41,26 +59,30 @@ def goes_on(
     known: Sequence[KnownTrial] = (),
     failing: Mapping[str, Failure] | None = None,
     budget: Budget | None = None,
+    proposer: CountingProposer | None = None,
 ) -> list[str]:
     """What is started, each trial after another; each takes ten seconds."""
-    study = Conductor(given, CountingProposer(), budget or Budget(), known)
+    study = Conductor(given, proposer or CountingProposer(), budget or Budget(), known)
     order: list[str] = []
     while isinstance(decision := study.next(Spent(wall_s=10.0 * len(order))), Assignment):
         order.append(decision.trial_id)
         if failure := (failing or {}).get(decision.trial_id):
             study.trial_ended(decision.trial_id, TrialState.FAILED, failure)
             continue
-        study.rung_ended(report(decision.trial_id, 0, value_of(decision.trial_id, values or {}), last=True))
+        ended = report(decision.trial_id, 0, value_of(decision.trial_id, values or {}), last=True)
+        study.rung_ended(dataclasses.replace(ended, ended_s=10.0 * len(order), node="host/1"))
         study.trial_ended(decision.trial_id, TrialState.COMPLETED, None)
     assert decision is Pause.FINISHED
     return order
 
 
-def known(trial_id: str, values: Mapping[str, float]) -> KnownTrial:
+def known(trial_id: str, values: Mapping[str, float], ended_s: float = 0.0) -> KnownTrial:
     is_default = trial_id.startswith("0000")
     phase = Phase.REFERENCE if "-r" in trial_id else Phase.BASELINE if is_default else Phase.SEARCH
     config = rules().baseline if is_default else Config({"n": int(trial_id) - 1})
-    return KnownTrial(trial_id, phase, config, TrialState.COMPLETED, None, (score(value_of(trial_id, values)),), 10.0)
+    scores = (score(value_of(trial_id, values)),)
+    done = KnownTrial(trial_id, phase, config, TrialState.COMPLETED, None, scores, 10.0)
+    return dataclasses.replace(done, ended_s=ended_s, node="host/1")
 
 
 def test_it_is_measured_again_each_time_that_so_many_trials_have_ended() -> None:
@@ -151,3 +173,66 @@ def test_the_drift_is_that_of_the_runs_that_tell_something() -> None:
     assert shift.changes[0] == pytest.approx(math.log(math.sqrt(100 * 101) / (130 * 131 * 129) ** (1 / 3)))
     trials["0000-r2-2"].is_disturbed = True
     assert References(trials, every()).drift().shifts == ()
+
+
+# ── what is made of a shift ───────────────────────────────────────────────────────────────────
+
+
+def told_as(value: float) -> float:
+    """What a searcher is told of a trial of that latency."""
+    trial = Followed(Assignment("0001", Phase.SEARCH, Config({}), 1), [score(value)], TrialState.COMPLETED)
+    (told,) = trial.outcome(every()).values
+    return told
+
+
+def test_a_searcher_hears_what_a_machine_that_stayed_as_it_was_would_have_shown() -> None:
+    proposer = CountingProposer()
+    assert goes_on(every(), SLOWED, proposer=proposer)[7:10] == ["0000-r2", "0000-r2-2", "0000-r2-3"]
+    told = {trial_id: outcome.values[0] for trial_id, outcome in proposer.told}
+    assert told["0005"] == pytest.approx(told_as(90.0)), "nothing was known of a shift then"
+    assert told["0006"] == told["0007"] == pytest.approx(told_as(117.0 / SLOWER))
+
+
+def test_one_that_can_forget_is_told_anew_of_trials_since_the_last_run_before_the_shift() -> None:
+    """0003 to 0005 ended 10, 20 and 30 s after that, of 40."""
+    proposer = Forgetting()
+    goes_on(every(), SLOWED, proposer=proposer)
+    shares = {"0003": 0.25, "0004": 0.5, "0005": 0.75}
+    assert {trial_id: outcome.values[0] for trial_id, outcome in proposer.amended.items()} == {
+        trial_id: pytest.approx(told_as(90.0 / SLOWER**share)) for trial_id, share in shares.items()
+    }
+
+
+def test_in_a_new_life_it_hears_the_same() -> None:
+    order = goes_on(every(), SLOWED)
+    done = [known(trial_id, SLOWED, 10.0 * at) for at, trial_id in enumerate(order[:-1], 1)]
+    proposer = CountingProposer()
+    assert goes_on(every(), SLOWED, sorted(done, key=lambda t: t.trial_id, reverse=True), proposer=proposer) == ["0007"]
+    told = {trial_id: outcome.values[0] for trial_id, _, outcome in proposer.replayed if outcome is not None}
+    assert told["0002"] == pytest.approx(told_as(90.0))
+    assert told["0004"] == pytest.approx(told_as(90.0 / SLOWER**0.5))
+    assert told["0006"] == pytest.approx(told_as(117.0 / SLOWER))
+
+
+def test_the_best_is_the_best_of_a_machine_that_stayed_as_it_was() -> None:
+    """0006 took 110 ms when all took 1.3 times as long, 0001 took 89 before; the others were worse."""
+    worse = {f"000{number}": 130.0 for number in (2, 3, 4, 5, 7)}
+    values = {**SLOWED, **worse, "0006": 110.0, "0001": 89.0}
+    order = goes_on(dataclasses.replace(every(confirm=1), finalists=1), values)
+    assert order[-2:] == ["0006-c1", "0000-c1"]
+
+
+def test_a_trial_is_not_stopped_for_what_the_machine_lost() -> None:
+    def shown(low: float, high: float) -> Score:
+        point = PointScore(LEVEL, "throughput", (low + high) / 2, 0.0, True, True, interval=(low, high))
+        return Score(point.score, True, True, LEVEL, point.value, {"throughput": 0.0}, points=(point,))
+
+    def lifted(trial: Followed) -> Score:
+        return without_shift(trial.scores[-1], (math.log(1 / 1.3) if trial.node else 0.0,), (THROUGHPUT,))
+
+    given = dataclasses.replace(every(), objectives=(THROUGHPUT,), levels=(LEVEL,), stops_early=True)
+    best = Followed(Assignment("0000", Phase.BASELINE, Config({}), 1), [shown(99, 101)], TrialState.COMPLETED)
+    slowed = Followed(Assignment("0001", Phase.SEARCH, Config({}), 3), [shown(76, 78)], node="slow")
+    trials = {"0000": best, "0001": slowed}
+    assert Probing(trials, given).is_clearly_worse(slowed)
+    assert not Probing(trials, given, lifted).is_clearly_worse(slowed)

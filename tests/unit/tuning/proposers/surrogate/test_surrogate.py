@@ -245,3 +245,25 @@ def test_what_was_expected_before_is_told_again_in_another_life() -> None:
     for number, (config, outcome) in enumerate(told):
         resumed.replay(f"{number:04d}", config, outcome)
     assert [resumed.expected_gain(before) for before in (0, 1, 2)] == pytest.approx(expected[:-4:-1])
+
+
+def test_what_is_told_anew_takes_the_place_of_what_was_told() -> None:
+    """As if the second half had been measured on a machine that was slower."""
+    right, wrong = searcher(GRID), searcher(GRID)
+    tried = search(right, 8, lambda v: worth(hill(v)))
+    for number, values in enumerate(tried):
+        wrong.replay(f"{number:04d}", Config(values), worth(hill(values) - 2.0 * (number > 3)))
+    assert wrong.expected_gain() is None
+    for number, values in enumerate(tried):
+        wrong.amend(f"{number:04d}", worth(hill(values)))
+    fresh = searcher(GRID)
+    for number, values in enumerate(tried):
+        fresh.replay(f"{number:04d}", Config(values), worth(hill(values)))
+    assert wrong.propose("0008") == fresh.propose("0008")
+
+
+def test_of_what_says_nothing_nothing_is_told_anew() -> None:
+    proposer = searcher(GRID)
+    proposer.replay("0000", Config({"a": 1, "b": 1}), Outcome(OutcomeKind.UNKNOWN))
+    proposer.amend("0000", worth(1.0))
+    assert proposer.propose("0001") is not None
