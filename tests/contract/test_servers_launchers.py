@@ -43,7 +43,7 @@ def make_request(folder: Path, *words: str) -> LaunchRequest:
         log_dir=folder / "logs",
         work_dir=folder / "work",
         tags={"AUTOTUNER_STUDY": "contract"},
-        start_timeout_s=10.0,
+        start_timeout_s=60.0,
     )
 
 
