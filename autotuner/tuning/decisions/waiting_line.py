@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from autotuner.results.records import Phase
 from autotuner.tuning.decisions.assignment import Assignment
 from autotuner.tuning.decisions.placement_policy import Need, Node, Start, Waiting, fits_ever, place
+from autotuner.tuning.decisions.warm_nodes import WarmNodes
 
 LOOK_AHEAD = 8  # proposals of a searcher that learns; of a list, all that there are
 
@@ -27,6 +29,7 @@ class _Place:
 class WaitingLine:
     def __init__(self) -> None:
         self._places: list[_Place] = []
+        self._warm = WarmNodes()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -58,21 +61,29 @@ class WaitingLine:
         """
         baselines = [p for p in self._places if p.assignment.phase is Phase.BASELINE]
         others = [p for p in self._places if p.assignment.phase is not Phase.BASELINE]
-        start = _place(baselines, nodes)
+        start = self._place(baselines, nodes)
         if start is None:
             kept = [p.need for p in baselines if fits_ever(p.need, usable)]
-            start = _place(others, [n for n in nodes if not any(need.takes(n.accelerator) for need in kept)])
+            start = self._place(others, [n for n in nodes if not any(need.takes(n.accelerator) for need in kept)])
         return None if start is None else self._take(start)
 
     def start_first(self) -> tuple[Assignment, Need] | None:
         """The trial that waits longest, to be placed by Ray."""
         return self._take(Start(self._places[0].assignment.trial_id, ())) if self._places else None
 
+    def _place(self, places: Sequence[_Place], nodes: Sequence[Node]) -> Start | None:
+        waiting = [
+            Waiting(p.assignment.trial_id, p.need, p.overtaken, partial(self._warm.coldness, p.assignment.config))
+            for p in places
+        ]
+        return place(waiting, nodes)
+
     def _take(self, start: Start) -> tuple[Assignment, Need]:
         index = next(i for i, p in enumerate(self._places) if p.assignment.trial_id == start.key)
         taken = self._places.pop(index)
         for overtaken in self._places[:index]:
             overtaken.overtaken += 1
+        self._warm.note(taken.assignment.config, start.nodes)
         return replace(taken.assignment, nodes=start.nodes), taken.need
 
 
@@ -83,7 +94,3 @@ def held_up(needs: Iterable[Need], nodes: Sequence[Node], alone: Sequence[Node])
         if place(asked, nodes) is None and place(asked, alone) is not None:
             return need
     return None
-
-
-def _place(places: Sequence[_Place], nodes: Sequence[Node]) -> Start | None:
-    return place([Waiting(p.assignment.trial_id, p.need, p.overtaken) for p in places], nodes)

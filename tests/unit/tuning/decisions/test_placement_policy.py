@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share, Start, Waiting, fits_ever, place
 
 H100, L40S = "H100-80GB", "L40S-48GB"
@@ -131,3 +133,12 @@ def test_in_a_long_list_a_trial_is_passed_as_often_as_there_are_others() -> None
     assert place(waiting, nodes) is not None
     waiting[0] = trial("large", 8, overtaken=20)
     assert place(waiting, nodes) is None
+
+
+def test_of_nodes_where_it_fits_alike_the_warmest_and_no_worse_fit_for_it() -> None:
+    cold = {"b": 0.5, "c": 0.25, "d": 0.0}
+    asked = replace(trial("t", 2), coldness=lambda name: cold.get(name, 1.0))
+    alike = [node("a", 4), node("b", 4), node("c", 4)]
+    assert place([asked], alike) == Start("t", ("c",))
+    assert place([asked], [*alike, node("d", 8)]) == Start("t", ("c",)), "d is the warmest and would be broken up"
+    assert place([trial("t", 2)], alike) == Start("t", ("a",))

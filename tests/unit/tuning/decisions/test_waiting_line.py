@@ -103,3 +103,14 @@ def test_who_leaves_is_gone() -> None:
     assert [a.trial_id for a in line.assignments] == ["b"]
     line.leave({"b"})
     assert line.start_first() is None
+
+
+def test_a_trial_goes_where_a_like_one_was_started() -> None:
+    line = WaitingLine()
+    for trial_id, batch in (("0001", 1), ("0002", 2), ("0003", 2), ("0004", 1)):
+        line.join(Assignment(trial_id, Phase.SEARCH, Config({"batch": batch}), 1), need(8))
+    nodes = [node("a", 8), node("b", 8)]
+    assert start(line, nodes) == ("0001", ("a",))
+    assert start(line, nodes[1:]) == ("0002", ("b",))
+    assert start(line, nodes) == ("0003", ("b",))
+    assert start(line, nodes) == ("0004", ("a",))
