@@ -133,7 +133,8 @@ class StudyResults:
     @cached_property
     def noise(self) -> tuple[MetricNoise, ...]:
         """By how much metrics differ from run to run of one Config."""
-        return find_noise(watched_columns(self.study), self.trial_records, self.rung_records)
+        columns, drifted = watched_columns(self.study), bool(self.drift.shifts)
+        return find_noise(columns, self.trial_records, self.rung_records, drifted=drifted)
 
     @cached_property
     def drift(self) -> Drift:

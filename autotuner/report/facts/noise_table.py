@@ -13,7 +13,7 @@ _MOST_TOLD = 4
 _SOURCE = (
     "standard deviations of one run, of logarithms, so that a small one is a share of the value. They are pooled over "
     "all load levels and over Configs that ran more than once: what is left of fresh runs once each Config and each "
-    "round has its own mean, and what a run in the search is off the mean of its Config's fresh ones"
+    "round has its own mean, what runs beside the search are off one another, and their mean off that of fresh ones"
 )
 
 

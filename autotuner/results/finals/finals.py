@@ -91,7 +91,7 @@ class Finals:
 
     @cached_property
     def spread(self) -> Spread | None:
-        values = {name: run.good for name, run in self.searched.items() if run.good is not None}
+        values = {name: [run.good] for name, run in self.searched.items() if run.good is not None}
         fresh = {
             name: {n: run.good for n, run in self.fresh.get(name, {}).items() if run.good is not None}
             for name in (self.default, *self.candidates)

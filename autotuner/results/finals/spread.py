@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Fresh = Mapping[str, Mapping[int, float]]  # Config → round → value
@@ -39,21 +39,28 @@ class Spread:
         return 1 - float(stdtr(self.freedom, bound / error))
 
 
-def pooled_spread(searched: Mapping[str, float], fresh: Fresh) -> Spread | None:
-    """From the values (logarithms) of a Config in the search and in fresh rounds; ``None`` without any repeat.
+def pooled_spread(alone: Mapping[str, Sequence[float]], fresh: Fresh) -> Spread | None:
+    """From the values (logarithms) of Configs in runs ``alone``, those of the search, and in fresh rounds; ``None``
+    without any repeat.
 
     Of the rounds what is left once each Config and each round has its own mean (analysis of variance of two ways
-    without interaction), so that a drift which all of a round share is no spread. Of the search what its value is off
-    the mean of the Config's rounds. That of the search's best was partly luck, which can only make this part larger:
-    the spread is then rather told too wide than too narrow.
+    without interaction), so that a drift which all of a round share is no spread. Of the runs alone what they are off
+    their Config's mean, and this mean off that of its rounds. That of the search's best was partly luck, which can only
+    make this part larger: the spread is then rather told too wide than too narrow.
     """
     squares, freedom = _within_rounds(fresh)
-    for name, rounds in fresh.items():
-        if name in searched and rounds:
-            off = searched[name] - math.fsum(rounds.values()) / len(rounds)
-            squares += off * off / (1 + 1 / len(rounds))
+    for name, values in alone.items():
+        squares += math.fsum((value - _mean(values)) ** 2 for value in values)
+        freedom += len(values) - 1
+        if rounds := [*fresh.get(name, {}).values()]:
+            off = _mean(values) - _mean(rounds)
+            squares += off * off / (1 / len(values) + 1 / len(rounds))
             freedom += 1
     return Spread(math.sqrt(squares / freedom), freedom) if freedom else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
 
 
 def _within_rounds(fresh: Fresh) -> tuple[float, int]:

@@ -11,6 +11,7 @@ from autotuner.metrics.load_level import LoadLevel
 from autotuner.metrics.measurement import Measurement
 from autotuner.results.finals import round_of
 from autotuner.results.finals.spread import pooled_spread
+from autotuner.results.noise.references import reference_of
 from autotuner.results.points import Rungs
 from autotuner.results.records import Phase, TrialRecord, TrialState
 from autotuner.scoring.max_load import FOUND
@@ -47,13 +48,16 @@ def watched_columns(study: Study) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*asked, *(c for c in _USUAL if not (has_rate and c.startswith(_RATE)))]))
 
 
-def find_noise(columns: Sequence[str], trials: Sequence[TrialRecord], rungs: Rungs) -> tuple[MetricNoise, ...]:
+def find_noise(
+    columns: Sequence[str], trials: Sequence[TrialRecord], rungs: Rungs, *, drifted: bool = False
+) -> tuple[MetricNoise, ...]:
     """Of each metric that repeats tell something of; none is told from a single run.
 
-    Repeats are the last rungs of trials that came to their end, fresh runs and those of the search, at the same load
-    level with as many requests. Load points that were given up, or that others disturbed, are left out: what keeps
-    these apart is no noise of the Config.
+    Repeats are the last rungs of trials that came to their end: those of the search, references of the default, and
+    fresh runs, at the same load level with as many requests. Load points that were given up, or that others disturbed,
+    are left out, and references where the machine ``drifted``: what keeps these apart is no noise of the Config.
     """
+    trials = [trial for trial in trials if not (drifted and trial.phase is Phase.REFERENCE)]
     runs = [*_whole_runs(trials, rungs)]
     found = (_noise_of(column, runs) for column in columns)
     return tuple(noise for noise in found if noise is not None)
@@ -61,7 +65,7 @@ def find_noise(columns: Sequence[str], trials: Sequence[TrialRecord], rungs: Run
 
 @dataclass(frozen=True)
 class _Run:
-    """``name``: the trial whose Config it is of; ``number``: of a fresh run its round."""
+    """``name``: the trial whose Config it is of; ``number``: of a fresh run its round, else ``None``."""
 
     name: str
     number: int | None
@@ -77,6 +81,8 @@ def _whole_runs(trials: Sequence[TrialRecord], rungs: Rungs) -> Iterator[_Run]:
         measured = {(m.level, m.requests): m for m in sound}
         if trial.phase is Phase.CONFIRM:
             yield _Run(*round_of(trial.trial_id), measured)
+        elif trial.phase is Phase.REFERENCE:
+            yield _Run(reference_of(trial.trial_id)[0], None, measured)
         elif trial.phase.explores:
             yield _Run(trial.trial_id, None, measured)
 
@@ -87,7 +93,7 @@ def _noise_of(column: str, runs: Sequence[_Run]) -> MetricNoise | None:
     Load points of one launch share much of what is particular to it, and are no repeats of one another: the degrees of
     freedom are those of the load point that has the most, and not their sum.
     """
-    searched: dict[_Point, dict[str, float]] = defaultdict(dict)
+    alone: dict[_Point, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     fresh: dict[_Point, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
         for point, measurement in run.measured.items():
@@ -95,17 +101,19 @@ def _noise_of(column: str, runs: Sequence[_Run]) -> MetricNoise | None:
             if value is None or value <= 0:
                 continue
             if run.number is None:
-                searched[point][run.name] = math.log(value)
+                alone[point][run.name].append(math.log(value))
             else:
                 fresh[point][run.name][run.number] = math.log(value)
-    spreads = [spread for point in fresh if (spread := pooled_spread(searched[point], fresh[point])) is not None]
+    points = dict.fromkeys([*alone, *fresh])
+    spreads = [spread for point in points if (spread := pooled_spread(alone[point], fresh[point])) is not None]
     if not spreads:
         return None
     squares = math.fsum(spread.freedom * spread.deviation**2 for spread in spreads)
     repeats: dict[str, int] = {}
-    for point, by_name in fresh.items():
-        for name, rounds in by_name.items():
-            repeats[name] = max(repeats.get(name, 0), len(rounds) + (name in searched[point]))
+    for point in points:
+        for name in {*alone[point], *fresh[point]}:
+            count = len(alone[point].get(name, ())) + len(fresh[point].get(name, ()))
+            repeats[name] = max(repeats.get(name, 0), count)
     counts = [count for count in repeats.values() if count > 1]
     deviation = math.sqrt(squares / sum(spread.freedom for spread in spreads))
     return MetricNoise(column, deviation, max(spread.freedom for spread in spreads), len(counts), sum(counts))

@@ -16,14 +16,14 @@ def is_about(found: Spread | None, deviation: float, freedom: int) -> bool:
 
 
 def test_without_a_repeat_nothing_is_known() -> None:
-    assert pooled_spread({"a": 1.0, "b": 2.0}, {}) is None
+    assert pooled_spread({"a": [1.0], "b": [2.0]}, {}) is None
     assert pooled_spread({}, {"a": {1: 1.0}, "b": {1: 2.0}}) is None
     assert pooled_spread({}, {"a": {}, "b": {}}) is None
 
 
 def test_a_run_in_the_search_and_a_fresh_one_are_two_of_the_same() -> None:
     """The variance of two values is half the square of their difference; two such are pooled."""
-    found = pooled_spread({"a": 1.0, "b": 5.0}, {"a": {1: 1.2}, "b": {1: 4.6}})
+    found = pooled_spread({"a": [1.0], "b": [5.0]}, {"a": {1: 1.2}, "b": {1: 4.6}})
     assert found is not None
     assert found.freedom == 2
     assert found.deviation == pytest.approx(math.sqrt((0.2**2 / 2 + 0.4**2 / 2) / 2))
@@ -41,8 +41,14 @@ def test_of_two_rounds_of_two_what_is_left_is_a_quarter_of_the_interaction() -> 
 
 def test_a_search_run_is_off_the_mean_of_the_rounds_by_more_than_one_runs_variance() -> None:
     """Of n rounds the mean has the variance of one over n, so that the difference has 1 + 1/n."""
-    found = pooled_spread({"a": 2.0}, {"a": {1: 1.0, 2: 1.0}})
+    found = pooled_spread({"a": [2.0]}, {"a": {1: 1.0, 2: 1.0}})
     assert is_about(found, math.sqrt(1 / 1.5), 1)
+
+
+def test_runs_alone_are_repeats_of_one_another_and_their_mean_of_the_rounds() -> None:
+    """Of 1.0 and 1.2: 0.02 with one degree of freedom; of their mean, 1.1, and 1.4: 0.09 over 1/2 + 1, another one."""
+    assert is_about(pooled_spread({"a": [1.0, 1.2]}, {}), math.sqrt(0.02), 1)
+    assert is_about(pooled_spread({"a": [1.0, 1.2]}, {"a": {1: 1.4}}), math.sqrt((0.02 + 0.09 / 1.5) / 2), 2)
 
 
 def test_runs_that_are_missing_cost_freedom_and_nothing_else() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from autotuner.results.noise import MetricNoise, find_noise, watched_columns
-from autotuner.results.records import TrialState
+from autotuner.results.records import Phase, TrialState
 from tests.known_results import Known
 from tests.tuning_parts import study
 
@@ -62,6 +62,18 @@ def test_what_all_of_a_round_share_is_no_noise() -> None:
     assert found is not None
     assert found.deviation == pytest.approx(0, abs=1e-9)
     assert (found.freedom, found.configs, found.runs) == (1, 2, 4)
+
+
+def test_references_are_runs_of_the_default_unless_the_machine_drifted() -> None:
+    """Of 100, 110 and 100 the variance is 2/3 of the square of log 1.1, over two degrees of freedom."""
+    given = known(t0000={1: 100, 2: 50})
+    for number, value in ((1, 110.0), (2, 100.0)):
+        given.trial(f"0000-r{number}", {1: {TTFT: value}}, phase=Phase.REFERENCE)
+    found = noise(given)
+    assert found is not None
+    assert found.deviation == pytest.approx(math.log(1.1) / math.sqrt(3))
+    assert (found.freedom, found.configs, found.runs) == (2, 1, 3)
+    assert find_noise([TTFT], given.trials, given.rungs, drifted=True) == ()
 
 
 def test_only_whole_sound_runs_of_as_many_requests_are_repeats() -> None:
