@@ -7,7 +7,7 @@ from autotuner.scoring.objective import Objective
 from autotuner.scoring.score import PointScore, Score
 from autotuner.study.model import FindMaxLoad, Study
 
-# So that it takes no more than a twentieth of a search's launches, and only one load level of each.
+# So that it takes a twentieth of a search's launches, or three where runs differ by much, and one load level of each.
 _USUALLY_EVERY = 20
 
 
