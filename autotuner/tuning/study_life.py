@@ -171,6 +171,7 @@ def _known(records: Sequence[TrialRecord], rungs: Sequence[RungRecord]) -> list[
             failure=record.failure,
             scores=tuple(rung.score for rung in ended[record.trial_id]),
             seconds=record.usage.reserved_s,
+            starting_s=record.usage.loading_s,
             gpus=record.held.gpus,
             is_disturbed=any(rung.disturbed for rung in ended[record.trial_id][-1:]),
             probe=begun_with(ended[record.trial_id]),

@@ -31,6 +31,7 @@ class KnownTrial:
     is_disturbed: bool = False
     changed: Config | None = None  # the Config that ran, where it is not the one that was asked for
     probe: LoadLevel | None = None
+    starting_s: float = 0.0  # of ``seconds``, until its servers answered
     ended_s: float = 0.0  # its last rung, seconds since the epoch
     node: str = ""
 
@@ -38,6 +39,7 @@ class KnownTrial:
         """The same in this life, of a trial that has ended."""
         gpu_s = self.seconds * self.gpus
         ended = Followed(assignment, list(self.scores), self.state, self.seconds, gpu_s, self.failure)
+        ended.starting_s = self.starting_s
         ended.is_disturbed = self.is_disturbed
         ended.ended_s, ended.node = self.ended_s, self.node
         return ended
@@ -55,6 +57,7 @@ class Followed:
     failure: Failure | None = None
     is_cut: bool = False  # in the middle of a rung, for want of time
     is_disturbed: bool = False  # others had a part in what its last rung came to
+    starting_s: float = 0.0  # of ``seconds``, until its servers answered
     ended_s: float = 0.0  # its last rung, seconds since the epoch
     node: str = ""  # where that was measured
 
@@ -67,6 +70,7 @@ class Followed:
         self.is_cut = report.out_of_time
         self.seconds = report.usage.reserved_s
         self.gpu_seconds = report.usage.reserved_s * report.gpus
+        self.starting_s = report.usage.loading_s
         self.ended_s, self.node = report.ended_s, report.node
 
     @property
@@ -79,8 +83,16 @@ class Followed:
         if self.is_disturbed and self.failure is None:
             return Outcome(OutcomeKind.UNKNOWN)
         gpu_s = self.gpu_seconds or self.seconds  # without GPUs a server counts as one
-        in_full = self.assignment.probe is not None
-        told = outcome(self.state, self.failure, self.scores, rules.objectives, gpu_s, rules.select, in_full=in_full)
+        told = outcome(
+            self.state,
+            self.failure,
+            self.scores,
+            rules.objectives,
+            gpu_s,
+            rules.select,
+            start_gpu_s=gpu_s * self.starting_s / self.seconds if self.seconds else 0.0,
+            in_full=self.assignment.probe is not None,
+        )
         return told if rules.lists_levels else replace(told, shown={})
 
     @property

@@ -20,9 +20,13 @@ def outcome(
     gpu_s: float = 0.0,
     select: Select = "slo_met",
     *,
+    start_gpu_s: float = 0.0,
     in_full: bool = False,
 ) -> Outcome:
-    """``gpu_s``: GPU-seconds that the trial reserved. ``in_full``: each rung measured its levels with all requests."""
+    """``gpu_s``: GPU-seconds that the trial reserved, ``start_gpu_s`` until its servers answered.
+
+    ``in_full``: each rung measured its levels with all requests.
+    """
     first = objectives[0]
     by_rung = {rung: told_value(score.merit(first.name), first.direction) for rung, score in enumerate(scores)}
     if failure is not None and not failure.blames_config:
@@ -31,9 +35,9 @@ def outcome(
         return refused(objectives, by_rung)
     shown = {rung: shown_levels(score, first, select, in_full=in_full) for rung, score in enumerate(scores)}
     if state is TrialState.STOPPED or not scores:
-        return Outcome(OutcomeKind.PRUNED, (), by_rung, shown=shown)
+        return Outcome(OutcomeKind.PRUNED, (), by_rung, start_gpu_s=start_gpu_s, shown=shown)
     merits = [scores[-1].merit(o.name) for o in objectives]
-    return replace(_told(merits, objectives, by_rung), gpu_s=gpu_s, shown=shown)
+    return replace(_told(merits, objectives, by_rung), gpu_s=gpu_s, start_gpu_s=start_gpu_s, shown=shown)
 
 
 def refused(objectives: Sequence[Objective], by_rung: dict[int, float] | None = None) -> Outcome:

@@ -32,7 +32,8 @@ class Outcome:
     and more the further something is from that. ``meets_slos``: values of what does not are below those of all that do.
     ``shown``: what each ended rung's load levels showed in the first objective; a level that is missing from the last
     rung of a completed trial failed, or would have.
-    ``gpu_s``: GPU-seconds that the trial reserved, without GPUs seconds; 0 where that is not known.
+    ``gpu_s``: GPU-seconds that the trial reserved, without GPUs seconds, and ``start_gpu_s`` those of them until its
+    servers answered; 0 where that is not known.
     """
 
     kind: OutcomeKind
@@ -42,6 +43,7 @@ class Outcome:
     meets_slos: bool = True
     gpu_s: float = 0.0
     shown: Mapping[int, Sequence[Shown]] = field(default_factory=dict)
+    start_gpu_s: float = 0.0
 
 
 class Proposer(Protocol):

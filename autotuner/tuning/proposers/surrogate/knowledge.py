@@ -9,9 +9,9 @@ import numpy as np
 from autotuner.space.config import Config
 from autotuner.tuning.proposers.proposer import GainBelief, Outcome, OutcomeKind
 from autotuner.tuning.proposers.same_config import asked
-from autotuner.tuning.proposers.surrogate.belief import Belief
 from autotuner.tuning.proposers.surrogate.by_level import ByLevel, shows_levels
 from autotuner.tuning.proposers.surrogate.by_score import ByScore
+from autotuner.tuning.proposers.surrogate.cost import Cost
 from autotuner.tuning.proposers.surrogate.encoding import Encoding, Matrix, Vector
 from autotuner.tuning.proposers.surrogate.several import scalarised
 from autotuner.tuning.proposers.surrogate.told import Told
@@ -34,7 +34,7 @@ class Knowledge:
         self._told = list(told)
         self._aimed_at = self._told  # with one value each
         owners = encoding.owners
-        self._cost = Belief(owners)
+        self._cost = Cost(owners)
         self._works = Verdict(owners)
         self._by_level, self._by_score = ByLevel(owners), ByScore(owners)
         self._worth: ByLevel | ByScore = self._by_score
@@ -56,7 +56,16 @@ class Knowledge:
         by_rung = {rung: self._signs[0] * value for rung, value in outcome.by_rung.items()}
         turned = tuple(sign * value for sign, value in zip(self._signs, outcome.values, strict=False))
         values = turned if outcome.kind is OutcomeKind.COMPLETED else ()
-        return Told(config, outcome.kind, values, by_rung, outcome.meets_slos, outcome.gpu_s, outcome.shown)
+        return Told(
+            config,
+            outcome.kind,
+            values,
+            by_rung,
+            meets=outcome.meets_slos,
+            gpu_s=outcome.gpu_s,
+            shown=outcome.shown,
+            start_gpu_s=outcome.start_gpu_s,
+        )
 
     def __len__(self) -> int:
         return len(self._told)
@@ -91,8 +100,7 @@ class Knowledge:
         self._works.learn(points, [one.kind is not OutcomeKind.INFEASIBLE for one in told])
         self._worth = self._by_level if self.has_values and shows_levels(told) else self._by_score
         self._worth.learn(told, points, running)
-        measured = [place for place, one in enumerate(told) if one.gpu_s > 0 and one.kind is OutcomeKind.COMPLETED]
-        self._cost.learn(points[measured], np.log([told[place].gpu_s for place in measured]))
+        self._cost.learn(told, points)
 
     def promise(self, x: Matrix, worth_a_trial: float = 0.0) -> Vector:
         """The logarithm of the improvement to be expected per GPU-second.
@@ -101,7 +109,7 @@ class Knowledge:
         that promise next to nothing would be tried one after another before a dear one that promises much.
         """
         gain = self._log_gain(x, trusting=len(self) % _DISTRUST_EVERY != 0)
-        promise = gain - self._cost.expect(x)[0]
+        promise = gain - self._cost.expect(x)
         if not self._worth.has_best or not worth_a_trial:
             return promise
         return np.where(gain >= np.log(worth_a_trial), promise, promise - _AFTER_ALL_OTHERS)

@@ -25,6 +25,7 @@ class Told:
     meets: bool = False
     gpu_s: float = 0.0
     shown: Mapping[int, Sequence[Shown]] = field(default_factory=dict)
+    start_gpu_s: float = 0.0
 
     @property
     def value(self) -> float | None:

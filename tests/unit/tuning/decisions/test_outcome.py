@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from autotuner.errors import Failure
-from autotuner.results.records import Phase, TrialState
+from autotuner.results.records import Phase, TrialState, Usage
 from autotuner.scoring import Score, parse_objective
 from autotuner.space.config import Config
-from autotuner.tuning.decisions.assignment import Assignment
-from autotuner.tuning.decisions.followed_trial import Followed
+from autotuner.tuning.decisions.assignment import Assignment, RungReport
+from autotuner.tuning.decisions.followed_trial import Followed, KnownTrial
 from autotuner.tuning.decisions.outcome import outcome
 from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.proposers import Outcome, OutcomeKind
@@ -116,3 +116,31 @@ def test_levels_that_each_trial_searches_for_itself_tell_the_searcher_nothing(li
     told = trial.outcome(rules)
     assert told.kind is OutcomeKind.COMPLETED
     assert bool(told.shown) is lists_levels
+
+
+PLAIN = Rules(9, 1, 0, (HIGH,), Config({}), None, "slo_met")
+
+
+@pytest.mark.parametrize(("gpus", "told_gpu_s", "told_start_gpu_s"), [(4, 40.0, 12.0), (0, 10.0, 3.0)])
+def test_what_a_trial_cost_is_told_in_this_life_and_the_next(
+    gpus: int, told_gpu_s: float, told_start_gpu_s: float
+) -> None:
+    """In GPU-seconds; a server without GPUs counts as one."""
+    score = made_score(2.0, "throughput")
+    assignment = Assignment("0001", Phase.SEARCH, Config({}), 1)
+    trial = Followed(assignment, [score], TrialState.COMPLETED)
+    trial.note(RungReport("0001", 0, last=True, score=score, usage=Usage(10.0, 3.0, 6.0), gpus=gpus))
+    known = KnownTrial(
+        "0001", Phase.SEARCH, Config({}), TrialState.COMPLETED, None, (score,), 10.0, gpus, starting_s=3.0
+    )
+    for followed in (trial, known.followed(assignment)):
+        told = followed.outcome(PLAIN)
+        assert [told.gpu_s, told.start_gpu_s] == pytest.approx([told_gpu_s, told_start_gpu_s])
+    trial.state = TrialState.STOPPED
+    stopped = trial.outcome(PLAIN)
+    assert [stopped.gpu_s, stopped.start_gpu_s] == pytest.approx([0.0, told_start_gpu_s]), "not what it would have cost"
+
+
+def test_a_trial_that_held_no_place_cost_nothing() -> None:
+    trial = Followed(Assignment("0001", Phase.SEARCH, Config({}), 1), [], TrialState.STOPPED)
+    assert trial.outcome(PLAIN).start_gpu_s == 0
