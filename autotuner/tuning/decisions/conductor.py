@@ -272,7 +272,7 @@ class Conductor:
     # ── searching ─────────────────────────────────────────────────────────────────────────────
 
     def _start_or_propose(self, spent: Spent, places: Places | None) -> Assignment | None:
-        if self._fresh(Phase.SEARCH) and self._must_not_search(spent):
+        if self._fresh(*_SEARCHING) and self._must_not_search(spent):
             self._let_go(*_SEARCHING)
         self._join_reference(spent)
         if not self._proposer.learns:  # the more are known, the better they can be laid out

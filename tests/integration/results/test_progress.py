@@ -274,6 +274,14 @@ def test_servers_that_were_there_before_use_gpus_that_are_not_reserved(diary: Di
     assert load_results(diary.folder.path).trials["gpus"].tolist() == [8]
 
 
+def test_what_references_took_is_part_of_the_pace_of_the_others(diary: Diary) -> None:
+    busy(diary)
+    diary.lives()
+    diary.trial("0000-r1", 40, Phase.REFERENCE)
+    diary.end("0000-r1", 60, TrialState.COMPLETED, 20)
+    assert diary.progress(100).left_s == pytest.approx(100 / 3 * (3 + 8)), "it is none of the three that ended"
+
+
 def test_time_left_is_told_at_the_pace_of_this_life(diary: Diary) -> None:
     busy(diary)
     diary.lives()

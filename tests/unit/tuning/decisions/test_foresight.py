@@ -104,6 +104,23 @@ def test_it_is_asked_once_for_each_count_and_for_the_past_only_where_that_is_not
     assert searcher.asked == [0, 1]
 
 
+class Amended(Expecting):
+    """What it expects follows from what it is told anew."""
+
+    def amend(self, trial_id: str, outcome: Outcome) -> None:
+        self.gains = [1.0] * len(self.gains)
+
+
+def test_once_a_trial_is_told_anew_it_is_asked_again() -> None:
+    searcher = Amended([1.0, 0.01, 0.01])
+    judge = Foresight(Stop(), searcher)
+    for number in range(2):
+        judge.tell(f"{number:04d}", TOLD)
+    assert judge.why_enough()
+    judge.amend("0001", TOLD)
+    assert judge.why_enough() == ""
+
+
 def run_trial(study: Conductor) -> None:
     assignment = study.next(Spent())
     assert isinstance(assignment, Assignment)

@@ -288,3 +288,34 @@ def test_a_study_that_may_run_no_more_at_a_time_is_not_held_up() -> None:
     held_by_others(world, 1)
     assert world.start_all() == ["0000"]
     assert world.conductor.held_up(NOTHING, world.free(), alone(world)) is None
+
+
+def every(number: int, confirm: int = 0) -> Rules:
+    return replace(rules(rungs=1, confirm=confirm, max_running=None), reference_every=number)
+
+
+def test_the_default_is_measured_again_before_what_is_laid_out_already() -> None:
+    """All Configs of a list wait in the line from the start."""
+    world = World([1], proposer=CountingProposer(size=2, learns=False), given=every(2))
+    order = []
+    while started := world.start_all():
+        order += started
+        for trial_id in started:
+            world.complete(trial_id)
+    assert order == ["0000", "0001", "0000-r1", "0002"]
+
+
+def test_a_reference_that_waits_when_the_search_must_end_is_let_go() -> None:
+    """The default took 10 s: two rounds of two take 40 of the 100 s."""
+    scored = (score(1.0),)
+    default = KnownTrial(
+        "0000", Phase.BASELINE, rules().baseline, TrialState.COMPLETED, None, scores=scored, seconds=10
+    )
+    node = Node("a", "", 1, 8.0, 1, 8.0)
+    study = Conductor(every(1, confirm=2), CountingProposer(), Budget(wall_s=100.0), [default], need_of)
+    assert study.next(Spent(wall_s=10.0), [replace(node, free_gpus=0)]) is Pause.WAIT
+    assert study.next(Spent(wall_s=70.0), [node]) is Pause.FINISHED
+    again = Conductor(every(1, confirm=2), CountingProposer(), Budget(wall_s=100.0), [default], need_of)
+    started = again.next(Spent(wall_s=10.0), [node])
+    assert isinstance(started, Assignment)
+    assert started.trial_id == "0000-r1"
