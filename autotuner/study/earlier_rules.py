@@ -15,6 +15,7 @@ EARLIER: Mapping[str, Any] = {
     "search.heed_disturbance": False,
     "search.reference_every": None,
     "fidelity.cut": "requests",
+    "fidelity.compare": "first",
 }
 
 

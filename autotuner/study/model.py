@@ -145,5 +145,14 @@ class Study(Section):
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """One to four objective names; the first drives trial scheduler, best and confirmation."""
+        """One to four objective names; the first drives best and confirmation."""
         return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
+
+    @property
+    def compares_by_front(self) -> bool:
+        """Whether trials are compared in all objectives after a rung, rather than in the first."""
+        fidelity = self.fidelity
+        by_front = fidelity.compare == "front" or (
+            fidelity.compare == "auto" and fidelity.trial_scheduler != "hyperband"
+        )
+        return by_front and len(self.objectives) > 1

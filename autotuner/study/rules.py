@@ -164,6 +164,9 @@ def _fidelity(study: Study) -> Iterator[Problem]:
     if study.fidelity.cut == "levels" and study.fidelity.trial_scheduler == "hyperband":
         rule = "hyperband compares trials whatever level they began with: give requests, or another trial_scheduler"
         yield Problem("fidelity.cut", "levels", rule, "requests")
+    if study.fidelity.compare == "front" and study.fidelity.trial_scheduler == "hyperband":
+        rule = "hyperband compares trials by the first objective: give first, or another trial_scheduler"
+        yield Problem("fidelity.compare", "front", rule, "first")
 
 
 def _endpoint(study: Study) -> Iterator[Problem]:

@@ -26,12 +26,17 @@ GoesOn = Callable[[int, Score], bool]  # rung, score → whether the trial goes 
 
 @dataclass(frozen=True)
 class Tried:
-    """``merit`` as measured at full fidelity; ``None`` for a trial that was stopped early, or that failed."""
+    """``score`` as measured at full fidelity; ``None`` for a trial that was stopped early, or that failed."""
 
     config: Config
     gpu_s: float
-    merit: Merit | None
+    score: Score | None
     failed: bool
+
+    @property
+    def merit(self) -> Merit | None:
+        """In the first objective."""
+        return None if self.score is None else self.score.merit()
 
 
 def try_config(
@@ -51,16 +56,16 @@ def try_config(
     study = surface.study
     study = study.model_copy(update={"fidelity": study.fidelity.model_copy(update={"cut": "requests"})})
     runner = RungRunner(study, assignment, replayed_deployment(study, config))
-    merit: Merit | None = None
+    measured: Score | None = None
     for rung in range(rungs):
         result = runner.run(rung, ReplayDriver(server, clock), server, clock, math.inf, _nobody_died)
         if result.failure is not None:
             return Tried(config, clock.epoch_s() * gpus, None, failed=True)
         if rung == rungs - 1:
-            merit = result.score.merit()
+            measured = result.score
         elif goes_on is not None and not goes_on(rung, result.score):
             break
-    return Tried(config, clock.epoch_s() * gpus, merit, failed=False)
+    return Tried(config, clock.epoch_s() * gpus, measured, failed=False)
 
 
 def _nobody_died(_: int | None, log: str) -> FailureReport:

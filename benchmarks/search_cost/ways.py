@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -52,7 +52,7 @@ def of_optuna(sampler: Callable[[int], optuna.samplers.BaseSampler], surface: Su
     """Ask and tell. What the space forbids is told as failed, and costs nothing."""
     study = _optuna_study(sampler(seed))
     tried: list[Tried] = []
-    for asked in _asked(study, surface, trials):
+    for asked in asked_of(study, surface, trials):
         one = try_config(surface, asked.config, seed, len(tried))
         tried.append(one)
         study.tell(asked.trial, (one.merit or Merit()).told)
@@ -73,7 +73,7 @@ def tpe_asha(surface: Surface, trials: int, seed: int) -> Trace:
         stop_last_trials=False,
     )
     tried: list[Tried] = []
-    for asked in _asked(study, surface, trials):
+    for asked in asked_of(study, surface, trials):
         stub = StandIn(str(len(tried)), Trial.RUNNING)
         asha.on_trial_add(None, stub)
         told: list[float] = []
@@ -93,7 +93,7 @@ def tpe_asha(surface: Surface, trials: int, seed: int) -> Trace:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     trial: optuna.Trial
     config: Config
 
@@ -103,7 +103,7 @@ def _optuna_study(sampler: optuna.samplers.BaseSampler) -> optuna.Study:
     return optuna.create_study(sampler=sampler, direction="maximize")
 
 
-def _asked(study: optuna.Study, surface: Surface, trials: int) -> Any:
+def asked_of(study: optuna.Study, surface: Surface, trials: int) -> Iterator[Asked]:
     """So many Configs of the space; ten times as many asks at most."""
     given = 0
     for _ in range(10 * trials):
@@ -113,7 +113,7 @@ def _asked(study: optuna.Study, surface: Surface, trials: int) -> Any:
         config = suggested(surface.space, lambda p, trial=trial: _suggest(trial, p))  # type: ignore[misc]
         if surface.space.contains(config):
             given += 1
-            yield _Asked(trial, config)
+            yield Asked(trial, config)
         else:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
 

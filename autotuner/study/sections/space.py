@@ -142,6 +142,13 @@ class Fidelity(Section):
         Literal["auto", "levels", "requests"],
         Field(description="What a rung adds: load levels, or requests at every level; auto: requests with hyperband"),
     ] = "requests"
+    compare: Annotated[
+        Literal["auto", "front", "first"],
+        Field(
+            description="By what trials of several objectives are compared after a rung: front: how many others are "
+            "better in all of them; first: the first objective alone; auto: front, with hyperband first"
+        ),
+    ] = "auto"
     rungs: Annotated[
         int, Field(ge=1, le=8, description="Fidelity levels of a trial; by levels no more than there are of these")
     ] = 3

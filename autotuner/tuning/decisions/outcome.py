@@ -35,9 +35,20 @@ def outcome(
         return refused(objectives, by_rung)
     shown = {rung: shown_levels(score, first, select, in_full=in_full) for rung, score in enumerate(scores)}
     if state is TrialState.STOPPED or not scores:
-        return Outcome(OutcomeKind.PRUNED, (), by_rung, start_gpu_s=start_gpu_s, shown=shown)
-    merits = [scores[-1].merit(o.name) for o in objectives]
-    return replace(_told(merits, objectives, by_rung), gpu_s=gpu_s, start_gpu_s=start_gpu_s, shown=shown)
+        told = Outcome(OutcomeKind.PRUNED, (), by_rung)
+    else:
+        merits = [scores[-1].merit(o.name) for o in objectives]
+        told = replace(_told(merits, objectives, by_rung), gpu_s=gpu_s)
+    return replace(told, start_gpu_s=start_gpu_s, shown=shown, all_by_rung=_all_by_rung(scores, objectives))
+
+
+def _all_by_rung(scores: Sequence[Score], objectives: Sequence[Objective]) -> dict[int, tuple[float, ...]]:
+    if len(objectives) == 1:
+        return {}
+    return {
+        rung: tuple(told_value(score.merit(o.name), o.direction) for o in objectives)
+        for rung, score in enumerate(scores)
+    }
 
 
 def refused(objectives: Sequence[Objective], by_rung: dict[int, float] | None = None) -> Outcome:

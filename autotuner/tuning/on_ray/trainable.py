@@ -34,6 +34,7 @@ from autotuner.tuning.trial.trial import TrialRun
 ASSIGNMENT = "assignment"  # the only key of a Ray Tune config here
 REPORT = "report"
 SCORE = "score"
+MERITS = "merits"  # of several objectives what is told of each, more is better
 RESOURCE = "resource"  # eta^rung: what ASHA's milestones 1, eta, eta² are compared with
 HYPERBAND_TIME = "hyperband_time"  # its running sum: reaches the milestones of Ray's HyperBand, summed up or not
 
@@ -138,4 +139,6 @@ def judged(study: Study, rung: int, score: Score | None) -> dict[str, Any]:
     result: dict[str, Any] = {RESOURCE: eta**rung, HYPERBAND_TIME: (eta ** (rung + 1) - 1) // (eta - 1)}
     if score is not None:
         result[SCORE] = told_value(score.merit(), parse_objective(study.objectives[0]).direction)
+        if len(study.objectives) > 1:
+            result[MERITS] = tuple(score.merit(name).told for name in study.objectives)
     return result

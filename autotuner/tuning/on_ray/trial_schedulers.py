@@ -22,6 +22,7 @@ from autotuner.scoring import parse_objective, parse_objectives, score_rung
 from autotuner.study.model import Study
 from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.followed_trial import KnownTrial
+from autotuner.tuning.on_ray.by_front import ByFront
 from autotuner.tuning.on_ray.by_probe import ByProbe
 from autotuner.tuning.on_ray.hyperband import HyperBand
 from autotuner.tuning.on_ray.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, RESOURCE, SCORE, judged
@@ -125,12 +126,18 @@ def is_judged(result: Mapping[str, Any], report: RungReport | None) -> bool:
 
 def make_inner(study: Study) -> TrialScheduler:
     """Ray Tune's own, that judges searched trials; where rungs are cut by levels, one for each first level."""
-    return ByProbe(partial(_make, study)) if cuts_by_levels(study) else _make(study)
+    return ByProbe(partial(_of_objectives, study)) if cuts_by_levels(study) else _of_objectives(study)
 
 
-def _make(study: Study) -> TrialScheduler:
+def _of_objectives(study: Study) -> TrialScheduler:
+    if study.compares_by_front:
+        return ByFront(_make(study, "max"))
+    return _make(study, str(parse_objective(study.objectives[0]).direction))
+
+
+def _make(study: Study, mode: str) -> TrialScheduler:
     fidelity, rungs = study.fidelity, rungs_of(study)
-    judged = {"metric": SCORE, "mode": str(parse_objective(study.objectives[0]).direction)}
+    judged = {"metric": SCORE, "mode": mode}
     full = fidelity.eta ** (rungs - 1)
     match fidelity.trial_scheduler:
         case "asha" if rungs > 1:

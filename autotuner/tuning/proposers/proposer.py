@@ -28,8 +28,9 @@ class OutcomeKind(StrEnum):
 class Outcome:
     """``values``: the told value of each objective, finite, in the objectives' own directions.
 
-    ``by_rung`` maps ended rungs to the told value of the first objective. ``infeasibility`` is 0 for what is feasible,
-    and more the further something is from that. ``meets_slos``: values of what does not are below those of all that do.
+    ``by_rung`` maps ended rungs to the told value of the first objective, ``all_by_rung`` to those of every one where
+    there are several. ``infeasibility`` is 0 for what is feasible, and more the further something is from that.
+    ``meets_slos``: values of what does not are below those of all that do.
     ``shown``: what each ended rung's load levels showed in the first objective; a level that is missing from the last
     rung of a completed trial failed, or would have.
     ``gpu_s``: GPU-seconds that the trial reserved, without GPUs seconds, and ``start_gpu_s`` those of them until its
@@ -44,6 +45,7 @@ class Outcome:
     gpu_s: float = 0.0
     shown: Mapping[int, Sequence[Shown]] = field(default_factory=dict)
     start_gpu_s: float = 0.0
+    all_by_rung: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
 
 class Proposer(Protocol):

@@ -27,11 +27,17 @@ from autotuner.tuning.decisions.followed_trial import KnownTrial
 from autotuner.tuning.decisions.placement_policy import Need, Share
 from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.on_ray.trainable import ASSIGNMENT, HYPERBAND_TIME, REPORT, judged
-from autotuner.tuning.on_ray.trial_schedulers import StandIn, StudyTrialScheduler, make_inner, make_trial_scheduler
+from autotuner.tuning.on_ray.trial_schedulers import (
+    StandIn,
+    StudyTrialScheduler,
+    make_inner,
+    make_trial_scheduler,
+    retell,
+)
 from autotuner.tuning.store_service import StoreService
 from autotuner.tuning.study_run import StudyRun
 from tests.integration.tuning_rig import VirtualClock
-from tests.scores import made_score
+from tests.scores import joined, made_score
 from tests.tuning_parts import CountingProposer, study
 
 CONTINUE, STOP, PAUSE = TrialScheduler.CONTINUE, TrialScheduler.STOP, TrialScheduler.PAUSE
@@ -456,3 +462,41 @@ def test_trials_that_began_at_different_levels_are_not_compared(kind: str, other
         assert told(number, 1, 100) == CONTINUE
     assert told(10, 2, 1) == CONTINUE, "the first at its level"
     assert told(11, 1, 1) == STOP
+
+
+# ── of several objectives ─────────────────────────────────────────────────────────────────────
+
+
+def decisions(compare: str, *pairs: tuple[float, float], known: Sequence[KnownTrial] = ()) -> list[str]:
+    """What ASHA decides after the first rung of trials with that throughput and TTFT, one after another."""
+    both = ["throughput", "ttft_p90"]
+    asked = study(objective=both, fidelity={"trial_scheduler": "asha", "rungs": 2, "eta": 2, "compare": compare})
+    inner = make_inner(asked)
+    retell(inner, asked, known)
+    found = []
+    for number, pair in enumerate(pairs):
+        trial = StandIn.of(Assignment(f"{number:04d}", Phase.SEARCH, Config({"n": number}), 2), Trial.RUNNING)
+        inner.on_trial_add(None, trial)
+        found.append(str(inner.on_trial_result(None, trial, judged(asked, 0, _of_both(pair)))))
+    return found
+
+
+def _of_both(pair: tuple[float, float]) -> Score:
+    return joined(*(made_score(value, name) for value, name in zip(pair, ("throughput", "ttft_p90"), strict=True)))
+
+
+def test_a_trial_of_several_objectives_is_stopped_where_others_are_better_in_all_of_them() -> None:
+    ends_and_middle = (900.0, 90.0), (100.0, 10.0), (200.0, 20.0)
+    assert decisions("auto", *ends_and_middle, (90.0, 95.0)) == [CONTINUE, CONTINUE, CONTINUE, STOP]
+    assert decisions("first", *ends_and_middle) == [CONTINUE, STOP, STOP], "by throughput alone"
+
+
+def test_a_study_that_goes_on_compares_with_the_fronts_of_its_earlier_life() -> None:
+    past = [
+        KnownTrial(
+            f"9{n}", Phase.SEARCH, Config({"n": 90 + n}), TrialState.STOPPED, None, (_of_both((500.0, 40.0)),), 1.0
+        )
+        for n in range(2)
+    ]
+    assert decisions("auto", (400.0, 50.0), known=past) == [STOP]
+    assert decisions("auto", (400.0, 30.0), known=past) == [CONTINUE]

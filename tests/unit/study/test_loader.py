@@ -174,6 +174,12 @@ def test_an_override_reaches_keys_with_dots_and_items_of_lists(load: Load) -> No
         ("launcher={kind: endpoint, url: 'ftp://x'}", "launcher.url", "must match", None),
         ("search.trials=-1", "search.trials", "at least 1", None),
         ("fidelity={cut: levels, trial_scheduler: hyperband}", "fidelity.cut", "whatever level they began", "requests"),
+        (
+            "fidelity={compare: front, trial_scheduler: hyperband}",
+            "fidelity.compare",
+            "by the first objective",
+            "first",
+        ),
         ("fidelity.cut=level", "fidelity.cut", "one of", "levels"),
         ("search.trials='4'", "search.trials", "a whole number", None),
         ("search.seed=true", "search.seed", "a whole number", None),

@@ -54,8 +54,7 @@ class Knowledge:
 
     def _read(self, config: Config, outcome: Outcome) -> Told:
         by_rung = {rung: self._signs[0] * value for rung, value in outcome.by_rung.items()}
-        turned = tuple(sign * value for sign, value in zip(self._signs, outcome.values, strict=False))
-        values = turned if outcome.kind is OutcomeKind.COMPLETED else ()
+        values = self._turned(outcome.values) if outcome.kind is OutcomeKind.COMPLETED else ()
         return Told(
             config,
             outcome.kind,
@@ -65,7 +64,12 @@ class Knowledge:
             gpu_s=outcome.gpu_s,
             shown=outcome.shown,
             start_gpu_s=outcome.start_gpu_s,
+            all_by_rung={rung: self._turned(told) for rung, told in outcome.all_by_rung.items()},
         )
+
+    def _turned(self, values: Sequence[float]) -> tuple[float, ...]:
+        """More is better."""
+        return tuple(sign * value for sign, value in zip(self._signs, values, strict=False))
 
     def __len__(self) -> int:
         return len(self._told)

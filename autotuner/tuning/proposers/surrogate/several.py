@@ -26,7 +26,7 @@ def scalarised(told: Sequence[Told], weights: Vector) -> list[Told]:
 
     Augmented Chebyshev on values brought to 0 … 1 (Knowles: "ParEGO", IEEE Trans. Evol. Comput. 10 (2006), eq. 2):
     every point of the front, in a dent of it too, is the best by some weights. The range is that of the trials that
-    meet the SLOs, of all where none does. A stopped trial says nothing: its rungs are known in the first alone.
+    meet the SLOs, of all where none does. Rungs are valued alike, so that a stopped trial tells what it showed.
     """
     ended = [one for one in told if one.values]
     aim = [one for one in ended if one.meets] or ended
@@ -35,11 +35,17 @@ def scalarised(told: Sequence[Told], weights: Vector) -> list[Told]:
     known = np.array([one.values for one in aim])
     best, spread = known.max(0), np.ptp(known, axis=0)
     spread[spread == 0] = 1.0
-    found = []
-    for one in told:
-        value = None
-        if one.values:
-            short = weights * (best - np.array(one.values)) / spread
-            value = -float(short.max() + _EVEN * short.sum())
-        found.append(replace(one, values=() if value is None else (value,), by_rung={}, shown={}))
-    return found
+
+    def scalar(values: Sequence[float]) -> float:
+        short = weights * (best - np.array(values)) / spread
+        return -float(short.max() + _EVEN * short.sum())
+
+    return [
+        replace(
+            one,
+            values=(scalar(one.values),) if one.values else (),
+            by_rung={rung: scalar(values) for rung, values in one.all_by_rung.items()},
+            shown={},
+        )
+        for one in told
+    ]

@@ -16,7 +16,8 @@ _PAIRS_TO_TRUST_A_RUNG = 3  # trials of which both that rung and the last one ar
 
 @dataclass(frozen=True)
 class Told:
-    """``values``: of each objective, more is better; empty unless the trial came to its end. ``by_rung``: the first."""
+    """``values``: of each objective, more is better; empty unless the trial came to its end. ``by_rung``: the first, of
+    several objectives ``all_by_rung`` each."""
 
     config: Config
     kind: OutcomeKind
@@ -26,6 +27,7 @@ class Told:
     gpu_s: float = 0.0
     shown: Mapping[int, Sequence[Shown]] = field(default_factory=dict)
     start_gpu_s: float = 0.0
+    all_by_rung: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def value(self) -> float | None:

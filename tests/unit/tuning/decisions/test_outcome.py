@@ -67,6 +67,14 @@ def test_stopped_is_pruned_and_has_no_final_value() -> None:
     assert (told.kind, told.values, list(told.by_rung)) == (OutcomeKind.PRUNED, (), [0])
 
 
+def test_of_several_objectives_every_rung_tells_each_of_them() -> None:
+    scores = [both(7.0, 1.0), both(5.0, 2.0)]
+    each = {rung: completed(score).values for rung, score in enumerate(scores)}
+    for state in (TrialState.STOPPED, TrialState.COMPLETED):
+        assert outcome(state, None, scores, [LOW, HIGH]).all_by_rung == each
+        assert outcome(state, None, scores, [LOW]).all_by_rung == {}
+
+
 def test_stopped_before_its_first_rung() -> None:
     told = outcome(TrialState.STOPPED, None, [], [LOW])
     assert (told.kind, told.values, dict(told.by_rung)) == (OutcomeKind.PRUNED, (), {})

@@ -49,6 +49,37 @@ def test_of_two_that_are_equal_in_what_weighs_the_most_the_better_in_the_other_i
     assert better > worse
 
 
+def test_rungs_are_worth_what_the_same_values_would_be_at_the_end() -> None:
+    both = [ended(10, 2), ended(0, 4)]
+    stopped = Told(Config({}), OutcomeKind.PRUNED, by_rung={0: 3.0, 1: 5.0}, all_by_rung={0: (3, 2), 1: (5, 3.5)})
+    told = scalarised([*both, stopped], np.array([0.6, 0.4]))[-1]
+    assert [told.by_rung[0]] == worth([ended(3, 2), *both], 0.6, 0.4)[:1]
+    assert [told.by_rung[1]] == worth([ended(5, 3.5), *both], 0.6, 0.4)[:1]
+    assert told.value is None
+
+
+def test_what_stopped_trials_showed_is_learnt_from() -> None:
+    """Half of the space is poor in both objectives, which a trial that is stopped at once shows."""
+
+    def share_in_poor_half(*, shown: bool) -> float:
+        proposer, poor, asked = SurrogateProposer(build_space(ASKED), ASKED), 0, 40
+        for number in range(asked):
+            config = proposer.propose(f"{number:04d}")
+            assert config is not None
+            a, b = config.values["a"], config.values["b"]
+            values = (20.0 + b, 40.0 + b) if a < 8 else (10.0 - a / 8, 60.0 + a / 8)
+            rungs = {0: values}
+            if a < 8:
+                told = Outcome(OutcomeKind.COMPLETED, values, {0: values[0]}, all_by_rung=rungs)
+            else:
+                told = Outcome(OutcomeKind.PRUNED, (), {0: values[0]}, all_by_rung=rungs if shown else {})
+                poor += number >= 10
+            proposer.tell(f"{number:04d}", told)
+        return poor / (asked - 10)
+
+    assert share_in_poor_half(shown=True) < 0.15 < share_in_poor_half(shown=False)
+
+
 def test_what_failed_or_was_stopped_has_no_value_and_rungs_are_not_mixed_with_it() -> None:
     told = [
         ended(1, 1),

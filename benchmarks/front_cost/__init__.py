@@ -1,0 +1,1 @@
+"""What a Pareto front costs, on surfaces whose true front is known."""
