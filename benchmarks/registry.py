@@ -48,5 +48,6 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     Benchmark("utilisation", 8, ("autotuner/tuning",)),
     Benchmark("scale", 8, ("autotuner/tuning", "autotuner/results")),
     Benchmark("search_cost", 60, _SEARCH_PATH, ("--seeds", "5")),
+    Benchmark("front_cost", 8, (*_SEARCH_PATH, "benchmarks/front_cost"), ("--seeds", "5")),
     Benchmark("chaos", 90, ("autotuner/tuning", "autotuner/servers", "autotuner/results")),
 )

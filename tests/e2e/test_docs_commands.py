@@ -62,6 +62,7 @@ NOT_RUN = {
     ".venv/bin/python -m benchmarks.search_cost --drawn 10 --draw-seed 1": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.surfaces.record_llamacpp --work recordings/llamacpp": "an hour",
     ".venv/bin/python -m benchmarks.surfaces.record_vllm --work recordings/vllm": "an hour, and needs a vLLM for CPUs",
+    ".venv/bin/python -m benchmarks.front_cost --seeds 5": "a benchmark: minutes",
     ".venv/bin/python -m benchmarks.chaos --quick": "a benchmark: minutes",
     "scripts/real-vllm-cpu": "downloads vLLM",
     "python scripts/make_vllm_catalogue.py > autotuner/engines/flags/catalogues/vllm-0.33.0.yaml": "needs vLLM",
