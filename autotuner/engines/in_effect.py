@@ -48,10 +48,11 @@ def setting_in_effect(study: Study, config: Config, name: str) -> InEffect | Non
 def changed_settings(study: Study, config: Config, other: Config) -> tuple[str, ...]:
     """The names of either Config whose settings are not in effect the same, in order."""
     names = sorted({*config.values, *other.values})
-    return tuple(n for n in names if _word(study, config, n) != _word(study, other, n))
+    return tuple(n for n in names if word_in_effect(study, config, n) != word_in_effect(study, other, n))
 
 
-def _word(study: Study, config: Config, name: str) -> str | None:
+def word_in_effect(study: Study, config: Config, name: str) -> str | None:
+    """As the server spells it, so that like values are alike; ``None`` where nobody says."""
     setting = setting_in_effect(study, config, name)
     return None if setting is None else setting.word
 

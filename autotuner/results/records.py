@@ -22,12 +22,13 @@ class Phase(StrEnum):
     BASELINE = "baseline"
     REFERENCE = "reference"  # the default again while the search goes on, at one load level
     SEARCH = "search"
+    PUT_BACK = "put_back"  # the best with some of its settings as the default has them, after the search
     CONFIRM = "confirm"  # best or default afresh
 
     @property
     def explores(self) -> bool:
         """Whether its trials are those that ``search.trials`` counts; others measure one of their Configs anew."""
-        return self in (Phase.BASELINE, Phase.SEARCH)
+        return self in (Phase.BASELINE, Phase.SEARCH, Phase.PUT_BACK)
 
     @property
     def is_afresh(self) -> bool:

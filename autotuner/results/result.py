@@ -51,7 +51,7 @@ from autotuner.results.summary import (
     trial_counts,
 )
 from autotuner.results.uses import spent_by_use
-from autotuner.results.worth import FlagBeliefs, FlagWorth, find_flag_worths, kept_beliefs
+from autotuner.results.worth import FlagBeliefs, FlagWorth, PutBackTrial, find_flag_worths, find_put_back, kept_beliefs
 from autotuner.scoring.objective import Objective, parse_objectives
 from autotuner.scoring.score import Score
 from autotuner.study.model import Study
@@ -231,6 +231,11 @@ class StudyResults:
         given = self.trial_records, self.finals, self.flag_beliefs, direction
         return find_flag_worths(self.study, self.best, self.baseline, *given)
 
+    @cached_property
+    def put_back(self) -> tuple[PutBackTrial, ...]:
+        """Which trials are another one with settings put back to the default."""
+        return find_put_back(self.study, self.ranked(), self.baseline, self.trial_records, self.finals)
+
     @property
     def _why_no_more(self) -> str:
         match self.status:
@@ -254,6 +259,7 @@ class StudyResults:
             "baseline": point_dict(self.baseline),
             "best": point_dict(self.best),
             "improvement": improvement_dict(self.improvement),
+            "put_back": [asdict(trial) for trial in self.put_back],
             "flags": [asdict(flag) for flag in self.flag_worths],
             "trials": trial_counts(self.trial_records),
             "trials_not_counted": not_counted(self.trial_records),

@@ -15,7 +15,7 @@ _NOT_IDENTITY = {
     "budget": True,
     "model": {"prefetch"},
     "timeouts": {"fetch_s", "start_s", "rung_s", "trial_s"},
-    "search": {"trials", "confirm", "finalists", "max_concurrent_trials"},
+    "search": {"trials", "confirm", "finalists", "put_back", "max_concurrent_trials"},
 }
 
 

@@ -13,6 +13,7 @@ EARLIER: Mapping[str, Any] = {
     "engine.retry_oom": False,
     "search.finalists": None,
     "search.heed_disturbance": False,
+    "search.put_back": False,
     "search.reference_every": None,
     "fidelity.cut": "requests",
     "fidelity.compare": "first",

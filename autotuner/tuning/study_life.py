@@ -15,6 +15,7 @@ from autotuner.results import OutputFolder
 from autotuner.results.account import Account
 from autotuner.results.finals import most_runs
 from autotuner.results.noise.references import reference_every
+from autotuner.results.recorded_finals import put_back_rules
 from autotuner.results.records import Phase, RungRecord, StudyStatus, TrialEnd, TrialRecord, TrialState
 from autotuner.results.worth import keep_beliefs
 from autotuner.scoring import Score, parse_objective, parse_objectives
@@ -101,6 +102,7 @@ def take_up(store: LifeStore) -> list[KnownTrial]:
 
 
 def rules_of(study: Study, baselines: Sequence[Config], max_running: int | None) -> Rules:
+    word, puts_back = put_back_rules(study)
     return Rules(
         trials=study.search.trials,
         rungs=rungs_of(study),
@@ -117,6 +119,8 @@ def rules_of(study: Study, baselines: Sequence[Config], max_running: int | None)
         stops_early=study.fidelity.trial_scheduler != "none",
         stop=study.search.stop,
         reference_every=reference_every(study),
+        word=word,
+        put_back=puts_back,
     )
 
 

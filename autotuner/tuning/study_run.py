@@ -319,6 +319,7 @@ _PHASE_MESSAGES = {
     Phase.BASELINE: "measuring the default first",
     Phase.REFERENCE: "measuring the default again beside the search, to see whether anything drifts",
     Phase.SEARCH: "searching",
+    Phase.PUT_BACK: "measuring the best with settings put back to the default that seem to do nothing",
     Phase.CONFIRM: "confirming: finalists and default afresh, in turn",
 }
 

@@ -11,6 +11,7 @@ from autotuner.report.facts.disturbed_lines import disturbed_lines
 from autotuner.report.facts.drift_lines import drift_lines
 from autotuner.report.facts.finalists import finalists_lines, gain_text
 from autotuner.report.facts.noise_table import noise_lines
+from autotuner.report.facts.put_back_lines import put_back_lines
 from autotuner.report.facts.unfinished import cut_trials, left_out_lines, unfinished_lines
 from autotuner.report.labels import metric_label, metric_unit
 from autotuner.report.text import number, percent
@@ -45,7 +46,7 @@ def verdict(results: StudyResults) -> Verdict:
     """The study's verdict; of one that did not come to its end, the verdict so far."""
     found = _verdict(results)
     beside = (*drift_lines(results), *disturbed_lines(results), *left_out_lines(results))
-    found = replace(found, details=(*found.details, *beside))
+    found = replace(found, details=(*found.details, *put_back_lines(results), *beside))
     if replayed := replayed_text(results.study):
         told = f"{replayed[:1].upper()}{replayed[1:]}."
         found = replace(found, headline=f"Replayed. {found.headline}", details=(told, *found.details))

@@ -3,6 +3,8 @@
 from autotuner.results.finals.finals import Finals, Gain, Run
 from autotuner.results.finals.known import (
     FinalsRules,
+    Word,
+    as_said,
     confirmation_id,
     fresh_choice,
     make_finals,
@@ -15,6 +17,8 @@ __all__ = [
     "FinalsRules",
     "Gain",
     "Run",
+    "Word",
+    "as_said",
     "confirmation_id",
     "fresh_choice",
     "make_finals",

@@ -67,7 +67,8 @@ class Finals:
     """``candidates``: the search's best, then those that came next, as many as may be finalists. ``searched``: their
     runs and the default's in the search, at full fidelity; ``fresh``: by round. ``rounds``: how many there may be.
     ``changes``: in how many values a candidate differs from the default. ``step``: the share between a value that can
-    be measured and the next one; 0 where every value can be.
+    be measured and the next one; 0 where every value can be. ``plainer``: of all that came to their end those that are
+    the best with some of its settings as the default has them, the plainest first.
     """
 
     default: str
@@ -77,6 +78,7 @@ class Finals:
     fresh: Mapping[str, Mapping[int, Run]]
     changes: Mapping[str, int]
     step: float = 0.0
+    plainer: tuple[str, ...] = ()
 
     def until(self, last: int) -> Finals:
         """As it was known after round ``last``."""
@@ -87,6 +89,11 @@ class Finals:
         """As it was known without the fresh runs of any others."""
         return replace(self, fresh={name: runs for name, runs in self.fresh.items() if name in names})
 
+    @property
+    def entrants(self) -> tuple[str, ...]:
+        """All that may be finalists, the search's best first."""
+        return (*self.candidates, *(name for name in self.plainer if name not in self.candidates))
+
     # ── figures ───────────────────────────────────────────────────────────────────────────────
 
     @cached_property
@@ -94,15 +101,15 @@ class Finals:
         values = {name: [run.good] for name, run in self.searched.items() if run.good is not None}
         fresh = {
             name: {n: run.good for n, run in self.fresh.get(name, {}).items() if run.good is not None}
-            for name in (self.default, *self.candidates)
+            for name in (self.default, *self.entrants)
         }
         found = pooled_spread(values, fresh)
         return None if found is None else found.at_least(_rounding(self.step))
 
     @cached_property
     def measured(self) -> tuple[str, ...]:
-        """Candidates that have run afresh."""
-        return tuple(name for name in self.candidates if self.fresh.get(name))
+        """Of those that may be finalists the ones that have run afresh."""
+        return tuple(name for name in self.entrants if self.fresh.get(name))
 
     def gain(self, name: str) -> Gain | None:
         """Over the default; ``None`` without a round that both came through, or where one of these has no value.
@@ -156,7 +163,8 @@ class Finals:
 
     @property
     def rivals(self) -> tuple[str, ...]:
-        """Candidates besides the best from which more is to be expected than from it, by as much as is worth a run.
+        """Candidates besides the best from which more is to be expected than from it, by as much as is worth a run; and
+        before them the plainest of ``plainer`` that is not seen to lose anything. No more than there are candidates.
 
         Judged by their runs in the search, and by the spread of what ran afresh.
         """
@@ -164,14 +172,20 @@ class Finals:
         top = self.searched.get(best)
         if self.spread is None or top is None or top.good is None:
             return ()
-        return tuple(
-            name
-            for name in others
-            if (run := self.searched.get(name)) is not None
-            and run.good is not None
-            and run.grade == top.grade
-            and _expected_gain(run.good - top.good, self.spread.error(1)) >= _WORTH_A_RUN
-        )
+        error = self.spread.error(1)
+        ahead = {
+            name: run.good - top.good
+            for name, run in self.searched.items()
+            if run.good is not None and run.grade == top.grade
+        }
+        found = [n for n in others if n in ahead and _expected_gain(ahead[n], error) >= _WORTH_A_RUN]
+        plain = [n for n in self.plainer if n in ahead and -ahead[n] <= self._not_felt(n, error)][:1]
+        return tuple(dict.fromkeys([*plain, *found]))[: len(others)]
+
+    def _not_felt(self, name: str, least: float) -> float:
+        """By how much a finalist may be behind and still be as good: by ``least``, or, if it is the best but for what
+        was put back, by what nobody would feel."""
+        return max(least, _WORTH_A_RUN) if name in self.plainer else least
 
     @property
     def left(self) -> tuple[str, ...]:
@@ -194,7 +208,9 @@ class Finals:
         if self._standing(name)[0] < self._standing(leader)[0]:
             return True
         behind, rounds = self._behind(name, leader)
-        return self.spread is not None and behind > 0 and behind > self.spread.half_width(rounds, CONFIDENCE)
+        if self.spread is None or behind <= 0:
+            return False
+        return behind > self._not_felt(name, self.spread.half_width(rounds, CONFIDENCE))
 
     def _behind(self, name: str, leader: str) -> tuple[float, int]:
         pairs = self._pairs(leader, name)
@@ -218,7 +234,7 @@ class Finals:
         if self.spread is None or ours is None or theirs is None or (theirs.is_clear and not ours.is_clear):
             return False
         behind, rounds = self._behind(name, leader)
-        return behind <= self.spread.error(rounds)
+        return behind <= self._not_felt(name, self.spread.error(rounds))
 
     @property
     def is_decided(self) -> bool:

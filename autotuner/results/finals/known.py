@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +16,25 @@ from autotuner.scoring.objective import Objective
 from autotuner.scoring.score import Score
 from autotuner.scoring.select import Choice, select_best, select_closest
 
+Word = Callable[[Mapping[str, Any], str], object]  # of a Config's values and a name
+
+
+def as_said(values: Mapping[str, Any], name: str) -> object:
+    """A setting as the Config says it; ``None`` where it leaves it to the server."""
+    return values.get(name)
+
 
 @dataclass(frozen=True)
 class FinalsRules:
-    """``rounds``: how many there may be; ``finalists``: how many, the best included."""
+    """``rounds``: how many there may be; ``finalists``: how many, the best included. ``word``: what a setting of a
+    Config is, so that like ones are alike. ``put_back``: whether the best with settings put back may be one."""
 
     objective: Objective
     select: Select
     rounds: int
     finalists: int
+    word: Word = as_said
+    put_back: bool = False
 
 
 def make_finals(
@@ -44,6 +54,9 @@ def make_finals(
     if not ranked or ranked[0].trial_id == default:
         return None
     candidates = tuple(c.trial_id for c in ranked if c.trial_id != default)[: rules.finalists]
+    changes = {c.trial_id: _changes(configs[c.trial_id], configs[default], rules.word) for c in ranked}
+    plainer = _plainer(candidates[0], [c.trial_id for c in ranked], changes) if rules.put_back else ()
+    entrants = (*candidates, *plainer)
     runs: dict[str, dict[int, Run]] = {}
     for trial_id, score in fresh.items():
         name, number = round_of(trial_id)
@@ -52,10 +65,11 @@ def make_finals(
         default,
         candidates,
         rules.rounds,
-        {name: _run(name, searched[name], rules) for name in (default, *candidates) if name in searched},
-        {name: runs[name] for name in (default, *candidates) if name in runs},
-        {name: _changes(configs[name], configs[default]) for name in candidates},
+        {name: _run(name, searched[name], rules) for name in (default, *entrants) if name in searched},
+        {name: runs[name] for name in (default, *entrants) if name in runs},
+        {name: len(changes[name]) for name in entrants},
         RESOLUTION if rules.objective.column in FOUND else 0.0,
+        plainer,
     )
 
 
@@ -83,5 +97,14 @@ def _run(trial_id: str, score: Score, rules: FinalsRules) -> Run:
     return Run(sign * math.log(choice.value) if choice.value and choice.value > 0 else None, choice.merit.grade)
 
 
-def _changes(config: Mapping[str, Any], default: Mapping[str, Any]) -> int:
-    return sum(config.get(name) != default.get(name) for name in {*config, *default})
+def _changes(config: Mapping[str, Any], default: Mapping[str, Any], word: Word) -> dict[str, object]:
+    """The settings that are not as the default's, with what they are."""
+    found = {name: word(config, name) for name in sorted({*config, *default})}
+    return {name: value for name, value in found.items() if value != word(default, name)}
+
+
+def _plainer(best: str, ranked: Sequence[str], changes: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
+    """Of ``ranked`` those whose changes are some of the best's, but for the default itself; the fewest first."""
+    own = changes[best].items()
+    found = [name for name in ranked if changes[name] and changes[name].items() < own]
+    return tuple(sorted(found, key=lambda name: (len(changes[name]), ranked.index(name))))

@@ -51,6 +51,6 @@ def _members(finals: Finals, number: int) -> list[str]:
     rivals = pair.until(number).rivals if number == first else ()
     return [
         name
-        for name in (best, default, *finals.candidates[1:])
+        for name in (best, default, *finals.entrants[1:])
         if name == default or name in before.left or name in rivals
     ]

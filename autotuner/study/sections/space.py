@@ -105,6 +105,13 @@ class Search(Section):
             "may have put behind it; null: the best alone, and every round of confirm",
         ),
     ] = 3
+    put_back: Annotated[
+        bool,
+        Field(
+            description="Whether settings of the best that seem to do nothing are put back to the default: such a "
+            "Config is measured, if it was not, and is a finalist"
+        ),
+    ] = True
     select: Annotated[
         Literal["slo_met", "score"], Field(description="Whether the best must meet every SLO, if any Config does")
     ] = "slo_met"

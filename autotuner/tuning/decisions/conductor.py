@@ -30,17 +30,19 @@ from autotuner.tuning.decisions.known_nodes import KnownNodes, Places
 from autotuner.tuning.decisions.node_health import NodeHealth, Quarantine
 from autotuner.tuning.decisions.pause import Pause
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
+from autotuner.tuning.decisions.plainer import Plainer
 from autotuner.tuning.decisions.probing import Probing
 from autotuner.tuning.decisions.proposals import Proposals
+from autotuner.tuning.decisions.put_back import PutBack
 from autotuner.tuning.decisions.references import References
 from autotuner.tuning.decisions.repeats import Repeats
 from autotuner.tuning.decisions.rules import Rules
 from autotuner.tuning.decisions.twin_checks import TwinChecks
-from autotuner.tuning.decisions.waiting_line import LOOK_AHEAD, WaitingLine, held_up
+from autotuner.tuning.decisions.waiting_line import LOOK_AHEAD, WaitingLine, has_room, held_up
 from autotuner.tuning.proposers import Proposer
 
 _DEFAULT = "0000"
-_SEARCHING = (Phase.SEARCH, Phase.REFERENCE)
+_SEARCHING = (Phase.SEARCH, Phase.REFERENCE, Phase.PUT_BACK)
 _PATIENCE_S = 120.0  # for a node that could hold one of the trials that are left
 
 
@@ -61,8 +63,9 @@ class Conductor:
         *,
         nodes: Sequence[Node] = (),
         quarantined: Iterable[Quarantine] = (),
+        put_back: PutBack | None = None,
     ) -> None:
-        """``need_of``: what a trial of a Config reserves. ``nodes`` are those that are there at the beginning."""
+        """``need_of``: what a trial of a Config reserves. ``nodes``: at the beginning. ``put_back``: if anything is."""
         self._rules = rules
         self._proposer = proposer
         self._budget = budget
@@ -71,17 +74,13 @@ class Conductor:
         self.references = References(self._followed, rules)
         self.confirmation = Confirmation(self._followed, rules, self.references.fair)
         self._probing = Probing(self._followed, rules, self.references.fair)
+        self._plainer = Plainer(self._followed, rules, proposer, put_back, self.references.fair)
         self._line = WaitingLine()
         self._begun: dict[str, Followed] = {}  # trials in the line that have run before
         self._repeats: dict[str, Repeats] = defaultdict(Repeats)
         known = tuple(known)
-        twins = TwinChecks(
-            rules.baselines,
-            need_of,
-            rules.objectives[0],
-            trials_per_node=rules.trials_per_checked_node,
-            used=(trial.trial_id for trial in known),
-        )
+        per_node, used = rules.trials_per_checked_node, (trial.trial_id for trial in known)
+        twins = TwinChecks(rules.baselines, need_of, rules.objectives[0], trials_per_node=per_node, used=used)
         self._nodes = KnownNodes(NodeHealth(quarantined), twins, nodes)
         self._proposals = Proposals(proposer, need_of, self._nodes, rules.objectives)
         self._without_place_since: float | None = None
@@ -111,8 +110,8 @@ class Conductor:
         if started is not None:
             return started
         if not self._running_in(Phase.BASELINE, Phase.SEARCH) and not len(self._line):
-            if not self.running() and (confirmation := self.confirmation.next()):
-                self._join(confirmation)
+            if not self.running() and (last := self._put_back(spent) or self.confirmation.next()):
+                self._join(last)
             started = self._start_one(places)
             if started is not None:
                 return started
@@ -132,7 +131,7 @@ class Conductor:
         trial = self._followed[trial_id]
         phase = trial.assignment.phase
         limit = self._budget.what_is_spent(spent)
-        if phase is Phase.SEARCH:
+        if phase in (Phase.SEARCH, Phase.PUT_BACK):
             limit = limit or self._search_limit(spent)
         if limit and len(trial.scores) < trial.assignment.rungs:
             self._ending.limit = limit
@@ -144,7 +143,7 @@ class Conductor:
         return self._ending.reason
 
     def seconds_of(self, trial_id: str) -> float:
-        """That a trial has held its place, as far as it was told."""
+        """For how long a trial has held its place, as far as it was told."""
         return self._followed[trial_id].seconds
 
     def running(self) -> list[Assignment]:
@@ -324,15 +323,10 @@ class Conductor:
             return False
         if places is None:
             return not len(self._line)
-        if not self._has_room(places.nodes):  # one waits for it, or the study would seem to be at its end
-            return not (len(self._line) or self.running())
+        if not has_room(places.nodes, self._need_of(self._rules.baseline)):
+            return not (len(self._line) or self.running())  # one waits for it, or the study would seem to be at its end
         waiting = islice(filter(places.could_hold, self._line.needs), LOOK_AHEAD)  # of a list there may be hundreds
         return sum(1 for _ in waiting) < LOOK_AHEAD
-
-    def _has_room(self, nodes: Sequence[Node]) -> bool:
-        """Whether anything is free that a trial could use: of GPUs, where the default needs one."""
-        on_gpus = any(share.gpus for share in self._need_of(self._rules.baseline).shares)
-        return any(node.open and (node.free_gpus > 0 if on_gpus else node.free_cpus >= 1) for node in nodes)
 
     def _draw(self, places: Places | None) -> bool:
         """Puts one more trial into the line; returns whether there was one."""
@@ -353,6 +347,14 @@ class Conductor:
             where = " that fits on a node" if self._proposals.refused else ""
             self._ending.exhausted = f"the space has no further Config{where}"
         return config is not None
+
+    def _put_back(self, spent: Spent) -> Assignment | None:
+        """The best with settings put back, where there is room for one more trial; it ends the search."""
+        if self._searched() >= self._rules.trials or self._search_limit(spent) or self._ending.has_no_place:
+            return None
+        if found := self._plainer.next(self._unused_id()):
+            self._proposals.end()
+        return found
 
     def _join(self, assignment: Assignment) -> None:
         self._line.join(assignment, self._need_of(assignment.config))
@@ -376,11 +378,10 @@ class Conductor:
     def _recall(self, trial: KnownTrial) -> None:
         if trial.phase is Phase.NODE_CHECK:
             return
-        rungs = 1 if trial.phase.is_afresh else self._rules.rungs
-        config = trial.changed or trial.config
-        assignment = Assignment(
-            trial.trial_id, trial.phase, config, rungs, probe=trial.probe if self._rules.levels else None
-        )
+        if trial.phase is Phase.PUT_BACK and not self._plainer.has_begun:
+            self._ending.exhausted = self._foresight.why_enough()  # as it was known when the search ended
+            self._proposals.end()
+        assignment = trial.assignment(self._rules)
         ended = trial.state.is_terminal
         if ended:
             self._followed[trial.trial_id] = trial.followed(assignment)
@@ -392,7 +393,7 @@ class Conductor:
             self._join(assignment)
         if trial.phase.explores:
             told = self.references.outcome(self._followed[trial.trial_id]) if ended else None
-            self._foresight.replay(trial.trial_id, trial.config, told)
+            self._foresight.replay(trial.trial_id, self._plainer.told(trial.phase, trial.config), told)
 
     def _running_in(self, *phases: Phase) -> bool:
         return any(a.phase in phases for a in self.running())

@@ -63,7 +63,14 @@ class Confirmation:
             {name: score for name, f in self._confirmed() if (score := _told(f)) is not None or f.is_at_fault},
             default.assignment.trial_id,
             {name: f.assignment.config.values for name, f in explored.items()},
-            FinalsRules(self._rules.objectives[0], self._rules.select, self._rules.confirm, finalists),
+            FinalsRules(
+                self._rules.objectives[0],
+                self._rules.select,
+                self._rules.confirm,
+                finalists,
+                self._rules.word,
+                self._rules.put_back,
+            ),
         )
 
     def _next_of_finals(self, finalists: int) -> Assignment | None:

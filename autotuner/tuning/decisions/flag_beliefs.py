@@ -24,7 +24,7 @@ def find_flag_beliefs(
     asked = [put_back.said(config) for config in possible.values()]
     found: Sequence[GainBelief] | None = None
     if isinstance(proposer, Comparing) and asked:
-        found = proposer.expected_gains(winner.config, asked)
+        found = proposer.expected_gains(put_back.told(winner.phase, winner.config), asked)
     gains = dict(zip(possible, found or (), strict=bool(found)))
     flags = []
     for name, config in without.items():

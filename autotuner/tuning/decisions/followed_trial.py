@@ -35,6 +35,12 @@ class KnownTrial:
     ended_s: float = 0.0  # its last rung, seconds since the epoch
     node: str = ""
 
+    def assignment(self, rules: Rules) -> Assignment:
+        """As it was handed out, with the Config that ran."""
+        rungs = 1 if self.phase.is_afresh else rules.rungs
+        probe = self.probe if rules.levels else None
+        return Assignment(self.trial_id, self.phase, self.changed or self.config, rungs, probe=probe)
+
     def followed(self, assignment: Assignment) -> Followed:
         """The same in this life, of a trial that has ended."""
         gpu_s = self.seconds * self.gpus

@@ -7,6 +7,7 @@ from typing import Any
 
 from autotuner.engines.in_effect import changed_settings, setting_in_effect
 from autotuner.errors import InputError
+from autotuner.results.records import Phase
 from autotuner.space import Parameter, SearchSpace
 from autotuner.space.config import Config
 from autotuner.study.model import Study
@@ -43,13 +44,17 @@ class PutBack:
     def said(self, config: Config) -> Config:
         """The same Config with what it leaves to the server said, where that is known and a value of the space.
 
-        A searcher is told of it so, and asked: to a searcher a setting that is left out is unlike all others.
+        A searcher is asked of it so: to a searcher a setting that is left out is unlike all others.
         """
         values = {name: value for name, value in config.values.items() if value is not None}
         for parameter in self._space.parameters:
             if parameter.name not in values and parameter.is_active(values):
                 values |= self._in_effect(config, parameter)
         return Config({**config.values, **values})
+
+    def told(self, phase: Phase, config: Config) -> Config:
+        """What the searcher is told that the Config of a trial of this phase is: what was put back is said."""
+        return self.said(config) if phase is Phase.PUT_BACK else config
 
     def _of_what_exists(self, wanted: Mapping[str, Any], come: Mapping[str, Any]) -> Config:
         """``wanted`` without the parameters whose condition does not hold, and with those of ``come`` for which it

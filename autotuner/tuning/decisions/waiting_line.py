@@ -94,3 +94,9 @@ def held_up(needs: Iterable[Need], nodes: Sequence[Node], alone: Sequence[Node])
         if place(asked, nodes) is None and place(asked, alone) is not None:
             return need
     return None
+
+
+def has_room(nodes: Sequence[Node], default: Need) -> bool:
+    """Whether anything is free that a trial could use: of GPUs, where the default needs one."""
+    on_gpus = any(share.gpus for share in default.shares)
+    return any(node.open and (node.free_gpus > 0 if on_gpus else node.free_cpus >= 1) for node in nodes)

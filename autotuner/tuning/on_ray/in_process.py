@@ -20,6 +20,7 @@ from autotuner.tuning.decisions.assignment import Assignment, RungReport
 from autotuner.tuning.decisions.budget import Budget, Spent
 from autotuner.tuning.decisions.capacity import need_of
 from autotuner.tuning.decisions.conductor import Conductor
+from autotuner.tuning.decisions.put_back import PutBack
 from autotuner.tuning.events import Observer, StudyEnded
 from autotuner.tuning.on_ray.interrupts import Interrupts
 from autotuner.tuning.on_ray.trainable import judged
@@ -84,7 +85,9 @@ def _run(
     places = study.search.max_concurrent_trials or 1
     need = partial(need_of, study)
     proposer = make_proposer(study, space)
-    conductor = Conductor(rules_of(study, baselines, places), proposer, budget, known, need)
+    conductor = Conductor(
+        rules_of(study, baselines, places), proposer, budget, known, need, put_back=PutBack(study, space)
+    )
     account = store.account()
     before = Spent(gpu_s=account.gpu_s)
     run = StudyRun(conductor, store, observers, clock, need, before, interrupts.heed)

@@ -33,6 +33,7 @@ from autotuner.tuning.decisions.conductor import Conductor
 from autotuner.tuning.decisions.followed_trial import KnownTrial
 from autotuner.tuning.decisions.node_health import Quarantine
 from autotuner.tuning.decisions.placement_policy import Node
+from autotuner.tuning.decisions.put_back import PutBack
 from autotuner.tuning.events import ConfigsLeftOut, NodeQuarantined, Observer, StudyEnded
 from autotuner.tuning.on_ray.cluster import Cluster
 from autotuner.tuning.on_ray.cluster_checks import nodes_without_secrets, refuse_docker_in_pods
@@ -138,7 +139,8 @@ def _run_on_ray(
     rules = rules_of(study, plan.baselines, None if ray_places else at_once)
     proposer = make_proposer(study, plan.space)
     sick = [] if cluster is None else _still_sick(store, cluster)
-    conductor = Conductor(rules, proposer, budget, known, need, nodes=plan.nodes, quarantined=sick)
+    put_back = PutBack(study, plan.space)
+    conductor = Conductor(rules, proposer, budget, known, need, nodes=plan.nodes, quarantined=sick, put_back=put_back)
     account = store.account()
     before = Spent(gpu_s=account.gpu_s)
     run = StudyRun(

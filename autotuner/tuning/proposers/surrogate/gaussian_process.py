@@ -24,6 +24,7 @@ _ITERATIONS = 50
 _LENGTH_SPREAD = math.sqrt(3.0)
 _NOISE_LOCATION, _NOISE_SPREAD = -4.0, 1.0
 _LEAST_NOISE = 1e-6
+_WIDER = 2.0  # times: the curvature at the top knows nothing of other hills, nor of how slowly this one falls off
 _STEP = 1e-3  # of a logarithm, over which a curvature is measured
 
 
@@ -71,7 +72,7 @@ def likely_shape(
 ) -> Callable[[], Shape]:
     """What draws a shape of those that are as probable as the one that ``fit_shape`` found is: Laplace's approximation
     (MacKay, Information Theory, Inference, and Learning Algorithms, 2003, chapter 27), a normal about the most
-    probable one by the curvature there; in no direction is it wider than the prior, of which all are.
+    probable one by the curvature there, which is taken to be no less than the prior's; then made ``_WIDER``.
     """
     apart = _squared_distances(x, owners)
     location = _length_location(len(apart))
@@ -83,7 +84,7 @@ def likely_shape(
     spreads = np.append(np.full(len(top) - 1, _LENGTH_SPREAD), _NOISE_SPREAD)
     curvature = np.array(slopes) * np.outer(spreads, spreads)  # in units of the prior's: 1 where nothing is learnt
     values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
-    root = spreads[:, None] * axes / np.sqrt(np.maximum(values, 1.0))
+    root = _WIDER * spreads[:, None] * axes / np.sqrt(np.maximum(values, 1.0))
 
     def draw() -> Shape:
         theta = np.exp(np.clip(top + root @ rng.standard_normal(len(top)), *np.array(_bounds(len(apart))).T))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autotuner.engines import build_space
+from autotuner.results.records import Phase
 from autotuner.space.config import Config
 from autotuner.tuning.decisions.put_back import PutBack
 from tests import replay_tables, tuning_parts
@@ -76,6 +77,12 @@ def test_changes_are_those_that_are_in_effect() -> None:
 def test_in_the_words_of_the_space_nothing_is_left_to_the_server_that_is_known() -> None:
     said = put_back().said(Config({"batch-size": 256, "cache-reuse": None}))
     assert dict(said.values) == {"batch-size": 256, "ubatch-size": 512, "cont-batching": True, "cache-reuse": 0}
+
+
+def test_a_searcher_is_told_of_what_was_put_back_in_the_words_of_the_space_and_of_all_else_as_it_is() -> None:
+    config = Config({"batch-size": 256})
+    assert put_back().told(Phase.PUT_BACK, config) == put_back().said(config) != config
+    assert put_back().told(Phase.SEARCH, config) == put_back().told(Phase.BASELINE, config) == config
 
 
 def test_a_table_without_a_config_that_leaves_it_out_has_the_one_that_says_it(tmp_path: Path) -> None:
