@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from autotuner.results.finals.ratio import finite_exp
 from autotuner.results.worth import FlagBelief, FlagBeliefs
 from autotuner.scoring import Direction
 from autotuner.space.config import Config
@@ -39,5 +39,5 @@ def _belief(flag: FlagBelief, gain: GainBelief | None, direction: Direction) -> 
     if gain.gain is None or gain.low is None or gain.high is None:
         return FlagBelief(flag.parameter, flag.without, meets=gain.other_meets)
     sign = 1.0 if direction is Direction.MAX else -1.0
-    low, high = sorted((math.exp(sign * gain.low), math.exp(sign * gain.high)))
-    return FlagBelief(flag.parameter, flag.without, math.exp(sign * gain.gain), low, high, gain.other_meets)
+    low, high = sorted((finite_exp(sign * gain.low), finite_exp(sign * gain.high)))
+    return FlagBelief(flag.parameter, flag.without, finite_exp(sign * gain.gain), low, high, gain.other_meets)
