@@ -160,7 +160,7 @@ def _geometric_mean(values: Sequence[float | None]) -> float:
 
 
 def why_unconfirmed(asked: int, trials: Sequence[TrialRecord], ended: int, ids: tuple[str, str], why_ended: str) -> str:
-    """Why there are fewer confirmation rounds than an interval needs.
+    """Why there are fewer confirmation rounds (``ended``) than an interval needs.
 
     ``asked``: ``search.confirm``; ``ids``: of the best and the default.
     """
@@ -177,7 +177,7 @@ def why_unconfirmed(asked: int, trials: Sequence[TrialRecord], ended: int, ids: 
     if failed:
         causes = "; ".join(f"{t.trial_id}: {t.failure}: {t.message}" for t in failed[:2])
         return f"{_rounds_text(ended, asked)}; {_FEWEST_ROUNDS} are needed for an interval ({causes})"
-    if asked < _FEWEST_ROUNDS and ended == asked:
+    if ended == asked:
         return f"{_rounds_text(ended, asked)}, as search.confirm asks; {_FEWEST_ROUNDS} are needed for an interval"
     return f"{_rounds_text(ended, asked)}: {why_ended}"
 

@@ -32,6 +32,7 @@ def found(name: str, values: dict[str, Any] | None = None, engines: Any = "vllm"
         ("compilation-config.mode", {}, {"cc.mode": "2"}, InEffect(2, "2")),
         ("compilation-config.mode", {}, {}, None),
         ("compilation-config.mode.x", {}, {"compilation-config": {"mode": 3}}, None),
+        ("enforce-eager", {"enforce-eager": True}, {}, InEffect(True, "on")),
         ("no-such-flag", {"no-such-flag": 5}, {}, InEffect(5, "5")),
         ("no-such-flag", {}, {"no-such-flag": 5}, None),
         ("sglang.dtype", {"sglang.dtype": "half"}, {}, InEffect("half", "half")),

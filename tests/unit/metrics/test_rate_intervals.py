@@ -49,6 +49,14 @@ def test_it_covers_the_true_rate_in_most_of_many_draws() -> None:
     assert 180 <= covered < 200
 
 
+def test_the_interval_is_students_of_batch_means() -> None:
+    """Of steady tokens, half of the 8 batches at 22 and half at 11 a second; t of 7 degrees of freedom is 2.365."""
+    found = measure(LEVEL, [run([0.5] * 40 + [1.0] * 20)], CONTEXT)
+    low, high = found.intervals[RATE]
+    deviation = np.std([22.0] * 4 + [11.0] * 4, ddof=1)
+    assert (high - low) / 2 == pytest.approx(2.365 * deviation / 8**0.5, rel=0.02)
+
+
 def test_a_rate_is_not_below_nothing() -> None:
     low, high = measure(LEVEL, [run([0.1, 0.1, 30.0])], CONTEXT).intervals[RATE]
     assert 0.0 <= low < high

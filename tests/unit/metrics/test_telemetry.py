@@ -216,6 +216,7 @@ def test_a_rate_of_the_servers_own_counts_only_where_no_queries_are_told() -> No
         (((1, 400), (4, 100)), None),  # it fell
         (((2, 100),), None),
         (((2, 100), (2, 300)), None),  # no time went by
+        (((1, 100), (1, 100), (4, 400)), 10.0),  # told twice of one moment
     ],
 )
 def test_energy_of_a_counter(told: tuple[tuple[float, float], ...], joules_per_token: float | None) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from autotuner.errors import Failure
 from autotuner.results import TrialState
-from autotuner.results.improvement import Improvement, confirmed_rounds, paired_ratio
+from autotuner.results.improvement import Improvement, Outcome, confirmed_rounds, paired_ratio
 from tests.known_results import Known
 
 SLO = {"ttft": {"p90": {"threshold_ms": 100}}}
@@ -101,6 +101,45 @@ def test_the_scope_is_that_of_the_last_rung() -> None:
     for trial_id, value in (("0000", 80), ("0001", 40)):
         known.trial(trial_id, {1: {"ttft_p90_ms": value}}, at_levels(value))
     assert improvement(known).scope == "mean of concurrency 1 and 2"
+
+
+def test_the_scope_of_a_round_is_that_of_its_last_rung() -> None:
+    known = study()
+    known.trial("0000", at_levels(SLOW))
+    known.trial("0001", at_levels(FAST))
+    for number in (1, 2):
+        for trial_id, value in (("0000", SLOW), ("0001", FAST)):
+            known.trial(f"{trial_id}-c{number}", {1: {"ttft_p90_ms": value}}, at_levels(value))
+    assert improvement(known).scope == "mean of concurrency 1 and 2"
+
+
+@pytest.mark.parametrize(
+    ("best", "default", "outcome"),
+    [
+        ([40, 41], [80, 81], Outcome.BETTER),
+        ([40, 80], [80, 41], Outcome.TIE),
+        ([80, 81], [40, 41], Outcome.WORSE),
+        ([LATE, LATE], [80, 81], Outcome.WORSE),
+        ([40], [80], Outcome.UNCONFIRMED),
+    ],
+)
+def test_what_came_out_is_told_in_a_word(best: list[float], default: list[float], outcome: Outcome) -> None:
+    known = study()
+    confirmed(known, best, default)
+    assert improvement(known).outcome is outcome
+
+
+def test_finalists_are_told_the_best_first_each_with_its_rounds_and_its_ratio() -> None:
+    known = Known({"objective": "ttft_p90", "slo": SLO, "search": {"confirm": 3, "finalists": 3}})
+    for trial_id, value in (("0000", SLOW), ("0001", 41.0), ("0002", 40.0)):
+        known.trial(trial_id, at_levels(value), config={"n": int(trial_id)})
+        for number in (1, 2):
+            known.trial(f"{trial_id}-c{number}", at_levels(value + number / 100), config={"n": int(trial_id)})
+    found = improvement(known)
+    best, other = found.finalists
+    assert (best.trial_id, other.trial_id) == ("0002", "0001")
+    assert (best.rounds, other.rounds) == (2, 2)
+    assert (best.ratio, other.ratio) == pytest.approx((found.ratio, 41 / 80), rel=1e-3)
 
 
 @pytest.mark.parametrize(

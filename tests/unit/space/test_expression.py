@@ -193,3 +193,15 @@ def test_numbers_are_doubles_and_those_beyond_are_none() -> None:
     assert value("a + 1", a=10**400) is None
     assert value("a == 1", a=10**400) is None
     assert math.isclose(value("0.1 + 0.2"), 0.3)
+
+
+def test_what_was_read_before_leaves_as_many_levels_as_there_were() -> None:
+    """Depth is counted out again with each part that ends."""
+    parts = "1 + " * 10
+    assert value(parts + "-" * 80 + "1") == 11
+    assert "nested deeper than 100 levels" in refused(" + ".join(["(1)"] * 10) + " + " + "-" * 100 + "1").message
+
+
+@pytest.mark.parametrize("name", ["min", "max", "abs", "ceil", "floor", "log2"])
+def test_a_function_of_nothing_is_refused(name: str) -> None:
+    assert refused(f"{name}() == 1").message

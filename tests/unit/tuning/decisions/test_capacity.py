@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from autotuner.tuning.decisions.capacity import (
     need_text,
 )
 from autotuner.tuning.decisions.placement_policy import Need, Node, Share
+from tests.replay_tables import study as replayed_study
+from tests.replay_tables import surface, write
 from tests.tuning_parts import study
 
 
@@ -196,3 +199,13 @@ def test_the_default_is_the_smallest_parallelism_that_fits_on_each_gpu_type() ->
     assert configs == [{"accelerator": "H100-80GB", "tp": 1}, {"accelerator": "L40S-48GB", "tp": 1}]
     one = [node(16, 4, "L40S-48GB")]
     assert [config.values["accelerator"] for config in baseline_configs(given, space, fits(one))] == ["L40S-48GB"]
+
+
+def test_a_replayed_trial_has_no_load_driver_that_needs_cpus(tmp_path: Path) -> None:
+    table = write(tmp_path / "table.jsonl", surface(repeats=1))
+    config = Config({"batch-size": 64, "ubatch-size": 32})
+    replayed = need_of(replayed_study(table), config).shares[0].cpus
+    served = need_of(study(hardware={"client_cpus": 3}), Config()).shares[0].cpus
+    without = need_of(study(hardware={"client_cpus": 1}), Config()).shares[0].cpus
+    assert served - without == 2
+    assert replayed == need_of(replayed_study(table, hardware={"client_cpus": 3}), config).shares[0].cpus

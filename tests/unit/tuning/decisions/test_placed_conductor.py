@@ -319,3 +319,19 @@ def test_a_reference_that_waits_when_the_search_must_end_is_let_go() -> None:
     started = again.next(Spent(wall_s=10.0), [node])
     assert isinstance(started, Assignment)
     assert started.trial_id == "0000-r1"
+
+
+def test_what_no_node_holds_any_more_is_waited_for_while_something_runs() -> None:
+    """However long that takes: nodes may join, and the study is not at its end."""
+    world = World([1, 2], proposer=CountingProposer(size=3))
+    large = ""
+    while not large:
+        world.start_all()
+        large = next((name for name, run in world.running.items() if run.config.values.get("n") == 2), "")
+        if not large:
+            world.complete(next(name for name, run in world.running.items() if run.nodes == ("node1",)))
+    assert {run.nodes for run in world.running.values()} == {("node0",), ("node1",)}
+    del world.nodes["node1"]
+    assert world.fail(large, None)
+    for wall_s in (10, 500, 5000):
+        assert world.start(Spent(wall_s=wall_s)) is Pause.WAIT
