@@ -93,7 +93,7 @@ class RealLoadDriver:
         except BaseException:  # whatever the workers are doing now, their answers would come out of turn
             self._end_shards()
             raise
-        return _point_run(point, results, started_at)
+        return _point_run(point, results, started_at, self._settings.workload.client_lag_ms)
 
     def _forces_in_vain(self, run: PointRun) -> bool:
         """Whether a server that seemed to honour a forced length ended an answer by itself; it is forced no more."""
@@ -226,12 +226,16 @@ def _check_headers(target: Target) -> None:
             raise WorkloadError(f"headers: {name!r}: one line of printable text", key=f"headers.{name}")
 
 
-def is_saturated(lag_p99_ms: float, median_ttft_ms: float | None) -> bool:
-    """Whether figures are the client's rather than the server's."""
+def is_saturated(lag_p99_ms: float, median_ttft_ms: float | None, allowed_ms: float | None = None) -> bool:
+    """Whether figures are the client's rather than the server's; ``allowed_ms``: the study's own limit."""
+    if allowed_ms is not None:
+        return lag_p99_ms > allowed_ms
     return lag_p99_ms > max(SATURATED_LAG_MS, SATURATED_SHARE_OF_TTFT * (median_ttft_ms or 0.0))
 
 
-def _point_run(point: LoadPoint, results: list[PointResult], started_at: float) -> PointRun:
+def _point_run(
+    point: LoadPoint, results: list[PointResult], started_at: float, allowed_lag_ms: float | None
+) -> PointRun:
     outcomes = sorted((o for result in results for o in result.outcomes), key=lambda o: (o.sent_s, o.index))
     lag_ms = max(result.lag_p99_ms for result in results)
     waits_ms = [
@@ -241,7 +245,7 @@ def _point_run(point: LoadPoint, results: list[PointResult], started_at: float) 
         level=point.level,
         records=tuple(_record(outcome) for outcome in outcomes),
         lag_p99_ms=lag_ms,
-        saturated=is_saturated(lag_ms, median(waits_ms) if waits_ms else None),
+        saturated=is_saturated(lag_ms, median(waits_ms) if waits_ms else None, allowed_lag_ms),
         stopped_early=next((result.stopped_early for result in results if result.stopped_early), None),
         started_at=started_at,
     )

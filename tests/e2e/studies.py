@@ -40,7 +40,12 @@ def study_keys(model: Path, mark: str) -> dict[str, Any]:
         "model": {"id": str(model), "served_name": mark},  # so that each test's study has an id of its own
         "engine": {"name": "llamacpp", "args": {"ctx-size": 2048, "threads": 1}},
         "space": {"parameters": {"parallel": [2, 4], "batch-size": [256, 512]}},
-        "workload": {"scenario": "D(32,8)", "load": {"concurrency": [4]}, "requests": {"per_slot": 4, "min": 32}},
+        "workload": {
+            "scenario": "D(32,8)",
+            "load": {"concurrency": [4]},
+            "requests": {"per_slot": 4, "min": 32},
+            "client_lag_ms": 10_000,  # how late it is says how busy the machine is, and nothing of what is tested
+        },
         "timeouts": {"start_s": 300, "request_s": 60, "rung_s": 300},
         "objective": "ttft_p50",
         "search": {

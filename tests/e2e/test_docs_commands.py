@@ -30,7 +30,7 @@ pytestmark = pytest.mark.long
 EXAMPLES = ROOT / "tests" / "unit" / "imports" / "import_examples"
 # Of a page's own study: the same commands and files, in less time.
 SMALLER = {
-    "workload": {"requests": {"per_slot": 2, "min": 8}},
+    "workload": {"requests": {"per_slot": 2, "min": 8}, "client_lag_ms": 10_000},
     "search": {"trials": 4, "confirm": 1, "heed_disturbance": False},  # the tests beside it disturb it
     "fidelity": {"rungs": 1},
 }

@@ -44,7 +44,7 @@ def run_study(place: Workplace, baseline: str, others: list[str], **overrides: A
         "name": baseline.replace("_", "-"),
         "engine": {"command": engine["command"]},
         "space": {"parameters": {"parallel": [1], "batch-size": [512], "env.FAULT": others}},
-        "workload": {"load": {"concurrency": [2, 8]}, "requests": {"per_slot": 4, "min": 8}},
+        "workload": {"load": {"concurrency": [2, 8]}, "requests": {"per_slot": 4, "min": 8}, "client_lag_ms": 10_000},
         "objective": "throughput",
         "search": {"algorithm": "grid", "trials": 1 + len(others), "baseline": {"env.FAULT": baseline}},
         "fidelity": {"rungs": 1},

@@ -160,6 +160,14 @@ class Workload(Section):
         Literal["cold", "warm"],
         Field(description="cold: caches emptied between load points, no whole prompt twice; warm: neither"),
     ] = "cold"
+    client_lag_ms: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="How late requests may be sent, at the 99th percentile, before a load point says nothing of "
+            "the server. Default: 5 ms or 5 % of the median TTFT, whichever is more",
+        ),
+    ] = None
 
 
 class Timeouts(Section):

@@ -356,6 +356,11 @@ def test_saturation_is_lag_against_ttft(lag_ms: float, ttft_ms: float, expected:
     assert is_saturated(lag_ms, ttft_ms) is expected
 
 
+def test_a_study_says_itself_how_late_its_client_may_be() -> None:
+    assert [is_saturated(lag_ms, 10, 40.0) for lag_ms in (39, 41)] == [False, True]
+    assert is_saturated(41, 10_000, 40.0)
+
+
 def test_a_client_that_is_held_up_says_that_it_is_saturated(url: str) -> None:
     """Its worker process is stopped for 30 ms, again and again, as on a machine that has no time for it."""
     done = threading.Event()
