@@ -21,6 +21,8 @@ def test_one_line_runs_a_study(workplace: Workplace) -> None:
     )
     changes = {
         "workload.requests": "{per_slot: 2, min: 8}",
+        "workload.client_lag_ms": "10000",  # how busy the machine is decides nothing here
+        "search.heed_disturbance": "false",
         "search.confirm": "1",
         "fidelity.rungs": "1",
         "engine.args.ctx-size": "1024",
